@@ -1,0 +1,317 @@
+"""Fair comparison of strategies: problems x strategies x repeats, paired by seed, resumable.
+
+In repeat r every strategy gets the same seed, and so the same initial points, trial seeds, data
+splits and sample order. Every run is a study of its own, named ``problem/strategy/repeat``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metaopt import analysis, problems, stats
+from metaopt.analysis import Analysis, FloatArray
+from metaopt.errors import StudyError
+from metaopt.execute.pool import run_all
+from metaopt.problems.problem import Problem
+from metaopt.progress import counter
+from metaopt.records import TrialRecord, completed
+from metaopt.registry import make_strategy
+from metaopt.report import text as report_text
+from metaopt.seeds import derive
+from metaopt.space import Space
+from metaopt.strategy import Strategy
+from metaopt.study import Study
+
+Factory = Callable[..., Strategy]  # called as factory(space, seed=, budget=)
+Given = str | Mapping[str, Any] | Factory
+
+
+@dataclass(frozen=True)
+class Run:
+    """One strategy on one problem in one repeat."""
+
+    problem: str
+    strategy: str
+    repeat: int
+    seed: int
+    direction: str
+    trials: tuple[TrialRecord, ...]
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The complete trial with the best validation value, the earliest among equals."""
+        sign = 1 if self.direction == "minimize" else -1
+        return min(completed(self.trials), key=lambda r: sign * (r.value or 0.0), default=None)
+
+    @property
+    def test(self) -> float:
+        """Hidden test value of that trial; NaN if there is none."""
+        return float("nan") if self.best is None else self.best.metrics.get("test", float("nan"))
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs for one run."""
+
+    problem: Problem
+    strategy: str
+    factory: Factory
+    repeat: int
+    seed: int
+    n_trials: int
+    storage: str | None
+
+    def study(self) -> Study:
+        """Open the study of this run, at its beginning or where it stopped."""
+        strategy = self.factory(self.problem.space, seed=self.seed, budget=self.n_trials)
+        name = f"{self.problem.name}/{self.strategy}/{self.repeat}"
+        return Study(
+            self.problem.space,
+            strategy,
+            self.problem.direction,
+            storage=self.storage,
+            name=name,
+        )
+
+    def run(self, tick: Callable[[], None]) -> Run:
+        """Finish the study; `tick` is called after every trial."""
+        study = self.study()
+        study.optimize(self.problem.objective, self.n_trials, callbacks=[lambda s, r: tick()])
+        return self._close(study)
+
+    def finished(self) -> Run | None:
+        """Return the run if it is stored whole."""
+        study = self.study()
+        if len(study.told) < self.n_trials:
+            study.close()
+            return None
+        return self._close(study)
+
+    def _close(self, study: Study) -> Run:
+        trials = tuple(study.trials[: self.n_trials])
+        study.close()
+        return Run(
+            self.problem.name, self.strategy, self.repeat, self.seed, self.problem.direction, trials
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs of a comparison and what they say."""
+
+    runs: tuple[Run, ...]
+    problems: tuple[Problem, ...]
+    strategies: tuple[str, ...]
+    n_trials: int
+    repeats: int
+    seed: int
+    control: str
+
+    def _of(self, problem: str, strategy: str) -> list[Run]:
+        found = [r for r in self.runs if (r.problem, r.strategy) == (problem, strategy)]
+        return sorted(found, key=lambda r: r.repeat)
+
+    def values(self, problem: str) -> FloatArray:
+        """Best validation values (repeats, strategies), in the problem's sign; NaN for none."""
+        columns = [
+            [np.nan if r.best is None else r.best.value for r in self._of(problem, s)]
+            for s in self.strategies
+        ]
+        return np.array(columns, dtype=np.float64).T
+
+    def tests(self, problem: str) -> FloatArray | None:
+        """Hidden test values of the same configurations, or None where the problem has none."""
+        columns = [[r.test for r in self._of(problem, s)] for s in self.strategies]
+        table = np.array(columns, dtype=np.float64).T
+        return None if np.isnan(table).all() else table
+
+    def curves(self, problem: str) -> dict[str, list[list[float | None]]]:
+        """Values of all trials in order, by strategy: one list a repeat, None without a value."""
+        return {
+            s: [[t.value for t in r.trials] for r in self._of(problem, s)] for s in self.strategies
+        }
+
+    @cached_property
+    def analyses(self) -> list[Analysis]:
+        """One analysis a problem, and one over all if there are several."""
+        each = [
+            analysis.analyse(
+                p.name,
+                self.strategies,
+                self.values(p.name),
+                self.tests(p.name),
+                self.control,
+                1 if p.direction == "minimize" else -1,
+                self.seed,
+            )
+            for p in self.problems
+        ]
+        if len(each) < 2 or len(self.strategies) < 2 or self.repeats < 2:
+            return each
+        return [*each, analysis.analyse_problems(each, self.strategies)]
+
+    def conclusion(self) -> str:
+        """The findings in plain words, a paragraph a problem."""
+        return "\n".join(" ".join(a.sentences()) for a in self.analyses)
+
+    def print(self) -> None:
+        """Print tables and conclusions to the terminal."""
+        report_text.show(self)
+
+    def report(self, folder: str | Path) -> Path:
+        """Write report.md, CSV tables and figures (PNG, SVG) into a folder; return the report."""
+        return report_text.write(self, Path(folder))
+
+    def figures(self) -> Iterator[tuple[str, Any]]:
+        """Yield a name and a matplotlib figure, one after the other."""
+        from metaopt import plots
+
+        for p in self.problems:
+            curves = {
+                s: stats.best_so_far(_padded(rows), p.direction)
+                for s, rows in self.curves(p.name).items()
+            }
+            yield (
+                f"curves-{p.name}",
+                plots.curves(
+                    curves,
+                    colors=self.strategies,
+                    direction=p.direction,
+                    optimum=p.optimum,
+                    title=f"{p.name}: best value so far, median and quartiles",
+                ),
+            )
+        finals = {
+            p.name: dict(zip(self.strategies, self.values(p.name).T, strict=True))
+            for p in self.problems
+        }
+        yield "values", plots.values(finals, colors=self.strategies)
+        last = self.analyses[-1]
+        yield (
+            "ranks",
+            plots.ranks(
+                {s.label: s.rank for s in last.standings},
+                colors=self.strategies,
+                title=last.title,
+            ),
+        )
+
+
+def _padded(rows: list[list[float | None]]) -> list[list[float | None]]:
+    """Rows of one length: a study of an exhausted space has fewer trials."""
+    length = max(len(row) for row in rows)
+    return [row + [None] * (length - len(row)) for row in rows]
+
+
+def compare(
+    strategies: Sequence[str] | Mapping[str, Given],
+    problems: Sequence[str | Problem] | str | Problem,
+    n_trials: int = 50,
+    repeats: int = 10,
+    seed: int = 0,
+    storage: str | Path | None = None,
+    *,
+    control: str | None = None,
+    workers: int = 1,
+    progress: bool = False,
+) -> Comparison:
+    """Compare strategies on problems.
+
+    Args:
+        strategies: names, or a label for each name, dict ``{"name": ..., option: ...}`` or
+            ``factory(space, seed=, budget=)``.
+        problems: names (see `metaopt.problems.names()`) or `Problem` objects.
+        n_trials: of each run; strategies are told it as their budget.
+        repeats: runs of each strategy on each problem, paired over strategies by seed.
+        seed: what all seeds derive from.
+        storage: where the studies are kept; the same call resumes what is not finished.
+        control: the label that others are tested against; default "random" or the first.
+        workers: processes. More than 1 needs ``if __name__ == "__main__":`` around the script.
+        progress: show how many trials are done.
+
+    Raises:
+        StudyError: an argument is wrong, or the storage holds another comparison's runs.
+        UnknownNameError: there is no such strategy or problem.
+    """
+    factories = _factories(strategies)
+    chosen = _problems(problems)
+    for name, value in (("n_trials", n_trials), ("repeats", repeats), ("workers", workers)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise StudyError(f"{name} must be an integer above 0, got {value!r}")
+    if control is None:
+        control = "random" if "random" in factories else next(iter(factories))
+    if control not in factories:
+        raise StudyError(f"control {control!r} is not among {', '.join(factories)}")
+    where = None if storage is None else str(storage)
+    # Repeats outermost: an interrupted comparison has complete blocks.
+    jobs = [
+        Job(p, label, factory, r, derive(seed, "repeat", r), n_trials, where)
+        for r in range(repeats)
+        for p in chosen
+        for label, factory in factories.items()
+    ]
+    runs = _run(jobs, workers, progress)
+    return Comparison(
+        tuple(runs), tuple(chosen), tuple(factories), n_trials, repeats, seed, control
+    )
+
+
+def _run(jobs: list[Job], workers: int, progress: bool) -> list[Run]:
+    stored = {i: job.finished() for i, job in enumerate(jobs)} if jobs[0].storage else {}
+    done = {i: run for i, run in stored.items() if run is not None}
+    todo = {i: job for i, job in enumerate(jobs) if i not in done}
+    total = sum(job.n_trials for job in jobs)
+    with counter("trials", total, sum(jobs[i].n_trials for i in done), progress) as tick:
+        if workers == 1:
+            done.update({i: job.run(tick) for i, job in todo.items()})
+        else:
+            tasks = [job.run for job in todo.values()]
+            done.update(zip(todo, run_all(tasks, workers, tick), strict=True))
+    return [done[i] for i in range(len(jobs))]
+
+
+def _factories(given: Sequence[str] | Mapping[str, Given]) -> dict[str, Factory]:
+    if isinstance(given, str):
+        given = [given]
+    if not isinstance(given, Mapping):
+        if len(set(given)) < len(given):
+            raise StudyError(f"a strategy is named twice: {', '.join(given)}")
+        given = {name: name for name in given}
+    if not given:
+        raise StudyError("compare needs at least one strategy, got none")
+    for label in given:
+        if "/" in label:
+            raise StudyError(f"the label {label!r} must not contain '/'")
+    return {label: _factory(what) for label, what in given.items()}
+
+
+def _factory(what: Given) -> Factory:
+    if callable(what):
+        return what
+    options = {"name": what} if isinstance(what, str) else dict(what)
+    name = options.pop("name", None)
+    if name is None:
+        raise StudyError(f"a strategy needs a 'name', got {what!r}")
+
+    def factory(space: Space, seed: int = 0, budget: int | None = None) -> Strategy:
+        return make_strategy(name, space, seed, budget, **options)
+
+    factory(problems.get("branin").space)  # an unknown name or option fails here, before any run
+    return factory
+
+
+def _problems(given: Sequence[str | Problem] | str | Problem) -> list[Problem]:
+    if isinstance(given, (str, Problem)):
+        given = [given]
+    found = [p if isinstance(p, Problem) else problems.get(p) for p in given]
+    if not found:
+        raise StudyError("compare needs at least one problem, got none")
+    if len({p.name for p in found}) < len(found):
+        raise StudyError(f"a problem is named twice: {', '.join(p.name for p in found)}")
+    return found

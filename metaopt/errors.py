@@ -1,0 +1,64 @@
+"""The errors that metaopt raises.
+
+A message says what was expected, what came and what to do, in the caller's own names.
+Every error derives from `MetaoptError`; each also derives from the built-in exception that a
+caller would have caught without knowing this library.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MetaoptError(Exception):
+    """Base of every error raised by metaopt."""
+
+
+class SpaceError(MetaoptError, ValueError):
+    """A search space or a configuration is not valid."""
+
+
+class StrategyError(MetaoptError, ValueError):
+    """A strategy was used against its contract, or broke it."""
+
+
+class StudyError(MetaoptError, ValueError):
+    """A study was asked for something that it cannot do."""
+
+
+class StoreError(MetaoptError, OSError):
+    """A study file cannot be read or written, or holds something else."""
+
+
+class TrainingError(MetaoptError, ValueError):
+    """A trainer was given data, a module or hyper-parameters that do not fit together."""
+
+
+class UnknownNameError(MetaoptError, LookupError):
+    """A strategy, problem, parameter or option of that name does not exist."""
+
+
+class MissingExtraError(MetaoptError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest of `known`, else an empty string."""
+    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """Build the error for an unknown name, with the nearest one and the list of all."""
+    names = sorted(str(k) for k in known)
+    listed = ", ".join(names) if names else "none"
+    return UnknownNameError(f"unknown {kind} {name!r}{did_you_mean(name, names)} (known: {listed})")
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
+    """Build the error for an optional package that is not installed."""
+    return MissingExtraError(
+        f"{purpose} needs the package {package!r}, which is not installed; "
+        f"install it with: pip install 'metaopt-engine[{extra}]'"
+    )

@@ -1,0 +1,175 @@
+"""A study's events, its trials and its strategy, kept in step.
+
+An event is written before anything else depends on it. On reopening, the events make the trials
+(`Fold`) and the strategy's log, from which it becomes what it was. Values are in the user's sign
+here and minimised in the strategy.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from metaopt.records import Json, Proposal, Result, TrialRecord
+from metaopt.space import Config
+from metaopt.store import (
+    Added,
+    Asked,
+    Enqueued,
+    Event,
+    EventLog,
+    Finished,
+    Fold,
+    Reported,
+    Started,
+    Told,
+)
+from metaopt.strategy import Curve, Strategy
+
+
+class Journal:
+    """What has happened in a study; every change of it goes through here."""
+
+    def __init__(self, strategy: Strategy, log: EventLog, *, maximise: bool) -> None:
+        self._strategy = strategy
+        self._log = log
+        self._sign = -1 if maximise else 1
+        self._fold = Fold()
+        self._replay(log)
+
+    def _replay(self, events: Iterable[Event]) -> None:
+        entries: list[Json] = []
+        for event in events:
+            self._fold.apply(event)
+            if isinstance(event, Asked):
+                entries.append({"ask": event.entry})
+            elif isinstance(event, Enqueued):
+                entries.append({"enqueue": event.config})
+            elif isinstance(event, Told):
+                result = self._minimised(self._fold.trials[event.number].result)
+                entries.append({"tell": {"number": event.number, "result": result.to_json()}})
+            elif isinstance(event, Added):
+                result = self._minimised(event.result)
+                config = event.proposal.config
+                entries.append({"observe": {"config": config, "result": result.to_json()}})
+        if entries:
+            self._strategy.load_state_dict({"header": self._strategy.header(), "log": entries})
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._fold.trials)
+
+    def __getitem__(self, number: int) -> TrialRecord:
+        return self._fold.trials[number]
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._fold.trials
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """All trials by number."""
+        return [self._fold.trials[n] for n in sorted(self._fold.trials)]
+
+    @property
+    def told(self) -> list[TrialRecord]:
+        """Trials that the strategy has learnt, in the order in which it did."""
+        return [self._fold.trials[n] for n in self._fold.told]
+
+    @property
+    def told_count(self) -> int:
+        return len(self._fold.told)
+
+    def unfinished(self, held: Collection[int]) -> list[int]:
+        """The oldest group with a trial that is not told and of which none is held by a caller."""
+        for number in self._fold.untold:
+            group = self._fold.group(number)
+            if not any(n in held for n in group):
+                return group
+        return []
+
+    def waiting(self, held: Collection[int]) -> list[int]:
+        """Trials without a result that nobody holds."""
+        return [n for n in self._fold.untold if n not in held and self[n].result is None]
+
+    def minimised(self, value: float) -> float:
+        """A value of the user's in the sign of the strategy and the pruner."""
+        return self._sign * value
+
+    def curve(self, number: int) -> Curve:
+        """What the running attempt at a trial has reported."""
+        return self._fold.running_curve(number)
+
+    def told_curves(self) -> dict[int, Curve]:
+        """Curves of all told trials, to be minimised."""
+        return {r.number: tuple((s, self._sign * v) for s, v in r.curve) for r in self.told}
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def _write(self, event: Event, *, durable: bool = True) -> None:
+        self._log.append(event, durable=durable)
+        self._fold.apply(event)
+
+    def ask(self, n: int, *, batch: bool) -> list[int]:
+        """Have the strategy propose; a batch is told together when all of it has finished."""
+        proposals = self._strategy.ask(n)
+        if proposals:
+            # Durable with the first start: until then nothing depends on it.
+            entry = self._strategy.log[-1]["ask"]
+            self._write(Asked(time.time(), entry, batch), durable=False)
+        return [p.number for p in proposals]
+
+    def start(self, number: int, worker: str) -> None:
+        """Note that an attempt at a trial begins."""
+        self._write(Started(time.time(), number, self[number].attempts + 1, worker))
+
+    def report(self, number: int, value: float, step: float) -> None:
+        """Note what a running trial reports."""
+        attempt = self[number].attempts
+        self._write(Reported(time.time(), number, attempt, step, value), durable=False)
+
+    def finish(self, number: int, result: Result) -> None:
+        """Keep a result; from here on it is never lost and the trial never runs again."""
+        attempt = max(1, self[number].attempts)
+        self._write(Finished(time.time(), number, attempt, result))
+
+    def tell_ready(self, then: Callable[[TrialRecord], Any]) -> list[TrialRecord]:
+        """Tell the strategy what has finished, by number; a batch only when all of it has."""
+        ready = [
+            n
+            for n in sorted(self._fold.untold)
+            if all(self[m].result is not None for m in self._fold.group(n))
+        ]
+        records = [self[n] for n in ready]
+        for record in records:
+            self._strategy.tell(record.number, self._minimised(record.result))
+            # Lost with a crash, this event comes again on reopening: no need to wait for the disk.
+            self._write(Told(time.time(), record.number), durable=False)
+            then(record)
+        return records
+
+    def enqueue(self, config: Config) -> bool:
+        """Put a configuration before the next proposal; False if it is not new."""
+        if not self._strategy.enqueue(config):
+            return False
+        self._write(Enqueued(time.time(), config))
+        return True
+
+    def add(self, config: Config, result: Result) -> TrialRecord:
+        """Take in a trial from elsewhere."""
+        proposal: Proposal = self._strategy.observe(config, self._minimised(result))
+        self._write(Added(time.time(), proposal, result))
+        return self[proposal.number]
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._log.append()
+
+    def close(self) -> None:
+        """Write what waits and let go of the storage."""
+        self._log.close()
+
+    def _minimised(self, result: Result | None) -> Result:
+        assert result is not None
+        return result if self._sign > 0 else result.negated()

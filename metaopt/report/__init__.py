@@ -1,0 +1,1 @@
+"""Reports of comparisons: on the terminal, and as Markdown, CSV and figures in a folder."""

@@ -1,0 +1,173 @@
+"""A comparison as tables and words: for the terminal (rich) and as Markdown with CSV files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metaopt import plots, stats
+from metaopt.analysis import Analysis
+
+if TYPE_CHECKING:
+    from metaopt.comparison import Comparison
+
+HOW_TO_READ = (
+    "Values are medians over the repeats with 95 % bootstrap intervals. Search sees validation"
+    " values only; `test` is the hidden test value of the configuration that validation chose."
+    " `rank` is the mean rank over the repeats, 1 the best. `p` is of Wilcoxon's signed-rank test"
+    " against the control over paired repeats, adjusted by Holm for all strategies; A12 is the"
+    " probability of a better value than the control's (0.5: none; Vargha and Delaney 2000)."
+)
+
+
+def table(analysis: Analysis) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows of an analysis' table, leaving out empty columns."""
+    columns = {
+        "strategy": [s.label for s in analysis.standings],
+        "rank": [f"{s.rank:.2f}" for s in analysis.standings],
+        "validation": [_interval(s.value) for s in analysis.standings],
+        "test": [_interval(s.test) for s in analysis.standings],
+        "rank by test": [_number(s.test_rank, ".2f") for s in analysis.standings],
+        f"p against {analysis.control}": [_p(s.p) for s in analysis.standings],
+        "A12": [
+            "" if s.a12 is None else f"{s.a12:.2f} {stats.magnitude(s.a12)}"
+            for s in analysis.standings
+        ],
+        "runs without value": [str(s.without) if s.without else "" for s in analysis.standings],
+    }
+    kept = {name: cells for name, cells in columns.items() if any(cells)}
+    return list(kept), [list(row) for row in zip(*kept.values(), strict=True)]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return ""
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def _interval(x: stats.Interval | None) -> str:
+    if x is None:
+        return ""
+    if x.low == x.high == x.estimate:
+        return f"{x.estimate:.4g}"
+    return f"{x.estimate:.4g} [{x.low:.4g}, {x.high:.4g}]"
+
+
+def show(comparison: Comparison) -> None:
+    """Print the tables and the findings."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    for analysis in comparison.analyses:
+        header, rows = table(analysis)
+        grid = Table(title=Text(_heading(comparison, analysis)), title_justify="left")
+        for name in header:
+            text = name in ("strategy", "A12")
+            # Narrow terminals wrap the headings, never the figures.
+            grid.add_column(name, justify="left" if text else "right", no_wrap=name == "strategy")
+        for row in rows:
+            grid.add_row(*map(Text, row))
+        console.print()
+        console.print(grid)
+        console.print(Padding(Text(" ".join(analysis.sentences())), (0, 1)))
+    console.print()
+
+
+def _heading(comparison: Comparison, analysis: Analysis) -> str:
+    return f"{analysis.title}: {analysis.blocks} {analysis.over}, {comparison.n_trials} trials each"
+
+
+def write(comparison: Comparison, folder: Path) -> Path:
+    """Write report.md, values.csv, trials.csv and figures/ into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    for name, figure in comparison.figures():
+        plots.save(figure, folder / "figures" / name)
+        names.append(name)
+    _write_csv(folder / "values.csv", _run_rows(comparison))
+    _write_csv(folder / "trials.csv", _trial_rows(comparison))
+    path = folder / "report.md"
+    path.write_text("\n".join(_markdown(comparison, names)) + "\n", encoding="utf-8")
+    return path
+
+
+def _markdown(comparison: Comparison, figures: Sequence[str]) -> Iterable[str]:
+    c = comparison
+    yield f"# Comparison of {', '.join(c.strategies)}"
+    yield ""
+    yield (
+        f"{len(c.problems)} problem(s), {c.repeats} paired repeat(s), {c.n_trials} trials a run,"
+        f" seed {c.seed}; control: {c.control}."
+    )
+    for analysis in c.analyses:
+        yield f"\n## {_heading(c, analysis)}\n"
+        yield " ".join(analysis.sentences()) + "\n"
+        header, rows = table(analysis)
+        yield _row(header)
+        yield _row(["---"] * len(header))
+        yield from (_row(row) for row in rows)
+        name = f"curves-{analysis.title}"
+        if name in figures:
+            yield f"\n![Best value so far on {analysis.title}](figures/{name}.svg)"
+    yield "\n## Figures\n"
+    yield "![Final values](figures/values.svg)\n"
+    yield "![Mean ranks](figures/ranks.svg)"
+    yield f"\n## How to read this\n\n{HOW_TO_READ}"
+    yield "\nEvery run is a row of [values.csv](values.csv),"
+    yield "every trial a row of [trials.csv](trials.csv)."
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _run_rows(comparison: Comparison) -> Iterable[dict[str, Any]]:
+    for run in comparison.runs:
+        best = run.best
+        yield {
+            "problem": run.problem,
+            "strategy": run.strategy,
+            "repeat": run.repeat,
+            "seed": run.seed,
+            "trials": len(run.trials),
+            "failed": sum(t.status == "failed" for t in run.trials),
+            "best": None if best is None else best.value,
+            "test": None if best is None else best.metrics.get("test"),
+            "best_trial": None if best is None else best.number,
+            "seconds": sum(t.seconds or 0.0 for t in run.trials),
+        }
+
+
+def _trial_rows(comparison: Comparison) -> Iterable[dict[str, Any]]:
+    for run in comparison.runs:
+        for t in run.trials:
+            yield {
+                "problem": run.problem,
+                "strategy": run.strategy,
+                "repeat": run.repeat,
+                "trial": t.number,
+                "origin": t.origin,
+                "status": t.status,
+                "value": t.value,
+                "test": t.metrics.get("test"),
+                "seconds": t.seconds,
+                "config": json.dumps(t.params),
+            }
+
+
+def _write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    listed = list(rows)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(listed[0]))
+        writer.writeheader()
+        writer.writerows(listed)

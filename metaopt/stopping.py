@@ -1,0 +1,62 @@
+"""Conditions under which a study ends before its number of trials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from metaopt.errors import StudyError
+
+if TYPE_CHECKING:
+    from metaopt.study import Study
+
+# Called after every trial; True, or a reason in words, ends the study.
+StopCondition = Callable[["Study"], "bool | str | None"]
+
+
+class Stall:
+    """Ends a study whose best value has not improved for `trials` told trials in a row.
+
+    Args:
+        trials: how many.
+        min_delta: the smallest gain that counts, relative to the size of the best value.
+    """
+
+    def __init__(self, trials: int, *, min_delta: float = 0.0) -> None:
+        if trials < 1 or min_delta < 0:
+            raise StudyError(
+                f"Stall needs trials above 0 and min_delta of at least 0,"
+                f" got trials={trials!r}, min_delta={min_delta!r}"
+            )
+        self.trials = trials
+        self.min_delta = min_delta
+
+    def __call__(self, study: Study) -> str | None:
+        sign = 1 if study.direction == "minimize" else -1
+        best, since = None, 0
+        for record in study.told:
+            since += 1
+            if record.value is None:
+                continue
+            value = sign * record.value
+            if best is None or value < best - self.min_delta * abs(best):
+                best, since = value, 0
+        if best is None or since < self.trials:
+            return None
+        return f"no better value in {since} trials"
+
+
+class Target:
+    """Ends a study whose best value is at least as good as `value`."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __call__(self, study: Study) -> str | None:
+        best = study.best_record
+        if best is None or best.value is None:
+            return None
+        reached = (
+            best.value <= self.value if study.direction == "minimize" else best.value >= self.value
+        )
+        return f"the target {self.value:g} is reached" if reached else None

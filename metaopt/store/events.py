@@ -1,0 +1,220 @@
+"""What happens in a study, as values. A study is a fold over its events.
+
+Values and curves are in the user's own sign. `time` is seconds since 1970 (UTC).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar
+
+from metaopt.errors import StoreError
+from metaopt.records import Json, Proposal, Result, TrialRecord, number_from_json, number_to_json
+from metaopt.space import Config
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events; `kind` names it in the store."""
+
+    time: float
+    kind: ClassVar[str]
+
+    def body(self) -> dict[str, Json]:
+        """All but `time`, as JSON."""
+        data = asdict(self)
+        del data["time"]
+        return data
+
+    @classmethod
+    def read(cls, time: float, body: Mapping[str, Json]) -> Event:
+        """Undo `body`."""
+        return cls(time, **body)
+
+
+@dataclass(frozen=True)
+class Enqueued(Event):
+    """A user put a configuration before the next proposal."""
+
+    config: Config
+    kind: ClassVar[str] = "enqueued"
+
+
+@dataclass(frozen=True)
+class Asked(Event):
+    """One call of `ask`, as the strategy logs it: proposals, notes and state.
+
+    `batch` is True if they are told together, in order, when all have finished.
+    """
+
+    entry: Mapping[str, Json]
+    batch: bool
+    kind: ClassVar[str] = "asked"
+
+    @property
+    def proposals(self) -> list[Proposal]:
+        return [Proposal.from_json(p) for p in self.entry["proposals"]]
+
+
+@dataclass(frozen=True)
+class Started(Event):
+    """An attempt at a trial began."""
+
+    number: int
+    attempt: int
+    worker: str
+    kind: ClassVar[str] = "started"
+
+
+@dataclass(frozen=True)
+class Reported(Event):
+    """A running trial reported a value."""
+
+    number: int
+    attempt: int
+    step: float
+    value: float
+    kind: ClassVar[str] = "reported"
+
+    def body(self) -> dict[str, Json]:
+        out = super().body()
+        return {**out, "step": number_to_json(self.step), "value": number_to_json(self.value)}
+
+    @classmethod
+    def read(cls, time: float, body: Mapping[str, Json]) -> Event:
+        step, value = (number_from_json(body[k]) for k in ("step", "value"))
+        return cls(time, **{**body, "step": step, "value": value})
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    """An attempt ended with a result; the trial is not run again."""
+
+    number: int
+    attempt: int
+    result: Result
+    kind: ClassVar[str] = "finished"
+
+    def body(self) -> dict[str, Json]:
+        out = {"number": self.number, "attempt": self.attempt}
+        return {**out, "result": self.result.to_json()}
+
+    @classmethod
+    def read(cls, time: float, body: Mapping[str, Json]) -> Event:
+        return cls(time, body["number"], body["attempt"], Result.from_json(body["result"]))
+
+
+@dataclass(frozen=True)
+class Told(Event):
+    """The strategy learnt the result; the order of these events is its history."""
+
+    number: int
+    kind: ClassVar[str] = "told"
+
+
+@dataclass(frozen=True)
+class Added(Event):
+    """A trial from elsewhere, which the strategy observes."""
+
+    proposal: Proposal
+    result: Result
+    kind: ClassVar[str] = "added"
+
+    def body(self) -> dict[str, Json]:
+        return {"proposal": self.proposal.to_json(), "result": self.result.to_json()}
+
+    @classmethod
+    def read(cls, time: float, body: Mapping[str, Json]) -> Event:
+        return cls(time, Proposal.from_json(body["proposal"]), Result.from_json(body["result"]))
+
+
+KINDS: dict[str, type[Event]] = {
+    c.kind: c for c in (Enqueued, Asked, Started, Reported, Finished, Told, Added)
+}
+
+
+def event_to_text(event: Event) -> str:
+    """Return the body of an event as JSON text."""
+    return json.dumps(event.body(), separators=(",", ":"), allow_nan=False)
+
+
+def event_from_text(kind: str, time: float, text: str) -> Event:
+    """Undo `event_to_text`.
+
+    Raises:
+        StoreError: the text is damaged, or the kind comes from a later version.
+    """
+    if kind not in KINDS:
+        raise StoreError(f"unknown event {kind!r}: the study was written by a later metaopt")
+    try:
+        return KINDS[kind].read(time, json.loads(text))
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"a stored event {kind!r} is damaged: {error!r}") from error
+
+
+class Fold:
+    """Trials by number, kept up to date event by event."""
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.trials: dict[int, TrialRecord] = {}
+        self.told: list[int] = []  # in the order of the tells, added trials included
+        self.untold: dict[int, None] = {}  # an ordered set: asked and not told
+        self._batches: dict[int, list[int]] = {}
+        self._reports: dict[int, list[tuple[float, float]]] = {}
+        for event in events:
+            self.apply(event)
+
+    def apply(self, event: Event) -> None:
+        """Take in one event."""
+        getattr(self, f"_{event.kind}")(event)
+
+    def group(self, number: int) -> list[int]:
+        """Return the trials that are told together with this one, itself included."""
+        return self._batches.get(number, [number])
+
+    def running_curve(self, number: int) -> tuple[tuple[float, float], ...]:
+        """What the current attempt at an unfinished trial has reported."""
+        return tuple(self._reports.get(number, ()))
+
+    def _enqueued(self, event: Enqueued) -> None:
+        pass  # nothing to see until it is asked
+
+    def _asked(self, event: Asked) -> None:
+        proposals = event.proposals
+        for p in proposals:
+            self.trials[p.number] = TrialRecord(p, asked=event.time)
+            self.untold[p.number] = None
+        if event.batch:
+            numbers = [p.number for p in proposals]
+            self._batches.update(dict.fromkeys(numbers, numbers))
+
+    def _started(self, event: Started) -> None:
+        self._reports[event.number] = []  # reports of a lost attempt are discarded
+        self._change(event.number, attempts=event.attempt, worker=event.worker, started=event.time)
+
+    def _reported(self, event: Reported) -> None:
+        self._reports.setdefault(event.number, []).append((event.step, event.value))
+
+    def _finished(self, event: Finished) -> None:
+        self._reports.pop(event.number, None)
+        self._change(event.number, result=event.result, finished=event.time)
+
+    def _told(self, event: Told) -> None:
+        self.told.append(event.number)
+        del self.untold[event.number]
+
+    def _added(self, event: Added) -> None:
+        number, time = event.proposal.number, event.time
+        self.trials[number] = TrialRecord(event.proposal, event.result, asked=time, finished=time)
+        self.told.append(number)
+
+    def _change(self, number: int, **fields: Any) -> None:
+        self.trials[number] = replace(self.trials[number], **fields)
+
+
+def fold(events: Iterable[Event]) -> list[TrialRecord]:
+    """Return the trials of a study, by number."""
+    trials = Fold(events).trials
+    return [trials[number] for number in sorted(trials)]

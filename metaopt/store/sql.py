@@ -1,0 +1,249 @@
+"""Studies in a database: SQLite by default, others by URL (SQLAlchemy Core).
+
+Two tables: `metaopt_studies`, a row a study with its header as JSON, and `metaopt_events`, a row
+an event, numbered from 0 within its study. Nothing is ever changed or deleted, and nothing that
+is read is executed: rows hold JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
+
+from metaopt.errors import StoreError, StudyError, unknown_name
+from metaopt.records import Json
+from metaopt.store.events import Event, event_from_text, event_to_text
+
+FORMAT = 1
+BUSY_SECONDS = 60.0  # how long a writer waits for another one
+BUFFER_SECONDS = 1.0  # how long an event that need not be durable may wait for the next commit
+
+METADATA = sa.MetaData()
+STUDIES = sa.Table(
+    "metaopt_studies",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(512), unique=True, nullable=False),
+    sa.Column("format", sa.Integer, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("header", sa.Text, nullable=False),
+)
+EVENTS = sa.Table(
+    "metaopt_events",
+    METADATA,
+    sa.Column("study", sa.ForeignKey("metaopt_studies.id"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),  # one writer a study: a second collides
+    sa.Column("time", sa.Float, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+
+class EventLog(Protocol):
+    """The events of one study, in order."""
+
+    def __iter__(self) -> Iterator[Event]: ...
+
+    def append(self, *events: Event, durable: bool = True) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class StudyHeader:
+    """What a study was made from: a name, the time in seconds since 1970, and JSON."""
+
+    name: str
+    created: float
+    header: dict[str, Json]
+
+
+class Store:
+    """A database of studies. `storage` is a path (SQLite) or a database URL.
+
+    Raises:
+        StoreError: the file is no study file, or the database cannot be reached.
+    """
+
+    def __init__(self, storage: str | Path, *, create: bool = True) -> None:
+        self.storage = str(storage)
+        self._path = None if "://" in self.storage else Path(self.storage).expanduser()
+        if self._path is not None:
+            self._check_path(self._path, create)
+        self.engine = self._make_engine()
+        with self._translated():
+            self._prepare(create)
+
+    def _check_path(self, path: Path, create: bool) -> None:
+        if path.is_dir():
+            raise StoreError(f"{path} is a folder; storage must be a file such as {path}/study.db")
+        if not path.parent.is_dir():
+            raise StoreError(f"the folder {path.parent} does not exist; make it first")
+        if not path.exists() and not create:
+            raise StoreError(f"there is no file {path}")
+
+    def _make_engine(self) -> sa.Engine:
+        url: str | sa.URL = self.storage
+        if self._path is not None:
+            url = sa.URL.create("sqlite", database=str(self._path.resolve()))
+        try:
+            engine = sa.create_engine(url)
+        except (SQLAlchemyError, ImportError) as error:
+            raise StoreError(
+                f"storage {self.storage!r} is no usable database URL: {error}"
+            ) from None
+        if engine.dialect.name == "sqlite":
+            sa.event.listen(engine, "connect", _set_up_sqlite)
+        return engine
+
+    def _prepare(self, create: bool) -> None:
+        """Make the tables in an empty database; refuse one that belongs to something else."""
+        names = set(sa.inspect(self.engine).get_table_names())
+        if STUDIES.name not in names:
+            if names or not create:
+                raise StoreError(
+                    f"{self.storage} is a database but no study file"
+                    f" (it holds {', '.join(sorted(names)) or 'nothing'}); choose another file"
+                )
+            METADATA.create_all(self.engine)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as error:
+            if "not a database" in str(error.orig):
+                raise StoreError(
+                    f"{self.storage} is no study file (not a database); choose another file"
+                ) from None
+            raise StoreError(f"{self.storage}: {error.orig}") from error
+        except SQLAlchemyError as error:
+            raise StoreError(f"{self.storage}: {error}") from error
+
+    # -- studies ---------------------------------------------------------------------------------
+
+    def studies(self) -> list[StudyHeader]:
+        """Return all studies, oldest first."""
+        query = sa.select(STUDIES).order_by(STUDIES.c.id)
+        with self._translated(), self.engine.connect() as connection:
+            return [_header(row) for row in connection.execute(query)]
+
+    def find(self, name: str) -> StudyHeader | None:
+        """Return the study of that name, or None."""
+        query = sa.select(STUDIES).where(STUDIES.c.name == name)
+        with self._translated(), self.engine.connect() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _header(row)
+
+    def create(self, name: str, header: dict[str, Json]) -> StudyHeader:
+        """Add a study."""
+        text = json.dumps(header, allow_nan=False)
+        made = StudyHeader(name, time.time(), header)
+        row = {"name": name, "format": FORMAT, "created": made.created, "header": text}
+        with self._translated():
+            try:
+                with self.engine.begin() as connection:
+                    connection.execute(STUDIES.insert().values(**row))
+            except IntegrityError:
+                raise StoreError(f"a study {name!r} was made at the same time; try again") from None
+        return made
+
+    def log(self, name: str) -> SqlLog:
+        """Return the events of a study."""
+        query = sa.select(STUDIES.c.id).where(STUDIES.c.name == name)
+        with self._translated(), self.engine.connect() as connection:
+            found = connection.execute(query).scalar()
+        if found is None:
+            raise unknown_name("study", name, [s.name for s in self.studies()])
+        return SqlLog(self, int(found), name)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.engine.dispose()
+
+
+class SqlLog:
+    """The events of one study in a database; one writer at a time."""
+
+    def __init__(self, store: Store, study: int, name: str) -> None:
+        self._store = store
+        self._study = study
+        self._name = name
+        self._waiting: list[Event] = []
+        self._written = time.monotonic()
+        # Only the driver writes, so the position is known once it has been read.
+        self._position: int | None = None
+
+    def __iter__(self) -> Iterator[Event]:
+        query = sa.select(EVENTS).where(EVENTS.c.study == self._study).order_by(EVENTS.c.position)
+        with self._store._translated(), self._store.engine.connect() as connection:
+            rows = connection.execute(query).all()
+        if self._position is None:
+            self._position = len(rows)
+        events = [event_from_text(row.kind, row.time, row.body) for row in rows]
+        return iter(events + self._waiting)
+
+    def append(self, *events: Event, durable: bool = True) -> None:
+        """Add events. When a durable append returns, they and all before them are on the disk."""
+        self._waiting += events
+        if durable or time.monotonic() - self._written > BUFFER_SECONDS:
+            self._commit()
+
+    def _commit(self) -> None:
+        if not self._waiting:
+            return
+        if self._position is None:
+            iter(self)
+        assert self._position is not None
+        rows = [
+            {
+                "study": self._study,
+                "position": self._position + i,
+                "time": e.time,
+                "kind": e.kind,
+                "body": event_to_text(e),
+            }
+            for i, e in enumerate(self._waiting)
+        ]
+        with self._store._translated():
+            try:
+                with self._store.engine.begin() as connection:
+                    connection.execute(EVENTS.insert(), rows)
+            except IntegrityError:
+                raise StudyError(
+                    f"another process has gone on with the study {self._name!r}; only one may"
+                    f" drive it: stop the other, then open the study again"
+                ) from None
+        self._position += len(rows)
+        self._waiting.clear()
+        self._written = time.monotonic()
+
+    def close(self) -> None:
+        """Write what waits and let go of the database."""
+        self._commit()
+        self._store.close()
+
+
+def _header(row: Any) -> StudyHeader:
+    if row.format > FORMAT:
+        raise StoreError(f"the study {row.name!r} was written by a later metaopt; upgrade")
+    return StudyHeader(row.name, row.created, json.loads(row.header))
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, record: object) -> None:
+    """Settings under which a commit survives power loss, and readers do not block the writer."""
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()

@@ -1,0 +1,487 @@
+"""The study: the only loop. It asks a strategy, has proposals evaluated, stores and tells.
+
+Everything that happens is an event in a log before anything else depends on it, so that a study
+killed at any point goes on as if nothing had been (law 2 of the design).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from metaopt.errors import StudyError, did_you_mean, missing_extra
+from metaopt.execute import Executor, Inline
+from metaopt.execute.evaluate import Objective, finish
+from metaopt.journal import Journal
+from metaopt.opening import find_study, open_log
+from metaopt.progress import progress_bar
+from metaopt.pruning import Pruner
+from metaopt.records import Json, Result, TrialRecord, completed, settle
+from metaopt.registry import load_strategy, make_strategy
+from metaopt.seeds import derive
+from metaopt.space import Config, Space
+from metaopt.stopping import StopCondition
+from metaopt.strategy import Strategy
+from metaopt.trial import Trial
+from metaopt.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Direction = Literal["minimize", "maximize"]
+Callback = Callable[["Study", TrialRecord], None]
+
+DEFAULT_STRATEGY = "skopt"
+DEFAULT_NAME = "study"
+OPTUNA_NAMES = {
+    "best_trial": "best",
+    "enqueue_trial": "enqueue",
+    "add_trial": "add",
+    "trials_dataframe": "to_pandas",
+    "sampler": "strategy",
+    "study_name": "name",
+    "get_trials": "trials",
+    "user_attrs": "trials[i].result.data",
+}
+
+logger = logging.getLogger("metaopt")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Why `optimize` came back, in a word and in words."""
+
+    reason: Literal["n_trials", "timeout", "exhausted", "stopped"]
+    message: str
+
+
+class Study:
+    """A search for the best configuration of a space.
+
+    Args:
+        space: what to search.
+        strategy: a name (see `metaopt.strategies()`) or a fresh Strategy on the same space.
+        direction: "minimize" or "maximize".
+        seed: what every proposal and trial seed derives from; default 0 or the Strategy's.
+        storage: None (memory), a path (SQLite) or a database URL. A study of that name which is
+            there already is continued; it must have been made from the same arguments.
+        pruner: decides from their reports which trials stop early.
+        name: of the study in the storage.
+
+    Raises:
+        StudyError: an argument is wrong, or the stored study is another one.
+        StoreError: the storage holds no studies, or cannot be read.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        strategy: str | Strategy = DEFAULT_STRATEGY,
+        direction: Direction = "minimize",
+        seed: int | None = None,
+        storage: str | Path | None = None,
+        pruner: Pruner | None = None,
+        name: str | None = None,
+    ) -> None:
+        if not isinstance(space, Space):
+            raise StudyError(f"space must be a metaopt.Space, got {type(space).__name__}")
+        if direction not in ("minimize", "maximize"):
+            hint = did_you_mean(direction, ("minimize", "maximize"))
+            raise StudyError(f"direction must be 'minimize' or 'maximize', got {direction!r}{hint}")
+        if pruner is not None and not isinstance(pruner, Pruner):
+            raise StudyError(f"pruner must be a metaopt Pruner or None, got {pruner!r}")
+        self.space = space
+        self.direction: Direction = direction
+        self.pruner = pruner
+        self.name = name or DEFAULT_NAME
+        self.strategy = _resolve(strategy, space, seed)
+        self.seed = self.strategy.seed
+        self.data_seed = derive(self.seed, "data")
+        self.storage = None if storage is None else str(storage)
+        log = open_log(storage, self.name, self._header())
+        self._journal = Journal(self.strategy, log, maximise=direction == "maximize")
+        self._held: set[int] = set()  # given out by ask(), told by the caller
+        self._stopping = False
+        self._deadlines: dict[int, float] = {}
+        self._trial_timeout: float | None = None
+
+    def _header(self) -> dict[str, Json]:
+        made = {k: v for k, v in self.strategy.header().items() if k != "format"}
+        pruner = None if self.pruner is None else self.pruner.to_json()
+        return {**made, "direction": self.direction, "pruner": pruner, "version": __version__}
+
+    def close(self) -> None:
+        """Let go of the storage; everything acknowledged is there already."""
+        self._journal.close()
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """All trials by number, unfinished ones too."""
+        return self._journal.trials
+
+    @property
+    def told(self) -> list[TrialRecord]:
+        """Trials that the strategy has learnt, in the order in which it did."""
+        return self._journal.told
+
+    @property
+    def best_record(self) -> TrialRecord | None:
+        """Like `best`, or None while no trial is complete."""
+        sign = 1 if self.direction == "minimize" else -1
+        return min(completed(self.trials), key=lambda r: sign * (r.value or 0.0), default=None)
+
+    @property
+    def best(self) -> TrialRecord:
+        """The complete trial with the best value, the earliest among equals.
+
+        Raises:
+            StudyError: no trial is complete.
+        """
+        best = self.best_record
+        if best is None:
+            failed = [r for r in self.trials if r.status == "failed"]
+            error = failed[0].result.error if failed and failed[0].result else None
+            why = f"; {len(failed)} failed, the first with: {error.message}" if error else ""
+            raise StudyError(f"no trial of the study {self.name!r} is complete yet{why}")
+        return best
+
+    @property
+    def best_params(self) -> Config:
+        return self.best.params
+
+    @property
+    def best_value(self) -> float:
+        value = self.best.value
+        assert value is not None
+        return value
+
+    def recommend(self) -> Config:
+        """Return the configuration to use: a model's choice under noise, else the best one."""
+        choose = getattr(self.strategy, "recommend", None)
+        return choose() if choose is not None else self.best_params
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the trials as a table, one a row; parameters and metrics are prefixed columns."""
+        try:
+            import pandas as pd
+        except ImportError:
+            raise missing_extra("pandas", "pandas", "Study.to_pandas()") from None
+        rows = [
+            {
+                "number": r.number,
+                "status": r.status,
+                "value": r.value,
+                "origin": r.origin,
+                "seconds": r.seconds,
+                **{f"params_{k}": v for k, v in r.params.items()},
+                **{f"metrics_{k}": v for k, v in r.metrics.items()},
+            }
+            for r in self.trials
+        ]
+        return pd.DataFrame(rows)
+
+    def __getattr__(self, name: str) -> Any:
+        hint = (
+            f"; metaopt's name for it is {OPTUNA_NAMES[name]!r}"
+            if name in OPTUNA_NAMES
+            else (did_you_mean(name, [n for n in dir(type(self)) if not n.startswith("_")]))
+        )
+        raise AttributeError(f"a Study has no attribute {name!r}{hint}")
+
+    def __repr__(self) -> str:
+        return (
+            f"Study({self.name!r}, {self.strategy.name!r}, {self.direction}, seed={self.seed},"
+            f" {len(self._journal)} trials)"
+        )
+
+    # -- by hand ---------------------------------------------------------------------------------
+
+    def ask(self) -> Trial:
+        """Return the next trial, to be evaluated by the caller and told.
+
+        A trial that was left unfinished when the study was closed comes first.
+
+        Raises:
+            StudyError: every configuration of the space has been proposed.
+        """
+        self._tell_ready()
+        numbers = self._journal.waiting(self._held) or self._journal.ask(1, batch=False)
+        if not numbers:
+            raise StudyError(self._exhausted())
+        number = numbers[0]
+        self._held.add(number)
+        self.started(number)
+        return Trial(self._journal[number].proposal, self.data_seed, self)
+
+    def tell(self, trial: Trial | int, outcome: float | Result) -> TrialRecord:
+        """Learn the outcome of a trial (or its number) that `ask` gave, in the study's direction.
+
+        Raises:
+            StudyError: the trial is unknown or finished already.
+        """
+        number = trial.number if isinstance(trial, Trial) else trial
+        if number not in self._journal:
+            raise StudyError(f"trial {number!r} is unknown; tell what ask() returned")
+        record = self._journal[number]
+        if record.result is not None:
+            raise StudyError(f"trial {number} was already told ({record.status})")
+        stopped = isinstance(trial, Trial) and trial.told_to_stop
+        if stopped and not isinstance(outcome, Result):
+            outcome = Result(status="pruned")
+        result = settle(outcome)
+        if isinstance(trial, Trial):
+            seconds = None if record.started is None else time.time() - record.started
+            result = finish(result, trial, result.seconds if result.seconds else seconds)
+        self._held.discard(number)
+        self._journal.finish(number, result)
+        self._tell_ready()
+        return self._journal[number]
+
+    def enqueue(self, config: Mapping[str, Any]) -> bool:
+        """Have a configuration tried before the next proposal; False if it was tried already."""
+        return self._journal.enqueue(self.space.validate(config))
+
+    def add(self, config: Mapping[str, Any], outcome: float | Result) -> TrialRecord:
+        """Add a finished trial from elsewhere; the strategy learns it."""
+        return self._journal.add(self.space.validate(config), settle(outcome))
+
+    def stop(self) -> None:
+        """End the running `optimize` after the current trial or batch; for callbacks."""
+        self._stopping = True
+
+    # -- the loop --------------------------------------------------------------------------------
+
+    def optimize(
+        self,
+        objective: Objective,
+        n_trials: int | None = None,
+        timeout: float | None = None,
+        *,
+        trial_timeout: float | None = None,
+        batch_size: int | None = None,
+        stop: StopCondition | Sequence[StopCondition] | None = None,
+        callbacks: Sequence[Callback] = (),
+        progress: bool = False,
+    ) -> Outcome:
+        """Evaluate proposals until the study holds `n_trials` trials, or another end comes first.
+
+        Args:
+            objective: called with a `Trial`; returns a float or a `Result`. What it raises is
+                recorded as a failed trial. With `batch_size`, one that has `many(trials)` gets
+                whole batches.
+            n_trials: the total that the study shall hold, earlier trials included.
+            timeout: seconds after which no trial is started any more.
+            trial_timeout: seconds after which a trial has failed; see `metaopt.execute.Inline`.
+            batch_size: ask for so many at once, and tell their results in order, together.
+            stop: conditions such as `Stall(20)` and `Target(0.1)`, or functions of the study.
+            callbacks: called with the study and the record after every told trial.
+            progress: show a progress bar.
+
+        Returns:
+            Why it ended.
+
+        Raises:
+            StudyError: an argument is wrong, or the objective's `direction` is another.
+            KeyboardInterrupt: the study is kept; the same call goes on.
+        """
+        self._check_arguments(objective, n_trials, timeout, batch_size, stop)
+        conditions = [] if stop is None else [stop] if callable(stop) else list(stop)
+        executor = Inline(trial_timeout=trial_timeout, together=batch_size is not None)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._trial_timeout = trial_timeout
+        self._stopping = False
+        with progress_bar(self.name, n_trials, self._journal.told_count, progress) as update:
+            try:
+                while True:
+                    outcome = self._end(n_trials, deadline, conditions)
+                    if outcome is not None:
+                        break
+                    group = self._next_group(n_trials, batch_size)
+                    if not group:
+                        outcome = Outcome("exhausted", self._exhausted())
+                        break
+                    self._run(executor, objective, group, callbacks)
+                    update(self._journal.told_count, self._best_text())
+            except KeyboardInterrupt:
+                self._journal.flush()
+                logger.warning(
+                    "interrupted: the study %r keeps its %d finished trials%s; the same call of"
+                    " optimize() goes on",
+                    self.name,
+                    self._journal.told_count,
+                    f" in {self.storage}" if self.storage else " while this process lives",
+                )
+                raise
+        logger.info("study %s ended: %s", self.name, outcome.message)
+        return outcome
+
+    def _check_arguments(
+        self, objective: Any, n_trials: Any, timeout: Any, batch_size: Any, stop: Any
+    ) -> None:
+        if not callable(objective):
+            raise StudyError(f"objective must be callable, got {type(objective).__name__}")
+        theirs = getattr(objective, "direction", self.direction)
+        if theirs != self.direction:
+            raise StudyError(
+                f"the objective is to {theirs} and the study is to {self.direction};"
+                f" make the study with direction={theirs!r}"
+            )
+        if n_trials is None and timeout is None and stop is None:
+            raise StudyError("optimize needs n_trials, timeout or stop, or it would never end")
+        for name, value in (("n_trials", n_trials), ("batch_size", batch_size)):
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise StudyError(f"{name} must be an integer above 0 or None, got {value!r}")
+        if timeout is not None and not timeout > 0:
+            raise StudyError(f"timeout must be above 0 seconds, got {timeout!r}")
+
+    def _end(
+        self, n_trials: int | None, deadline: float | None, conditions: list[StopCondition]
+    ) -> Outcome | None:
+        total = len(self._journal)
+        if self._stopping:
+            return Outcome("stopped", f"stop() was called after {self._journal.told_count} trials")
+        for condition in conditions:
+            reason = condition(self)
+            if reason:
+                return Outcome("stopped", reason if isinstance(reason, str) else "a stop condition")
+        if deadline is not None and time.monotonic() >= deadline:
+            return Outcome("timeout", f"the timeout came after {self._journal.told_count} trials")
+        if n_trials is not None and total >= n_trials and not self._unfinished():
+            return Outcome(
+                "n_trials", f"the study holds {total} trials; for more, raise n_trials={n_trials}"
+            )
+        return None
+
+    def _exhausted(self) -> str:
+        return f"the space is exhausted: all of its {len(self._journal)} configurations came"
+
+    def _unfinished(self) -> list[int]:
+        return self._journal.unfinished(self._held)
+
+    def _next_group(self, n_trials: int | None, batch_size: int | None) -> list[int]:
+        """Return what was left unfinished, else new proposals; [] if there are none."""
+        waiting = self._unfinished()
+        if waiting:
+            return waiting
+        size = batch_size or 1
+        if n_trials is not None:
+            size = min(size, n_trials - len(self._journal))
+        return self._journal.ask(size, batch=batch_size is not None)
+
+    def _run(
+        self,
+        executor: Executor,
+        objective: Objective,
+        group: list[int],
+        callbacks: Sequence[Callback],
+    ) -> None:
+        """Evaluate what is missing of a group, then tell all of it in order."""
+        records = [self._journal[n] for n in group]
+        todo = [r.proposal for r in records if r.result is None]
+        if todo:
+            for number, result in executor.run(objective, todo, self):
+                self._journal.finish(number, result)
+        for record in self._tell_ready():
+            for callback in callbacks:
+                callback(self, record)
+
+    def _tell_ready(self) -> list[TrialRecord]:
+        return self._journal.tell_ready(self._log_line)
+
+    # -- the channel of running trials -----------------------------------------------------------
+
+    def started(self, number: int) -> None:
+        """Note that an attempt at a trial begins; called by executors."""
+        if self._trial_timeout is not None:
+            self._deadlines[number] = time.monotonic() + self._trial_timeout
+        self._journal.start(number, "inline")
+
+    def report(self, number: int, value: float, step: float) -> None:
+        """Note an intermediate value of a running trial; called by `Trial.report`."""
+        self._journal.report(number, value, step)
+
+    def should_stop(self, number: int) -> bool:
+        """Decide whether a running trial ends early; called by `Trial.should_stop`."""
+        if time.monotonic() > self._deadlines.get(number, float("inf")):
+            return True
+        curve = self._journal.curve(number)
+        if self.pruner is None or not curve:
+            return False
+        step, value = curve[-1]
+        # Members of a running batch are not told, and so not among the others.
+        others = self._journal.told_curves()
+        return self.pruner.decide(step, self._journal.minimised(value), others)
+
+    # -- small things ----------------------------------------------------------------------------
+
+    def _best_text(self) -> str:
+        best = self.best_record
+        return "" if best is None else f"best {best.value:.6g}"
+
+    def _log_line(self, record: TrialRecord) -> None:
+        result = record.result
+        assert result is not None
+        params = ", ".join(f"{k}={_brief(v)}" for k, v in record.params.items())
+        seconds = "" if record.seconds is None else f" in {record.seconds:.3g} s"
+        if result.error is not None:
+            logger.warning(
+                "trial %d failed (%s): %s [%s]",
+                record.number,
+                result.error.kind,
+                result.error.message,
+                params,
+            )
+            return
+        what = "pruned" if result.value is None else f"{result.value:.6g}"
+        logger.info(
+            "trial %d: %s%s; %s [%s]", record.number, what, seconds, self._best_text(), params
+        )
+
+
+def _brief(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _resolve(strategy: str | Strategy, space: Space, seed: int | None) -> Strategy:
+    """Make the strategy, or check the one that was given."""
+    if isinstance(strategy, str):
+        return make_strategy(strategy, space, 0 if seed is None else seed)
+    if not isinstance(strategy, Strategy):
+        raise StudyError(f"strategy must be a name or a Strategy, got {strategy!r}")
+    if strategy.space != space:
+        raise StudyError("the strategy was made for another space; make both from the same one")
+    if seed is not None and seed != strategy.seed:
+        raise StudyError(f"seed={seed!r} differs from the strategy's own seed={strategy.seed!r}")
+    if strategy.log:
+        raise StudyError("the strategy was used already; pass a fresh one")
+    return strategy
+
+
+def load(storage: str | Path, name: str | None = None, *, pruner: Pruner | None = None) -> Study:
+    """Open a stored study as it was made, to look at it or to go on.
+
+    Args:
+        storage: a path or a database URL.
+        name: of the study; may be left out where there is only one.
+        pruner: the pruner that it was made with, if any.
+
+    Raises:
+        StoreError: there is no such file, or it is no study file.
+        StudyError: several studies are there and no name was given.
+        UnknownNameError: no study, or no installed strategy, has that name.
+    """
+    found = find_study(storage, name)
+    header = found.header
+    space = Space.from_json(header["space"])
+    strategy = load_strategy(header["strategy"])(
+        space, header["seed"], header["budget"], **header["options"]
+    )
+    return Study(
+        space, strategy, header["direction"], storage=storage, pruner=pruner, name=found.name
+    )

@@ -1,0 +1,22 @@
+"""Training of PyTorch networks as an objective. The only part of metaopt that imports torch."""
+
+from metaopt.train.fitted import Fitted, load
+from metaopt.train.metrics import Metric, accuracy, cross_entropy, mse
+from metaopt.train.models import cnn, mlp
+from metaopt.train.recipe import Recipe
+from metaopt.train.stopping import EarlyStopping
+from metaopt.train.trainer import Trainer
+
+__all__ = [
+    "EarlyStopping",
+    "Fitted",
+    "Metric",
+    "Recipe",
+    "Trainer",
+    "accuracy",
+    "cnn",
+    "cross_entropy",
+    "load",
+    "mlp",
+    "mse",
+]

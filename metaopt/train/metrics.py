@@ -1,0 +1,150 @@
+"""Losses and metrics: functions of outputs and targets that end in one number.
+
+Shapes: outputs (n, c, ...) and targets (n, ...) of class codes for classification; outputs and
+targets (n, k), or outputs (n, 1) and targets (n,), for regression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from metaopt.errors import TrainingError, did_you_mean
+from metaopt.train.stopping import Direction
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+MetricFunction = Callable[[Tensor, Tensor], Any]
+LossName = Literal["cross_entropy", "mse"]
+MetricName = Literal["accuracy", "cross_entropy", "mse"]
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean of -log softmax(outputs)[target], in nats."""
+    return F.cross_entropy(outputs, targets)
+
+
+def mse(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared error; (n, 1) against (n,) is one column and not an outer product."""
+    if outputs.ndim == targets.ndim + 1 and outputs.shape[-1] == 1:
+        outputs = outputs.squeeze(-1)
+    return F.mse_loss(outputs, targets)
+
+
+def accuracy(outputs: Tensor, targets: Tensor) -> float:
+    """Fraction of the targets that are the class with the largest output."""
+    return int((outputs.argmax(1) == targets).sum()) / targets.numel()
+
+
+LOSSES: dict[str, LossFunction] = {"cross_entropy": cross_entropy, "mse": mse}
+METRICS: dict[str, tuple[MetricFunction, Direction]] = {
+    "accuracy": (accuracy, "maximize"),
+    "cross_entropy": (cross_entropy, "minimize"),
+    "mse": (mse, "minimize"),
+}
+OF_CLASSES = ("accuracy", "cross_entropy")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number by which networks are compared, and which way is better.
+
+    A ready-made function works where the data is; the caller's own gets detached tensors on the
+    CPU, which numpy and scikit-learn take too.
+    """
+
+    name: str
+    function: MetricFunction
+    direction: Direction
+    own: bool = False
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> float:
+        if self.own:
+            outputs, targets = outputs.cpu(), targets.cpu()
+        value = self.function(outputs, targets)
+        return float(value.item() if isinstance(value, Tensor) else value)
+
+
+def find_loss(loss: str | LossFunction) -> LossFunction:
+    """Return the loss of that name, or the caller's own.
+
+    Raises:
+        TrainingError: the name is unknown.
+
+    """
+    if callable(loss):
+        return loss
+    return LOSSES[_known("loss", loss, LOSSES)]
+
+
+def find_metric(
+    metric: str | MetricFunction | None,
+    loss: str | LossFunction,
+    direction: Direction | None = None,
+) -> Metric:
+    """Return the metric of that name or the caller's own; None is the loss as a metric.
+
+    Raises:
+        TrainingError: the name is unknown, or contradicts the loss or the direction.
+
+    """
+    if direction not in (None, "minimize", "maximize"):
+        raise TrainingError(f"direction must be 'minimize' or 'maximize', got {direction!r}")
+    wanted = loss if metric is None else metric
+    if callable(wanted):
+        name = getattr(wanted, "__name__", type(wanted).__name__)
+        return Metric(name, wanted, direction or "minimize", own=metric is not None)
+    name = _known("metric", wanted, METRICS)
+    function, natural = METRICS[name]
+    if direction not in (None, natural):
+        raise TrainingError(f"metric {name!r} has direction {natural!r}, got {direction!r}")
+    if isinstance(loss, str) and (name in OF_CLASSES) != (loss in OF_CLASSES):
+        raise TrainingError(f"metric {name!r} does not fit loss {loss!r}")
+    return Metric(name, function, natural)
+
+
+def _known(kind: str, name: Any, known: dict[str, Any]) -> str:
+    if isinstance(name, str) and name in known:
+        return name
+    hint = did_you_mean(str(name), known)
+    raise TrainingError(
+        f"{kind} must be one of {', '.join(known)} or a function, got {name!r}{hint}"
+    )
+
+
+def check_outputs(outputs: Any, targets: Tensor, loss: str | LossFunction, n_classes: int) -> None:
+    """Refuse outputs whose shape the named loss would misread.
+
+    Raises:
+        TrainingError: the shape is not what the loss needs, or the outputs are no tensor.
+
+    """
+    if not isinstance(outputs, Tensor):
+        kind = type(outputs).__name__
+        raise TrainingError(f"the network must return one tensor, got {kind}")
+    got, want = tuple(outputs.shape), tuple(targets.shape)
+    if loss == "cross_entropy":
+        if outputs.ndim != targets.ndim + 1 or got[1] < n_classes or got[:1] + got[2:] != want:
+            need = (want[0], n_classes, *want[1:])
+            raise TrainingError(
+                f"the network must return one score a class, of shape {need}, got {got}"
+            )
+    elif loss == "mse" and got not in (want, (*want, 1)):
+        raise TrainingError(f"the network must return outputs of shape {want}, got {got}")
+
+
+def check_loss(loss: Any) -> None:
+    """Refuse a loss of the caller's that is not one number with a gradient."""
+    if not isinstance(loss, Tensor) or loss.ndim != 0 or not loss.requires_grad:
+        raise TrainingError(
+            "loss(outputs, targets) must return one number (a tensor of shape ()) that"
+            f" depends on the outputs, got {loss!r}"
+        )
+
+
+def is_classification(loss: str | LossFunction) -> bool:
+    """Whether targets are labels that have to be encoded."""
+    return loss == "cross_entropy"

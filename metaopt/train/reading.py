@@ -1,0 +1,140 @@
+"""Arrays, tensors and data sets of the caller's, read as tensors of our own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset
+
+from metaopt.errors import TrainingError
+from metaopt.train.noise import Noise
+
+
+class Part(NamedTuple):
+    """Inputs (n, ...) and targets (n,) or (n, ...) of one split."""
+
+    X: Tensor
+    y: Tensor
+
+
+def read_pair(X: Any, y: Any, x_name: str, y_name: str) -> tuple[Any, Any]:
+    """Return inputs and targets; a map-style Dataset of (x, y) is read item by item, once.
+
+    Random augmentation inside a Dataset is therefore drawn once; where it shall be drawn anew
+    in every epoch, it belongs into the network, whose randomness follows the trial's seed.
+    """
+    if not isinstance(X, Dataset):
+        if y is None:
+            raise TrainingError(f"{y_name} is missing; leave it out only if {x_name} is a Dataset")
+        return X, y
+    if y is not None:
+        raise TrainingError(f"{x_name} is a Dataset and holds the targets; leave {y_name} out")
+    if isinstance(X, TensorDataset):
+        if len(X.tensors) != 2:
+            raise TrainingError(f"{x_name} must hold two tensors, got {len(X.tensors)}")
+        return X.tensors[0], X.tensors[1]
+    if not hasattr(X, "__len__"):
+        raise TrainingError(f"{x_name} must be a map-style Dataset with a length")
+    with Noise(0):
+        items = [X[i] for i in range(len(X))]
+    if not items:
+        raise TrainingError(f"{x_name} is empty")
+    if not all(isinstance(item, (tuple, list)) and len(item) == 2 for item in items):
+        raise TrainingError(f"{x_name} must give pairs (x, y), got {type(items[0]).__name__}")
+    inputs = [torch.as_tensor(np.asarray(item[0])) for item in items]
+    shapes = {tuple(x.shape) for x in inputs}
+    if len(shapes) > 1:
+        raise TrainingError(f"{x_name} must give inputs of one shape, got {sorted(shapes)[:3]}")
+    return torch.stack(inputs), np.stack([np.asarray(item[1]) for item in items])
+
+
+def _to_array(values: Any, where: str) -> NDArray[Any]:
+    if isinstance(values, Tensor):
+        return values.detach().cpu().numpy()
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise TrainingError(f"{where} must be an array: {error}") from None
+    if array.ndim == 0:
+        raise TrainingError(f"{where} must be an array of samples, got {values!r}")
+    return array
+
+
+def read_values(values: Any, *, dtype: torch.dtype, where: str) -> Tensor:
+    """Copy numbers as a tensor on the CPU: integer kinds as int64, the rest as `dtype`.
+
+    Raises:
+        TrainingError: there are none, they are no numbers, or not all are finite.
+
+    """
+    array = _to_array(values, where)
+    if array.dtype.kind not in "biuf":
+        raise TrainingError(f"{where} must hold numbers, got values of type {array.dtype}")
+    if array.size == 0:
+        raise TrainingError(f"{where} is empty, of shape {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = int(np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))[0])
+        raise TrainingError(f"{where} must be finite; the first bad sample is {bad}")
+    return torch.tensor(array, dtype=dtype if array.dtype.kind == "f" else torch.int64)
+
+
+def read_inputs(values: Any, dtype: torch.dtype, where: str) -> Tensor:
+    """Copy inputs as `dtype`; a tensor of int64 stays as it is: indices of tokens."""
+    read = read_values(values, dtype=dtype, where=where)
+    keep = isinstance(values, Tensor) and values.dtype == torch.int64
+    read = read if keep else read.to(dtype)
+    if read.is_floating_point() and not bool(torch.isfinite(read).all()):
+        raise TrainingError(f"{where} holds numbers that overflow {dtype}")
+    return read
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of any type as codes 0, 1, ... in the sorted order of `classes`."""
+
+    classes: NDArray[Any]
+
+    @classmethod
+    def read(cls, values: Any, where: str) -> Labels:
+        """Find the classes.
+
+        Raises:
+            TrainingError: the values are no labels, or there is only one class.
+
+        """
+        array = _as_labels(_to_array(values, where), where)
+        classes = np.unique(array)
+        if len(classes) < 2:
+            raise TrainingError(f"{where} must hold at least two classes, got {classes.tolist()}")
+        return cls(classes)
+
+    def __call__(self, values: Any, *, where: str) -> Tensor:
+        array = _as_labels(_to_array(values, where), where)
+        codes = np.clip(np.searchsorted(self.classes, array), 0, len(self.classes) - 1)
+        known = self.classes[codes] == array
+        if not known.all():
+            unknown = array[~known].reshape(-1)[0].item()
+            raise TrainingError(f"{where} holds the class {unknown!r}, which y does not have")
+        return torch.tensor(codes, dtype=torch.int64)
+
+
+def _as_labels(array: NDArray[Any], where: str) -> NDArray[Any]:
+    if array.size == 0:
+        raise TrainingError(f"{where} is empty, of shape {array.shape}")
+    if array.dtype.kind == "O":  # as pandas holds strings; objects could not be saved
+        if not all(isinstance(v, str) for v in array.reshape(-1)):
+            raise TrainingError(f"{where} must hold labels of one type: integers or strings")
+        return array.astype(str)
+    if array.dtype.kind == "f" and not np.equal(array, np.round(array)).all():  # NaN differs too
+        raise TrainingError(
+            f"{where} must hold class labels for the loss 'cross_entropy', got real numbers;"
+            " use loss='mse' for regression"
+        )
+    if array.dtype.kind not in "biufU":
+        raise TrainingError(f"{where} must hold class labels, got values of type {array.dtype}")
+    return array

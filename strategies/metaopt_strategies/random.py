@@ -1,0 +1,19 @@
+"""Random search (Bergstra and Bengio 2012): the baseline that every strategy must beat."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metaopt.records import Json
+from metaopt.space import Config
+from metaopt.strategy import Strategy
+
+
+class Random(Strategy):
+    """Independent random configurations: the baseline."""
+
+    name = "random"
+    rank_based = True
+
+    def _ask(self, rng: np.random.Generator) -> tuple[Config, Json]:
+        return self.space.sample(rng)[0], None

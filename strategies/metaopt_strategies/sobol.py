@@ -1,0 +1,33 @@
+"""Quasi-random search: one scrambled Sobol sequence, the initial design that never ends."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metaopt.initial import InitialDesign
+from metaopt.records import Json
+from metaopt.space import Config, Space
+from metaopt.strategy import Strategy
+
+
+class Sobol(Strategy):
+    """A scrambled Sobol sequence: even coverage, no learning."""
+
+    name = "sobol"
+    rank_based = True
+
+    def __init__(self, space: Space, seed: int = 0, budget: int | None = None) -> None:
+        super().__init__(space, seed, budget)
+        self._sequence = InitialDesign(space, self.seed)
+        self._next = 0
+
+    def _ask(self, rng: np.random.Generator) -> tuple[Config, Json]:
+        config = self._sequence.config(self._next)
+        self._next += 1
+        return config, None
+
+    def _state(self) -> Json:
+        return self._next
+
+    def _restore(self, state: Json) -> None:
+        self._next = state

@@ -1,0 +1,54 @@
+"""The main job: which strategy tunes a small PyTorch network on handwritten digits best?
+
+Tunes a multi-layer perceptron (optimizer, learning rate, schedule, batch size, penalties, dropout,
+depth, width, activation: a mixed, conditional space) with every strategy, in paired repeats, and
+says which is better. Stop it whenever you like: the same command goes on where it was.
+
+    python studies/digits.py [--trials 20] [--repeats 8] [--workers 2] [--folder results/digits]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import metaopt
+
+STRATEGIES = ("random", "grid", "sobol", "skopt", "genetic", "pso", "tabu")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--trials", type=int, default=20, help="of each run")
+    parser.add_argument("--repeats", type=int, default=8, help="paired runs of each strategy")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=Path("results/digits"))
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    runs = len(STRATEGIES) * given.repeats
+    print(
+        f"Tuning a network on digits: {len(STRATEGIES)} strategies x {given.repeats} repeats"
+        f" x {given.trials} trainings, {given.workers} at a time ({runs} studies in"
+        f" {given.folder / 'studies.db'}; the same command resumes).",
+        flush=True,
+    )
+    try:
+        comparison = metaopt.compare(
+            STRATEGIES, "digits", n_trials=given.trials, repeats=given.repeats, seed=given.seed,
+            storage=given.folder / "studies.db", workers=given.workers, progress=True,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        print("\nInterrupted; every finished training is kept. The same command goes on.")
+        return 130
+    except metaopt.MetaoptError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    comparison.print()
+    print(f"Report: {comparison.report(given.folder / 'report')}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

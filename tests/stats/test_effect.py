@@ -1,0 +1,120 @@
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as oracle
+
+from metaopt.stats import StatisticsError, a12, bootstrap, magnitude, median_difference
+
+samples = st.lists(st.integers(-6, 6).map(float), min_size=1, max_size=15)
+
+
+def test_a12_of_the_tortoises_and_hares():
+    # The classical example of the rank-sum test: places T H H H H H T T T T T H, U = 11 of 36.
+    tortoises, hares = [1, 7, 8, 9, 10, 11], [2, 3, 4, 5, 6, 12]
+    assert a12(tortoises, hares) == pytest.approx(11 / 36)
+
+
+@given(samples, samples)
+def test_a12_equals_equation_14_of_vargha_and_delaney_with_the_samples_exchanged(x, y):
+    # Theirs is the chance that the first is higher: (R1 / m - (m + 1) / 2) / n, R1 a rank sum.
+    m, n = len(y), len(x)
+    rank_sum = oracle.rankdata(np.concatenate([y, x]))[:m].sum()
+    assert a12(x, y) == pytest.approx((rank_sum / m - (m + 1) / 2) / n)
+
+
+@given(samples, samples)
+def test_a12_of_exchanged_samples_adds_up_to_one(x, y):
+    assert a12(x, y) == pytest.approx(1 - a12(y, x))
+
+
+@given(samples, samples)
+def test_a12_survives_monotone_transforms(x, y):
+    assert a12(x, y) == a12(np.exp(x), np.exp(y))
+
+
+def test_a12_of_lower_values_is_one_since_lower_is_better():
+    assert a12([1, 2], [3, 4]) == 1.0
+    assert a12([3, 4], [1, 2]) == 0.0
+    assert a12([5, 5], [5]) == 0.5
+    assert a12([1.0], [np.inf]) == 1.0  # a failed run loses
+
+
+@pytest.mark.parametrize(
+    ("a", "word"),
+    [
+        (0.5, "negligible"), (0.55, "negligible"), (0.56, "small"), (0.64, "medium"),
+        (0.71, "large"), (1.0, "large"), (0.44, "small"), (0.36, "medium"), (0.29, "large"),
+    ],
+)  # fmt: skip
+def test_magnitudes_follow_vargha_and_delaney(a, word):
+    assert magnitude(a) == word
+
+
+def test_median_difference_is_the_median_of_walsh_averages():
+    # d = 1, 2, 6: averages 1, 1.5, 2, 3.5, 4, 6.
+    assert median_difference([1, 2, 6], [0, 0, 0]) == 2.75
+    assert median_difference([0, 0, 0], [1, 2, 6]) == -2.75
+    assert median_difference([1.0], [1.0]) == 0
+
+
+def test_the_bootstrap_is_reproducible_and_touches_no_global_generator():
+    x = np.random.default_rng(0).normal(size=12)
+    before = np.random.get_state(legacy=False)  # noqa: NPY002
+    state = random.getstate()
+    first, second, other = (bootstrap(x, np.mean, seed=seed) for seed in (0, 0, 1))
+    after = np.random.get_state(legacy=False)  # noqa: NPY002
+    assert first == second != other
+    assert random.getstate() == state
+    assert np.array_equal(before["state"]["key"], after["state"]["key"])
+    assert before["state"]["pos"] == after["state"]["pos"]
+
+
+def test_the_bootstrap_of_a_mean_equals_scipys_percentile_interval():
+    x = np.random.default_rng(1).gamma(2, size=40)
+    ours = bootstrap(x, np.mean, n=20_000)
+    theirs = oracle.bootstrap(
+        (x,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(5)
+    ).confidence_interval
+    assert ours.low == pytest.approx(theirs.low, abs=0.02)
+    assert ours.high == pytest.approx(theirs.high, abs=0.02)
+    assert ours.estimate == x.mean()
+
+
+def test_a_statistic_without_axis_gives_the_same_interval():
+    x = np.random.default_rng(2).normal(size=9)
+    assert bootstrap(x, lambda values: np.median(values)) == bootstrap(x, np.median)
+    assert bootstrap(x, max, n=50).high == x.max()
+
+
+def test_the_interval_covers_the_median_about_as_often_as_it_says():
+    rng, runs = np.random.default_rng(3), 400
+    intervals = [bootstrap(x, n=400, seed=i) for i, x in enumerate(rng.normal(size=(runs, 25)))]
+    covered = sum(interval.low <= 0 <= interval.high for interval in intervals)
+    assert oracle.binom.ppf(0.001, runs, 0.92) <= covered <= oracle.binom.ppf(0.999, runs, 0.97)
+
+
+def test_equal_values_give_an_interval_of_no_length():
+    interval = bootstrap([2.0, 2.0, 2.0])
+    assert interval.low == interval.estimate == interval.high == 2.0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: a12([], [1.0]), "x needs at least 1 values, got 0"),
+        (lambda: a12([1.0], [np.nan]), "y must not hold NaN"),
+        (lambda: magnitude(1.5), "between 0 and 1, got 1.5"),
+        (lambda: median_difference([1.0], [1.0, 2.0]), "paired"),
+        (lambda: bootstrap([1.0]), "at least 2 values, got 1"),
+        (lambda: bootstrap([1.0, np.inf]), "finite"),
+        (lambda: bootstrap([1.0, 2.0], level=95), "between 0 and 1, such as 0.95, got 95"),
+        (lambda: bootstrap([1.0, 2.0], n=0), "number of resamples, got 0"),
+        (lambda: bootstrap([1.0, 2.0], lambda v: v), "one number per sample, got shape"),
+    ],
+)
+def test_bad_input_is_refused_with_what_was_expected(call, message):
+    with pytest.raises(StatisticsError, match=message):
+        call()

@@ -1,0 +1,115 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as oracle
+
+from metaopt.stats import StatisticsError, smallest_p, wilcoxon
+
+
+def by_enumeration(d):
+    """Two-sided p over all signs of the differences, zeros ranked and dropped (Pratt 1959)."""
+    ranks = oracle.rankdata(np.abs(d))
+    r, positive = ranks[d != 0], d[d != 0] > 0
+    observed = min(r[positive].sum(), r[~positive].sum())
+    sums = [np.dot(r, signs) for signs in itertools.product((0, 1), repeat=len(r))]
+    return min(1.0, 2 * float(np.mean(np.array(sums) <= observed + 1e-9)))
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 8, 12, 30, 50])
+def test_without_ties_equals_scipys_exact_test(n):
+    rng = np.random.default_rng(n)
+    x, y = rng.normal(size=n), rng.normal(0.3, size=n)
+    ours, theirs = wilcoxon(x, y), oracle.wilcoxon(x, y, method="exact")
+    assert ours.statistic == theirs.statistic
+    assert ours.p == pytest.approx(theirs.pvalue, rel=1e-12)
+    assert (ours.n, ours.zeros) == (n, 0)
+    assert "exact" in ours.method
+
+
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
+def test_with_ties_and_zeros_equals_enumeration_of_all_signs(d):
+    d = np.array(d, dtype=float)
+    assert wilcoxon(d, np.zeros(len(d))).p == pytest.approx(by_enumeration(d), rel=1e-12)
+
+
+def test_many_pairs_equal_scipys_corrected_approximation():
+    rng = np.random.default_rng(0)
+    x, y = (10 * rng.normal(size=(2, 300))).round()
+    with_ties = wilcoxon(x, y)
+    theirs = oracle.wilcoxon(x, y, zero_method="pratt", correction=True, method="asymptotic")
+    assert with_ties.p == pytest.approx(theirs.pvalue, rel=1e-9)
+    assert "normal" in with_ties.method
+    assert with_ties.zeros == np.sum(x == y)
+
+
+def test_the_approximation_meets_the_exact_distribution_where_they_join():
+    rng = np.random.default_rng(3)
+    d = rng.normal(0.12, size=201)
+    exact = oracle.wilcoxon(d, method="exact").pvalue
+    assert wilcoxon(d, np.zeros(201)).p == pytest.approx(exact, rel=0.02)
+
+
+def test_demsar_2006_table_2_gives_the_printed_statistic(auc):
+    # The paper shares the ranks of the two zeros between both sums (T = 12); Pratt drops them.
+    outcome = wilcoxon(auc[:, 1], auc[:, 0])
+    assert outcome.zeros == 2
+    assert outcome.statistic + 1.5 == 12
+    assert outcome.p < 0.05
+
+
+def test_differences_equal_up_to_rounding_are_ties():
+    x, y = np.array([0.3, 0.2, 0.7]), np.array([0.2, 0.1, 0.8])
+    assert len(set(np.abs(x - y))) == 3
+    assert wilcoxon(x, y).statistic == 2  # three ranks of 2, one of them negative
+    assert wilcoxon([0.1 + 0.2], [0.3]).zeros == 1
+
+
+def test_no_difference_at_all_gives_p_one():
+    outcome = wilcoxon([1.0, 2.0], [1.0, 2.0])
+    assert (outcome.p, outcome.statistic, outcome.zeros) == (1.0, 0.0, 2)
+
+
+def test_swapping_the_samples_changes_nothing():
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(2, 9))
+    assert wilcoxon(x, y) == wilcoxon(y, x)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 8, 20])
+def test_smallest_p_is_what_n_differences_of_one_sign_give(n):
+    assert wilcoxon(np.arange(1.0, n + 1), np.zeros(n)).p == pytest.approx(smallest_p(n))
+
+
+def test_under_the_null_the_test_keeps_its_level():
+    rng = np.random.default_rng(11)
+    runs = 3000
+    for n, decimals in [(8, 6), (14, 6), (10, 0)]:  # the last with many ties and zeros
+        d = rng.normal(size=(runs, n)).round(decimals)
+        p = np.array([wilcoxon(row, np.zeros(n)).p for row in d])
+        for level in (0.01, 0.05, 0.2):
+            assert np.sum(p <= level) <= oracle.binom.ppf(0.999, runs, level)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        ([1.0, 2.0], [1.0], "paired.*got 2 and 1"),
+        ([], [], "at least 1 values, got 0"),
+        ([[1.0]], [[1.0]], "one-dimensional, got shape"),
+        ([np.nan], [1.0], "must not hold NaN, got one at .0."),
+        ([np.inf], [1.0], "finite value worse than all others"),
+        (["a"], [1.0], "x must be an array of numbers"),
+    ],
+)
+def test_bad_input_is_refused_with_what_was_expected(x, y, message):
+    with pytest.raises(StatisticsError, match=message):
+        wilcoxon(x, y)
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, True])
+def test_smallest_p_refuses_what_is_no_number_of_pairs(n):
+    with pytest.raises(StatisticsError, match="positive number of pairs"):
+        smallest_p(n)

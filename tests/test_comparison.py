@@ -1,0 +1,256 @@
+"""Comparisons: paired, resumable, and true to the runs they are made of."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import metaopt
+from metaopt import Float, Problem, Result, Space, analysis, stats
+from metaopt.comparison import Comparison
+from metaopt.errors import StudyError, UnknownNameError
+
+SPACE = Space(x=Float(-1, 1), y=Float(-1, 1))
+
+
+def _bowl(trial) -> Result:
+    value = trial["x"] ** 2 + trial["y"] ** 2
+    return Result(value, metrics={"test": 10 * value})
+
+
+BOWL = Problem("bowl", SPACE, _bowl, "minimize", 0.0, "a bowl")
+
+
+def _small(**changes: object) -> Comparison:
+    given = {"n_trials": 8, "repeats": 6, "seed": 1} | changes
+    return metaopt.compare(["random", "sobol", "grid"], BOWL, **given)  # type: ignore[arg-type]
+
+
+def test_all_strategies_of_a_repeat_share_their_seed_and_repeats_do_not() -> None:
+    seeds = {(r.repeat, r.seed) for r in _small().runs}
+    assert len(seeds) == 6
+    assert len({seed for _, seed in seeds}) == 6
+
+
+def test_strategies_with_an_initial_design_start_at_the_same_points() -> None:
+    c = metaopt.compare(["genetic", "pso"], BOWL, n_trials=4, repeats=2)
+    first = {(r.strategy, r.repeat): [t.params for t in r.trials] for r in c.runs}
+    for repeat in range(2):
+        assert first["genetic", repeat] == first["pso", repeat]
+
+
+def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
+    one, two = _small(), _small(workers=2, storage=tmp_path / "c.db")
+    assert [r.trials[-1].params for r in one.runs] == [r.trials[-1].params for r in two.runs]
+    np.testing.assert_array_equal(one.values("bowl"), two.values("bowl"))
+
+
+def test_values_and_hidden_test_belong_to_the_configuration_that_validation_chose() -> None:
+    c = _small()
+    tests = c.tests("bowl")
+    assert tests is not None
+    np.testing.assert_allclose(tests, 10 * c.values("bowl"))
+
+
+def test_ranks_and_p_values_are_those_of_the_statistics_room() -> None:
+    c = _small()
+    scores = c.values("bowl")
+    (a,) = c.analyses
+    ranks = dict(zip(c.strategies, stats.mean_ranks(scores), strict=True))
+    assert {s.label: s.rank for s in a.standings} == pytest.approx(ranks)
+    control = list(c.strategies).index("random")
+    expected = {c.strategies[x.treatment]: x.p_holm for x in stats.against_control(scores, control)}
+    assert {s.label: s.p for s in a.standings if s.p is not None} == pytest.approx(expected)
+
+
+def test_a_maximised_problem_gives_the_ranks_of_the_minimised_negation() -> None:
+    up = Problem("bowl", SPACE, _Negated(), "maximize")
+    c = metaopt.compare(["random", "sobol", "grid"], up, n_trials=8, repeats=6, seed=1)
+    plain = _small()
+    np.testing.assert_allclose(c.values("bowl"), -plain.values("bowl"))
+    assert [(s.label, s.rank, s.p) for s in c.analyses[0].standings] == [
+        (s.label, s.rank, s.p) for s in plain.analyses[0].standings
+    ]
+
+
+class _Negated:
+    def __call__(self, trial) -> float:
+        return -_bowl(trial).value
+
+
+def test_a_run_without_any_value_ranks_last_and_is_counted() -> None:
+    values = np.array([[1.0, np.nan, 3.0], [1.0, 2.0, 3.0], [2.0, np.nan, 1.0]])
+    a = analysis.analyse("p", ["a", "b", "c"], values, None, "a", 1)
+    by = {s.label: s for s in a.standings}
+    assert by["b"].without == 2
+    assert by["b"].rank == pytest.approx((3 + 2 + 3) / 3)
+
+
+@pytest.mark.parametrize(("repeats", "k"), [(5, 4), (8, 7), (6, 2)])
+def test_the_limit_names_what_so_many_repeats_can_show_at_best(repeats: int, k: int) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.random((repeats, k)) + np.arange(k) * 10  # as different as can be
+    labels = [f"s{i}" for i in range(k)]
+    a = analysis.analyse("p", labels, values, None, "s0", 1)
+    least = (k - 1) * 2.0 ** (1 - repeats)
+    assert min(s.p for s in a.standings if s.p is not None) == pytest.approx(least)
+    text = a.sentences()[-1]
+    assert f"p = {2.0 ** (1 - repeats):.2g}" in text
+    assert ("too few" in text) == (least >= 0.05)
+
+
+def test_without_enough_to_test_it_says_so_instead_of_a_p_value() -> None:
+    c = metaopt.compare(["random"], BOWL, n_trials=3, repeats=1)
+    assert "no test was made" in c.conclusion()
+    assert all(s.p is None for s in c.analyses[0].standings)
+
+
+def test_several_problems_are_the_blocks_of_a_common_analysis() -> None:
+    c = metaopt.compare(["random", "sobol"], [BOWL, "branin"], n_trials=5, repeats=3)
+    overall = c.analyses[-1]
+    assert (overall.blocks, overall.over) == (2, "problems")
+    by_problem = [{s.label: s.rank for s in a.standings} for a in c.analyses[:-1]]
+    for s in overall.standings:
+        assert s.rank == pytest.approx(np.mean([r[s.label] for r in by_problem]))
+
+
+class _Counting:
+    """Counts its calls in a file, so that a resumed comparison can be seen not to repeat them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, trial) -> float:
+        with self.path.open("a") as file:
+            file.write("x")
+        return float(trial["x"])
+
+
+def test_a_finished_comparison_is_read_and_not_run_again(tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    problem = dataclasses.replace(BOWL, objective=_Counting(calls))
+    for _ in range(2):
+        c = metaopt.compare(["random", "sobol"], problem, 5, 3, storage=tmp_path / "c.db")
+        assert len(calls.read_text()) == 2 * 3 * 5
+    assert len(c.runs) == 6
+
+
+def test_a_killed_comparison_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, time, metaopt\n"
+        "from metaopt import Float, Problem, Space\n"
+        "def slow(t):\n    time.sleep(0.02)\n    return t['x'] ** 2\n"
+        "p = Problem('slow', Space(x=Float(-1, 1)), slow)\n"
+        "metaopt.compare(['random', 'genetic'], p, 20, 3, storage=sys.argv[1])\n"
+    )
+    storage = tmp_path / "c.db"
+    child = subprocess.Popen([sys.executable, str(script), str(storage)])
+    while not storage.exists() or len(metaopt.studies(storage)) < 3:
+        time.sleep(0.05)
+        assert child.poll() is None, "it finished before it could be killed"
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    subprocess.run([sys.executable, str(script), str(storage)], check=True)
+    expected = metaopt.compare(
+        ["random", "genetic"], Problem("slow", Space(x=Float(-1, 1)), _sq), 20, 3
+    )
+    for run in expected.runs:
+        study = metaopt.load(storage, f"slow/{run.strategy}/{run.repeat}")
+        assert [t.params for t in study.trials] == [t.params for t in run.trials]
+        study.close()
+
+
+def _sq(trial) -> float:
+    return trial["x"] ** 2
+
+
+def test_an_error_of_a_worker_reaches_the_caller_and_no_worker_survives() -> None:
+    before = {p.pid for p in multiprocessing.active_children()}
+
+    def unlucky(space, seed=0, budget=None):
+        if seed and multiprocessing.parent_process() is not None:
+            raise ValueError("no strategy today")
+        return metaopt.make_strategy("random", space, seed, budget)
+
+    with pytest.raises(ValueError, match="no strategy today"):
+        metaopt.compare({"unlucky": unlucky}, BOWL, 3, 2, workers=2)
+    assert {p.pid for p in multiprocessing.active_children()} <= before
+
+
+def test_workers_leave_the_environment_as_it_was() -> None:
+    before = dict(os.environ)
+    _small(workers=2, repeats=1)
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("strategies", "problems", "changes", "error", "words"),
+    [
+        (["randm"], BOWL, {}, UnknownNameError, "did you mean 'random'"),
+        ({"a": {"name": "grid", "level": 3}}, BOWL, {}, UnknownNameError, "did you mean 'levels'"),
+        ({"a": {"levels": 3}}, BOWL, {}, StudyError, "'name'"),
+        (["random", "random"], BOWL, {}, StudyError, "twice"),
+        ([], BOWL, {}, StudyError, "at least one strategy"),
+        (["random"], [], {}, StudyError, "at least one problem"),
+        (["random"], "brannin", {}, UnknownNameError, "did you mean 'branin'"),
+        (["random"], [BOWL, BOWL], {}, StudyError, "twice"),
+        (["random"], BOWL, {"control": "sobol"}, StudyError, "control 'sobol'"),
+        (["random"], BOWL, {"repeats": 0}, StudyError, "repeats"),
+        (["random"], BOWL, {"workers": 1.5}, StudyError, "workers"),
+        ({"a/b": "random"}, BOWL, {}, StudyError, "must not contain"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_runs(
+    strategies, problems, changes, error, words, tmp_path: Path
+) -> None:
+    storage = tmp_path / "c.db"
+    with pytest.raises(error, match=words):
+        metaopt.compare(strategies, problems, storage=storage, **changes)
+    assert not storage.exists()
+
+
+def test_another_number_of_trials_in_the_same_file_is_refused_by_name(tmp_path: Path) -> None:
+    metaopt.compare(["random"], BOWL, 3, 2, storage=tmp_path / "c.db")
+    with pytest.raises(StudyError, match="another budget: 3 there, 4 here"):
+        metaopt.compare(["random"], BOWL, 4, 2, storage=tmp_path / "c.db")
+
+
+def test_the_report_holds_the_figures_and_every_run_and_trial(tmp_path: Path) -> None:
+    c = _small()
+    path = c.report(tmp_path / "report")
+    text = path.read_text()
+    for a in c.analyses:
+        assert all(sentence in text for sentence in a.sentences())
+    for link in ("curves-bowl.svg", "values.svg", "ranks.svg"):
+        assert link in text
+        assert (path.parent / "figures" / link).stat().st_size > 1000
+        assert (path.parent / "figures" / link.replace("svg", "png")).is_file()
+    rows = _rows(path.parent / "values.csv")
+    assert len(rows) == 3 * 6
+    best = {(r["strategy"], int(r["repeat"])): float(r["best"]) for r in rows}
+    assert best["sobol", 2] == c.values("bowl")[2, 1]
+    assert len(_rows(path.parent / "trials.csv")) == 3 * 6 * 8
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_terminal_shows_every_strategy_and_the_finding(capsys) -> None:
+    c = _small()
+    c.print()
+    out = capsys.readouterr().out
+    assert all(s in out for s in c.strategies)
+    assert "cannot show less than" in out
