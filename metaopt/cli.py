@@ -85,8 +85,7 @@ def run(
     chosen = room.get(problem)
     name = name or chosen.name
     # A stored study keeps the budget that it was made for, so that it can be extended.
-    stored = None if storage is None else Store(storage).find(name)
-    budget = trials if stored is None else stored.header["budget"]
+    budget = trials if storage is None else _stored_budget(storage, name, trials)
     made = make_strategy(strategy or DEFAULT_STRATEGY, chosen.space, seed, budget)
     study = Study(chosen.space, made, chosen.direction, storage=storage, name=name)
     outcome = study.optimize(
@@ -97,6 +96,13 @@ def run(
     if storage is not None:
         typer.echo(f"look again with: metaopt show {shlex.quote(storage)} --study {study.name}")
     study.close()
+
+
+def _stored_budget(storage: str, name: str, default: int) -> int | None:
+    store = Store(storage)
+    stored = store.find(name)
+    store.close()
+    return default if stored is None else stored.header["budget"]
 
 
 @app.command()

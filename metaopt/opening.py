@@ -20,12 +20,16 @@ def open_log(storage: str | Path | None, name: str, header: dict[str, Json]) -> 
     if storage is None:
         return MemoryLog()
     store = Store(storage)
-    stored = store.find(name)
-    if stored is None:
-        store.create(name, header)
-    else:
-        _check_same(stored, header, str(storage))
-    return store.log(name)
+    try:
+        stored = store.find(name)
+        if stored is None:
+            store.create(name, header)
+        else:
+            _check_same(stored, header, str(storage))
+        return store.log(name)
+    except BaseException:
+        store.close()
+        raise
 
 
 def _check_same(stored: StudyHeader, header: dict[str, Json], storage: str) -> None:

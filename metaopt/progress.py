@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from metaopt.seeds import global_random_kept
+
 Update = Callable[[int, str], None]
 
 LINE_SECONDS = 10.0  # between two lines where there is no terminal
@@ -21,15 +23,16 @@ def progress_bar(title: str, total: int | None, done: int, show: bool) -> Iterat
     if not sys.stderr.isatty():
         yield _lines(title, total, done)
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    with global_random_kept():
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
     columns = (
         TextColumn("{task.description}"),

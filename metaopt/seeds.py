@@ -8,6 +8,9 @@ drawn elsewhere, on the process or on PYTHONHASHSEED.
 from __future__ import annotations
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -30,3 +33,13 @@ def stream(seed: int, *path: Part) -> np.random.Generator:
 def derive(seed: int, *path: Part) -> int:
     """Return a seed in [0, 2^31), a range that numpy, scikit-learn and torch all accept."""
     return int.from_bytes(_digest(seed, path)[:4], "little") >> 1
+
+
+@contextmanager
+def global_random_kept() -> Iterator[None]:
+    """Leave `random` as it was: rich, and what imports it, draw from it when they are loaded."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)

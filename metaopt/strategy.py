@@ -74,17 +74,17 @@ class Strategy(ABC):
         self.budget = None if budget is None else int(budget)
         self.options: dict[str, Json] = plain(options, "options")
         self.fallbacks = 0
-        self._log: list[dict[str, Json]] = []
-        self._count = 0
-        self._pending: dict[int, tuple[Proposal, Json]] = {}
-        self._queue: list[Config] = []
-        self._seen: set[str] = set()
-        self._observations: list[Observation] = []
-        self._complete: list[float] = []  # sorted
-        self._best: Observation | None = None
-        self._design = InitialDesign(space, self.seed)
-        self._drawn = 0  # points taken from the initial design
-        self._given = 0  # points that the strategy did not choose: initial, enqueued, added
+        self.__log: list[dict[str, Json]] = []
+        self.__count = 0
+        self.__pending: dict[int, tuple[Proposal, Json]] = {}
+        self.__queue: list[Config] = []
+        self.__seen: set[str] = set()
+        self.__observations: list[Observation] = []
+        self.__complete: list[float] = []  # sorted
+        self.__best: Observation | None = None
+        self.__design = InitialDesign(space, self.seed)
+        self.__drawn = 0  # points taken from the initial design
+        self.__given = 0  # points that the strategy did not choose: initial, enqueued, added
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -130,25 +130,25 @@ class Strategy(ABC):
     @property
     def observations(self) -> Sequence[Observation]:
         """Everything told, in the order of the tells."""
-        return self._observations
+        return self.__observations
 
     def imputed(self) -> list[float]:
         """A finite value for each observation, as in `_tell` but by what is known now."""
-        values = [self._rank_value(o.value, o.status, o.curve) for o in self._observations]
+        values = [self.__rank_value(o.value, o.status, o.curve) for o in self.__observations]
         return [v if math.isfinite(v) else 0.0 for v in values]  # nothing is complete: no order
 
     def pending(self) -> list[tuple[Config, Json]]:
         """Configurations that were asked and not told, with their notes, by number."""
-        return [(dict(p.config), note) for p, note in self._pending.values()]
+        return [(dict(p.config), note) for p, note in self.__pending.values()]
 
     def is_new(self, config: Config) -> bool:
         """Tell whether a valid configuration was neither asked nor observed yet."""
-        return self.space.key(config) not in self._seen
+        return self.space.key(config) not in self.__seen
 
     @property
     def best(self) -> Observation | None:
         """The best complete observation; the earliest among equals."""
-        return self._best
+        return self.__best
 
     # -- the public contract ---------------------------------------------------------------------
 
@@ -157,24 +157,17 @@ class Strategy(ABC):
         """Propose n new configurations; fewer, in the end [], only if the space is exhausted."""
         if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
             raise StrategyError(f"ask(n) needs an integer above 0, got {n!r}")
-        rng = stream(self.seed, "ask", self._count)
+        rng = stream(self.seed, "ask", self.__count)
         asked: list[tuple[Proposal, Json]] = []
-        for _ in range(n):
-            chosen = self._choose(rng)
-            if chosen is None:
-                break
-            asked.append(self._register(*chosen))
-        if asked:
-            self._log.append(
-                {
-                    "ask": {
-                        "proposals": [p.to_json() for p, _ in asked],
-                        "notes": [note for _, note in asked],
-                        "base": [self._drawn, self.fallbacks],
-                        "own": plain(self._state(), "_state()"),
-                    }
-                }
-            )
+        try:
+            for _ in range(n):
+                chosen = self.__choose(rng)
+                if chosen is None:
+                    break
+                asked.append(self.__register(*chosen))
+        finally:  # an error on the way must not leave proposals that the log does not know
+            if asked:
+                self.__log.append({"ask": self.__ask_entry(asked)})
         return [Proposal(p.number, dict(p.config), p.seed, p.origin) for p, _ in asked]
 
     @final
@@ -186,42 +179,42 @@ class Strategy(ABC):
         """
         number = proposal.number if isinstance(proposal, Proposal) else proposal
         result = settle(outcome)
-        if number not in self._pending:
-            known = isinstance(number, (int, np.integer)) and 0 <= number < self._count
+        if number not in self.__pending:
+            known = isinstance(number, (int, np.integer)) and 0 <= number < self.__count
             raise StrategyError(
                 f"proposal {number} was already told"
                 if known
                 else f"proposal {number!r} was never asked; tell what ask() returned"
                 f" (other points: observe(config, result))"
             )
-        asked, note = self._pending.pop(number)
-        self._log.append({"tell": {"number": int(number), "result": result.to_json()}})
-        self._learn(asked, note, result)
+        asked, note = self.__pending.pop(number)
+        self.__log.append({"tell": {"number": int(number), "result": result.to_json()}})
+        self.__learn(asked, note, result)
 
     @final
     def observe(self, config: Mapping[str, Any], outcome: float | Result) -> Proposal:
         """Learn a point that was not proposed here; it gets a number and the origin "added"."""
         result = settle(outcome)
-        added, _ = self._register(self.space.validate(config), None, "added")
-        self._pending.pop(added.number)
-        self._log.append({"observe": {"config": dict(added.config), "result": result.to_json()}})
-        self._learn(added, None, result)
+        added, _ = self.__register(self.space.validate(config), None, "added")
+        self.__pending.pop(added.number)
+        self.__log.append({"observe": {"config": dict(added.config), "result": result.to_json()}})
+        self.__learn(added, None, result)
         return added
 
     @final
     def enqueue(self, config: Mapping[str, Any]) -> bool:
         """Put a configuration before the next proposal; False if it is not new."""
         config = self.space.validate(config)
-        if not self.is_new(config) or config in self._queue:
+        if not self.is_new(config) or config in self.__queue:
             return False
-        self._log.append({"enqueue": dict(config)})
-        self._queue.append(config)
+        self.__log.append({"enqueue": dict(config)})
+        self.__queue.append(config)
         return True
 
     @property
     def log(self) -> Sequence[dict[str, Json]]:
         """Everything that happened, as JSON, oldest first; do not change it."""
-        return self._log
+        return self.__log
 
     @final
     def header(self) -> dict[str, Json]:
@@ -238,7 +231,7 @@ class Strategy(ABC):
     @final
     def state_dict(self) -> dict[str, Json]:
         """Return all there is to know about this strategy, as JSON."""
-        return {"header": self.header(), "log": list(self._log)}
+        return {"header": self.header(), "log": list(self.__log)}
 
     @final
     def load_state_dict(self, state: Mapping[str, Json]) -> None:
@@ -247,7 +240,7 @@ class Strategy(ABC):
         Raises:
             StrategyError: this one is not fresh, or the state belongs to another.
         """
-        if self._log:
+        if self.__log:
             raise StrategyError("load_state_dict needs a fresh strategy; this one was used")
         header = self.header()
         for name, value in header.items():
@@ -256,18 +249,32 @@ class Strategy(ABC):
                     f"the state belongs to another strategy: {name} is"
                     f" {state['header'].get(name)!r} there and {value!r} here"
                 )
+        replay = {
+            "ask": self.__replay_ask,
+            "tell": self.__replay_tell,
+            "observe": self.__replay_observe,
+            "enqueue": self.__replay_enqueue,
+        }
         for entry in state["log"]:
             ((kind, body),) = entry.items()
-            getattr(self, f"_replay_{kind}")(body)
+            replay[kind](body)
 
-    # -- what the base does for all --------------------------------------------------------------
+    # -- what the base does for all; names with two underscores cannot collide with a strategy's --
 
-    def _choose(self, rng: np.random.Generator) -> tuple[Config, Json, Origin] | None:
-        while self._queue:
-            config = self._queue.pop(0)
+    def __ask_entry(self, asked: list[tuple[Proposal, Json]]) -> dict[str, Json]:
+        return {
+            "proposals": [p.to_json() for p, _ in asked],
+            "notes": [note for _, note in asked],
+            "base": [self.__drawn, self.fallbacks],
+            "own": plain(self._state(), "_state()"),
+        }
+
+    def __choose(self, rng: np.random.Generator) -> tuple[Config, Json, Origin] | None:
+        while self.__queue:
+            config = self.__queue.pop(0)
             if self.is_new(config):
                 return config, None, "enqueued"
-        config_ = self._from_design()
+        config_ = self.__from_design()
         if config_ is not None:
             return config_, None, "initial"
         config = {}
@@ -275,27 +282,27 @@ class Strategy(ABC):
             config, note = self._ask(rng)
             if self.space.is_forbidden(config):
                 continue
-            config = self._checked(config)
+            config = self.__checked(config)
             if self.is_new(config):
                 return config, plain(note, "a note"), "strategy"
-        other = self._near(config, rng) or self._unseen(rng)
+        other = self.__near(config, rng) or self.__unseen(rng)
         if other is None:
             return None
         self.fallbacks += 1
         return other, None, "fallback"
 
-    def _from_design(self) -> Config | None:
+    def __from_design(self) -> Config | None:
         """Return the next new point of the initial design while it is due."""
         tries = 0
-        while self._given < self._initial_points() and tries < 64:
-            config = self._design.config(self._drawn)
-            self._drawn += 1
+        while self.__given < self._initial_points() and tries < 64:
+            config = self.__design.config(self.__drawn)
+            self.__drawn += 1
             tries += 1
             if not self.space.is_forbidden(config) and self.is_new(config):
                 return config
         return None
 
-    def _checked(self, config: Config) -> Config:
+    def __checked(self, config: Config) -> Config:
         try:
             return self.space.validate(config)
         except SpaceError as error:
@@ -304,7 +311,7 @@ class Strategy(ABC):
                 f" which is not in the space: {error}"
             ) from error
 
-    def _near(self, config: Config, rng: np.random.Generator) -> Config | None:
+    def __near(self, config: Config, rng: np.random.Generator) -> Config | None:
         if self.space.is_forbidden(config):
             return None
         for scale in SCALES:
@@ -313,7 +320,7 @@ class Strategy(ABC):
                 return new[int(rng.integers(len(new)))]
         return None
 
-    def _unseen(self, rng: np.random.Generator) -> Config | None:
+    def __unseen(self, rng: np.random.Generator) -> Config | None:
         """Return a configuration that was never proposed, or None if there is none."""
         finite = all(p.cells is not None for p in self.space.parameters.values())
         for config in self.space.sample(rng, 64 if finite else 1024):
@@ -325,56 +332,56 @@ class Strategy(ABC):
         some = list(islice(rest, 256))
         return some[int(rng.integers(len(some)))] if some else None
 
-    def _register(self, config: Config, note: Json, origin: Origin) -> tuple[Proposal, Json]:
-        number = self._count
+    def __register(self, config: Config, note: Json, origin: Origin) -> tuple[Proposal, Json]:
+        number = self.__count
         seed = derive(self.seed, "trial", number)
-        return self._expect(Proposal(number, config, seed, origin), note)
+        return self.__expect(Proposal(number, config, seed, origin), note)
 
-    def _expect(self, proposal: Proposal, note: Json) -> tuple[Proposal, Json]:
-        self._count = proposal.number + 1
-        self._given += proposal.origin in ("initial", "enqueued", "added")
-        self._seen.add(self.space.key(proposal.config))
-        self._pending[proposal.number] = (proposal, note)
+    def __expect(self, proposal: Proposal, note: Json) -> tuple[Proposal, Json]:
+        self.__count = proposal.number + 1
+        self.__given += proposal.origin in ("initial", "enqueued", "added")
+        self.__seen.add(self.space.key(proposal.config))
+        self.__pending[proposal.number] = (proposal, note)
         return proposal, note
 
-    def _learn(self, proposal: Proposal, note: Json, result: Result) -> None:
+    def __learn(self, proposal: Proposal, note: Json, result: Result) -> None:
         observation = Observation(
             proposal.number, proposal.config, note, result.value, result.status, result.curve
         )
         if result.value is not None:
-            insort(self._complete, result.value)
-            if result.value == self._complete[0] and result.value not in self._complete[1:2]:
-                self._best = observation  # strictly better than all before
-        self._observations.append(observation)
-        value = self._rank_value(result.value, result.status, result.curve)
+            insort(self.__complete, result.value)
+            if result.value == self.__complete[0] and result.value not in self.__complete[1:2]:
+                self.__best = observation  # strictly better than all before
+        self.__observations.append(observation)
+        value = self.__rank_value(result.value, result.status, result.curve)
         self._tell(dict(proposal.config), note, value, result.status, result.curve)
 
-    def _rank_value(self, value: float | None, status: Status, curve: Curve) -> float:
+    def __rank_value(self, value: float | None, status: Status, curve: Curve) -> float:
         """Order statistics only, so that monotone transforms of the objective commute with it."""
         if value is not None:
             return value
-        if not self._complete:
+        if not self.__complete:
             return math.inf
-        worst, median = self._complete[-1], self._complete[len(self._complete) // 2]
+        worst, median = self.__complete[-1], self.__complete[len(self.__complete) // 2]
         last = curve[-1][1] if curve else math.inf
         return max(last, median) if status == "pruned" and math.isfinite(last) else worst
 
-    def _replay_ask(self, body: Mapping[str, Json]) -> None:
+    def __replay_ask(self, body: Mapping[str, Json]) -> None:
         asked = [Proposal.from_json(p) for p in body["proposals"]]
         for proposal, note in zip(asked, body["notes"], strict=True):
             if proposal.origin == "enqueued":
-                self._queue.remove(proposal.config)
-            self._expect(proposal, note)
-        self._drawn, self.fallbacks = body["base"]
-        self._log.append({"ask": dict(body)})
+                self.__queue.remove(proposal.config)
+            self.__expect(proposal, note)
+        self.__drawn, self.fallbacks = body["base"]
+        self.__log.append({"ask": dict(body)})
         if body["own"] is not None:
             self._restore(body["own"])
 
-    def _replay_tell(self, body: Mapping[str, Json]) -> None:
+    def __replay_tell(self, body: Mapping[str, Json]) -> None:
         self.tell(body["number"], Result.from_json(body["result"]))
 
-    def _replay_observe(self, body: Mapping[str, Json]) -> None:
+    def __replay_observe(self, body: Mapping[str, Json]) -> None:
         self.observe(body["config"], Result.from_json(body["result"]))
 
-    def _replay_enqueue(self, body: Mapping[str, Json]) -> None:
+    def __replay_enqueue(self, body: Mapping[str, Json]) -> None:
         self.enqueue(body)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from metaopt.errors import StudyError
+
 Tick = Callable[[], None]
 Task = Callable[[Tick], Any]
 
@@ -30,9 +32,10 @@ def run_all(tasks: Sequence[Task], workers: int, tick: Tick) -> list[Any]:
         Exception: the first error of a task; the other workers are killed.
     """
     import multiprocessing
+    from concurrent.futures.process import BrokenProcessPool
 
     import cloudpickle
-    from pebble import ProcessPool
+    from pebble import ProcessExpired, ProcessPool
 
     context = multiprocessing.get_context("spawn")
     queue = context.SimpleQueue()
@@ -47,6 +50,12 @@ def run_all(tasks: Sequence[Task], workers: int, tick: Tick) -> list[Any]:
                 future.result()
             _drain(queue, tick)
             return [future.result() for future in futures]
+        except (BrokenProcessPool, ProcessExpired) as error:
+            raise StudyError(
+                f"a worker process died ({error}). If it died at once: a script that starts"
+                f' workers needs `if __name__ == "__main__":` around what it does. If it was'
+                f" killed, for want of memory say: the same call goes on where storage is given"
+            ) from None
         finally:
             pool.stop()  # type: ignore[no-untyped-call]
             pool.join()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaopt import plots, stats
 from metaopt.analysis import Analysis
+from metaopt.seeds import global_random_kept
 
 if TYPE_CHECKING:
     from metaopt.comparison import Comparison
@@ -22,6 +23,9 @@ HOW_TO_READ = (
     " probability of a better value than the control's (0.5: none; Vargha and Delaney 2000)."
 )
 
+WIDE = 100  # columns of a terminal
+SPARE = ("rank by test", "effect")
+
 
 def table(analysis: Analysis) -> tuple[list[str], list[list[str]]]:
     """Return the header and the rows of an analysis' table, leaving out empty columns."""
@@ -31,11 +35,9 @@ def table(analysis: Analysis) -> tuple[list[str], list[list[str]]]:
         "validation": [_interval(s.value) for s in analysis.standings],
         "test": [_interval(s.test) for s in analysis.standings],
         "rank by test": [_number(s.test_rank, ".2f") for s in analysis.standings],
-        f"p against {analysis.control}": [_p(s.p) for s in analysis.standings],
-        "A12": [
-            "" if s.a12 is None else f"{s.a12:.2f} {stats.magnitude(s.a12)}"
-            for s in analysis.standings
-        ],
+        f"p vs {analysis.control}": [_p(s.p) for s in analysis.standings],
+        "A12": [_number(s.a12, ".2f") for s in analysis.standings],
+        "effect": ["" if s.a12 is None else stats.magnitude(s.a12) for s in analysis.standings],
         "runs without value": [str(s.without) if s.without else "" for s in analysis.standings],
     }
     kept = {name: cells for name, cells in columns.items() if any(cells)}
@@ -56,30 +58,40 @@ def _interval(x: stats.Interval | None) -> str:
     if x is None:
         return ""
     if x.low == x.high == x.estimate:
-        return f"{x.estimate:.4g}"
-    return f"{x.estimate:.4g} [{x.low:.4g}, {x.high:.4g}]"
+        return f"{x.estimate:.3g}"
+    return f"{x.estimate:.3g} [{x.low:.2g}, {x.high:.2g}]"
 
 
 def show(comparison: Comparison) -> None:
     """Print the tables and the findings."""
-    from rich.console import Console
-    from rich.padding import Padding
-    from rich.table import Table
-    from rich.text import Text
+    with global_random_kept():
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console
+        from rich.padding import Padding
+        from rich.table import Table
+        from rich.text import Text
 
     console = Console()
     for analysis in comparison.analyses:
         header, rows = table(analysis)
-        grid = Table(title=Text(_heading(comparison, analysis)), title_justify="left")
-        for name in header:
-            text = name in ("strategy", "A12")
-            # Narrow terminals wrap the headings, never the figures.
-            grid.add_column(name, justify="left" if text else "right", no_wrap=name == "strategy")
+        # What a narrow terminal has no room for stands in the report.
+        shown = [j for j, n in enumerate(header) if n not in SPARE or console.width >= WIDE]
+        title = Text(_heading(comparison, analysis), style="bold")
+        grid = Table(
+            title=title,
+            title_justify="left",
+            box=SIMPLE_HEAD,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+        )
+        for name in (header[j] for j in shown):
+            left = name in ("strategy", "effect")
+            grid.add_column(name, justify="left" if left else "right", overflow="fold")
         for row in rows:
-            grid.add_row(*map(Text, row))
+            grid.add_row(*(Text(row[j]) for j in shown))
         console.print()
         console.print(grid)
-        console.print(Padding(Text(" ".join(analysis.sentences())), (0, 1)))
+        console.print(Padding(Text(" ".join(analysis.sentences())), (0, 2, 0, 0)))
     console.print()
 
 
@@ -106,7 +118,8 @@ def _markdown(comparison: Comparison, figures: Sequence[str]) -> Iterable[str]:
     yield f"# Comparison of {', '.join(c.strategies)}"
     yield ""
     yield (
-        f"{len(c.problems)} problem(s), {c.repeats} paired repeat(s), {c.n_trials} trials a run,"
+        f"Problems: {', '.join(p.name for p in c.problems)}; paired repeats: {c.repeats};"
+        f" trials a run: {c.n_trials};"
         f" seed {c.seed}; control: {c.control}."
     )
     for analysis in c.analyses:

@@ -115,6 +115,10 @@ class Store:
                     f" (it holds {', '.join(sorted(names)) or 'nothing'}); choose another file"
                 )
             METADATA.create_all(self.engine)
+        if self.engine.dialect.name == "sqlite":
+            # Kept in the file, and so set only once it is known to be ours.
+            with self.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -243,7 +247,6 @@ def _set_up_sqlite(connection: sqlite3.Connection, record: object) -> None:
     """Settings under which a commit survives power loss, and readers do not block the writer."""
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-    cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()

@@ -13,7 +13,6 @@ acquisition functions offered here, whose choice needs no memory; "gp_hedge" wou
 from __future__ import annotations
 
 import functools
-import random
 import threading
 from types import ModuleType
 from typing import Any
@@ -22,6 +21,7 @@ import numpy as np
 
 from metaopt.errors import StrategyError
 from metaopt.records import Json
+from metaopt.seeds import global_random_kept
 from metaopt.space import Config, Space
 from metaopt.space.parameters import FloatArray
 from metaopt.strategy import Strategy
@@ -186,13 +186,10 @@ def _skopt() -> ModuleType:
 
     One of its dependencies draws a number from the module `random` while it is imported.
     """
-    state = random.getstate()
-    try:
+    with global_random_kept():
         import skopt
         import skopt.acquisition
         import skopt.space
-    finally:
-        random.setstate(state)
     module: ModuleType = skopt
     return module
 

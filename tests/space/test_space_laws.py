@@ -21,7 +21,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from metaopt.errors import SpaceError
-from metaopt.space import Categorical, Constant, Float, Int, Ordinal, Space
+from metaopt.space import Categorical, Constant, Float, Int, Ordinal, Size, Space
 
 NATIVE = (bool, int, float, str, type(None))
 
@@ -198,9 +198,10 @@ def test_any_point_of_the_closed_cube_decodes_to_a_configuration(space, data):
         assert space.is_forbidden(config) or space.contains(config)
 
 
-@pytest.mark.parametrize("p", [Float(-2, 3), Float(1e-5, 1e-1, log=True), Int(1, 9),
-                               Int(1, 4096, log=True), Float(0, 1, step=0.05), Ordinal("abc".split()
-                               + ["d", "e"])], ids=str)
+@pytest.mark.parametrize("p", [
+    Float(-2, 3), Float(1e-5, 1e-1, log=True), Int(1, 9), Int(1, 4096, log=True),
+    Float(0, 1, step=0.05), Ordinal([3, 1, "x", None]),
+], ids=str)  # fmt: skip
 def test_coordinates_keep_the_order_of_values(p):
     space = Space(x=p)
     u = np.linspace(0, 1, 5001)
@@ -246,7 +247,17 @@ def test_a_tenth_three_times_is_three_tenths():
         space.validate({"x": 0.35})
 
 
-@pytest.mark.parametrize("low, step", [(0.0, 1e-20), (1e-17, 1e-17), (0.0, 3e-16)])
+@pytest.mark.parametrize(("low", "high", "step", "count"), [
+    (-0.3, -0.2, 0.1, 2), (0.2, 0.3, 0.1, 2), (0, 0.3, 0.1, 4), (0.1, 0.7, 0.2, 4),
+    (0, 1, 0.3, 4), (-1.1, 2.2, 1.1, 4),
+])  # fmt: skip
+def test_rounding_neither_adds_nor_takes_away_a_step(low, high, step, count):
+    p = Float(low, high, step=step)
+    assert Space(x=p).size == Size(count, True)
+    assert [c["x"] for c in Space(x=p).configurations()] == values_of(p)
+
+
+@pytest.mark.parametrize(("low", "step"), [(0.0, 1e-20), (1e-17, 1e-17), (0.0, 3e-16)])
 def test_steps_of_many_decimals_are_exact_too(low, step):
     p = Float(low, low + 20 * step, step=step)
     assert [c["x"] for c in Space(x=p).configurations()][:20] == values_of(p)[:20]
@@ -271,7 +282,7 @@ def test_size_is_what_brute_force_counts_and_configurations_lists(space):
     listed = [identity(c) for c in space.configurations()]
     assert len(listed) == len(set(listed))
     assert set(listed) == expected
-    assert space.size == (len(expected), True)
+    assert space.size == Size(len(expected), True)
 
 
 @laws
@@ -285,17 +296,17 @@ def test_sampling_reaches_only_what_brute_force_allows(space, seed):
 
 def test_a_space_above_a_million_is_bounded_and_flagged():
     free = {f"x{i}": Int(0, 9) for i in range(6)}
-    assert Space(free).size == (10**6, True)
+    assert Space(free).size == Size(10**6, True)
     conditional = Space(**free, extra=Int(0, 1, when={"x0": [0]}))
-    count, exact = conditional.size
+    count, exact = conditional.size.count, conditional.size.exact
     assert not exact and count >= 9 * 10**5 + 2 * 10**5
     small = Space(a=Int(0, 1), b=Int(0, 4, when={"a": [1]}))
-    assert small.size == (6, True)
+    assert small.size == Size(6, True)
 
 
 def test_a_continuum_is_infinite_and_cannot_be_listed():
     space = Space(a=Int(0, 1), x=Float(0, 1, when={"a": [1]}))
-    assert space.size == (math.inf, True)
+    assert space.size == Size(math.inf, True)
     with pytest.raises(SpaceError, match="'x' is continuous"):
         list(space.configurations())
 

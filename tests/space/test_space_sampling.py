@@ -49,9 +49,9 @@ def test_the_edges_between_log_integers_lie_at_the_halves(low, high):
     space = Space(x=Int(low, high, log=True))
     k = np.arange(low, high)
     u = np.log((k + 0.5) / (low - 0.5)) / math.log((high + 0.5) / (low - 0.5))
-    room = math.log1p(1 / (low - 0.5)) if high < 100 else 1e-7
-    below = [c["x"] for c in space.decode((u - 1e-4 * min(room, 1e-3))[:, None])]
-    above = [c["x"] for c in space.decode((u + 1e-4 * min(room, 1e-3))[:, None])]
+    little = 1e-3 * np.min(np.diff(u, prepend=0.0))  # a thousandth of the narrowest cell
+    below = [c["x"] for c in space.decode((u - little)[:, None])]
+    above = [c["x"] for c in space.decode((u + little)[:, None])]
     assert below == k.tolist()
     assert above == (k + 1).tolist()
 
@@ -86,12 +86,13 @@ def test_allowed_combinations_stay_equally_likely_beside_forbidden_ones():
     assert_shares(Counter(map(identity, draw(space))), {i: 1 / 9 for i in allowed})
 
 
-@pytest.mark.parametrize("values", [2, 700])
-def test_scarce_allowed_values_have_the_shares_of_the_unforbidden_space(values):
+@pytest.mark.parametrize("others", [1, 1999])
+def test_scarce_allowed_values_have_the_shares_of_the_unforbidden_space(others):
     """A rejected draw must not change what the others look like, however many are rejected."""
+    values = 30
     space = Space(
-        k=Int(1, values, log=True), z=Int(0, 1999),
-        forbid=[{"z": list(range(1, 2000))}],
+        k=Int(1, values, log=True), z=Int(0, others), child=Int(0, 1, when={"k": [1]}),
+        forbid=[{"z": list(range(1, others + 1))}],
     )
     room = math.log((values + 0.5) / 0.5)
     first = math.log(1.5 / 0.5) / room

@@ -1,0 +1,309 @@
+"""Law 2: killed at any point and resumed, a study is the uninterrupted one, bit for bit."""
+
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from running import SPACE, cheap, learnt, main, pruner, seen
+
+from metaopt.space import Categorical, Int, Space
+from metaopt.store import StudyHeader
+from metaopt.store.events import event_from_text, event_to_text
+from metaopt.study import Study
+
+CHEAP = ["random", "grid", "sobol", "genetic", "pso", "tabu"]
+MODES = [(None, False), (None, True), (4, False), (4, True)]  # batch_size, pruner
+N = 14
+
+
+class Crash(BaseException):
+    """The process ends here; nothing may catch it."""
+
+
+class FragileStore:
+    """A store whose process dies at the k-th append; only what was durable is there afterwards.
+
+    `eager` is a log that happens to write everything at once, so that every prefix of the events
+    is what a crash may leave behind; else events wait for the next durable one, as in a file.
+    """
+
+    def __init__(self, eager=False):
+        self.eager, self.rows, self.header = eager, [], None
+        self.crash_at, self.crash_after, self.appended = None, False, 0
+
+    def boot(self, crash_at=None, crash_after=False):
+        self.crash_at, self.crash_after, self.appended = crash_at, crash_after, 0
+        self.waiting = []
+        return self
+
+    # what a Study uses of a Store
+    def find(self, name):
+        return self.header
+
+    def create(self, name, header):
+        self.header = StudyHeader(name, 0.0, header)
+
+    def log(self, name):
+        return self
+
+    # what it uses of an EventLog
+    def __iter__(self):
+        return iter([event_from_text(*row) for row in self.rows])
+
+    def append(self, *events, durable=True):
+        dies = self.appended == self.crash_at
+        self.appended += 1
+        if dies and not self.crash_after:
+            raise Crash
+        self.waiting += [(e.kind, e.time, event_to_text(e)) for e in events]
+        if durable or self.eager:
+            self.rows += self.waiting
+            self.waiting = []
+        if dies:
+            raise Crash
+
+    def close(self):
+        pass
+
+
+def make(strategy, with_pruner=False, space=SPACE):
+    return Study(space, strategy, storage="there", seed=3, pruner=pruner() if with_pruner else None)
+
+
+def reference(strategy, n, batch_size, with_pruner, space=SPACE, objective=cheap):
+    study = Study(space, strategy, seed=3, pruner=pruner() if with_pruner else None)
+    study.optimize(objective, n, batch_size=batch_size)
+    return study
+
+
+def go_on(store, monkeypatch, strategy, n, batch_size, with_pruner, **fields):
+    monkeypatch.setattr("metaopt.study.Store", lambda storage: store)
+    study = make(strategy, with_pruner, **fields)
+    study.optimize(cheap, n, batch_size=batch_size)
+    return study
+
+
+@pytest.mark.parametrize(("batch_size", "with_pruner"), MODES)
+@pytest.mark.parametrize("strategy", CHEAP)
+def test_a_crash_at_any_append_changes_nothing(strategy, batch_size, with_pruner, monkeypatch):
+    expected = reference(strategy, N, batch_size, with_pruner)
+    statuses = {r.status for r in expected.trials}
+    assert statuses >= ({"complete", "failed", "pruned"} if with_pruner else {"complete", "failed"})
+    whole = FragileStore(eager=True).boot()
+    monkeypatch.setattr("metaopt.study.Store", lambda storage: whole)
+    go_on(whole, monkeypatch, strategy, N, batch_size, with_pruner)
+    appends = whole.appended
+    assert appends > 4 * N
+    eager = batch_size is None  # every prefix of the events once, and what a file keeps once
+    for k in range(appends):
+        store = FragileStore(eager=eager).boot(crash_at=k, crash_after=eager)
+        with pytest.raises(Crash):
+            go_on(store, monkeypatch, strategy, N, batch_size, with_pruner)
+        again = go_on(store.boot(), monkeypatch, strategy, N, batch_size, with_pruner)
+        assert seen(again) == seen(expected), f"after a crash at append {k}"
+        assert learnt(again.strategy) == learnt(expected.strategy), f"after a crash at append {k}"
+        assert {r.attempts for r in again.trials} <= {1, 2}
+        assert sum(r.attempts == 2 for r in again.trials) <= 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("strategy", CHEAP)
+def test_many_crashes_in_a_row_change_nothing(strategy, seed, monkeypatch):
+    rng = random.Random(seed)
+    batch_size, with_pruner = rng.choice(MODES)
+    expected = reference(strategy, N, batch_size, with_pruner)
+    store = FragileStore(eager=rng.random() < 0.5)
+    for life in range(200):
+        try:
+            again = go_on(
+                store.boot(rng.randrange(1, 40), rng.random() < 0.5), monkeypatch, strategy, N,
+                batch_size, with_pruner,
+            )
+        except Crash:
+            continue
+        break
+    assert life > 1
+    assert seen(again) == seen(expected)
+    assert learnt(again.strategy) == learnt(expected.strategy)
+
+
+@pytest.mark.parametrize("batch_size", [None, 4])
+@pytest.mark.parametrize("strategy", CHEAP)
+def test_a_crash_on_the_way_to_exhaustion_changes_nothing(strategy, batch_size, monkeypatch):
+    space = Space(x=Int(-2, 2), n=Int(1, 2), rate=Categorical([0.1, 1.0]), forbid=[{"x": 0, "n": 1}])
+    expected = reference(strategy, 99, batch_size, False, space)
+    assert len(expected.trials) == 18
+    for k in range(3, 5 * 18, 7):
+        store = FragileStore(eager=bool(k % 2)).boot(crash_at=k)
+        with pytest.raises(Crash):
+            go_on(store, monkeypatch, strategy, 99, batch_size, False, space=space)
+        again = go_on(store.boot(), monkeypatch, strategy, 99, batch_size, False, space=space)
+        assert seen(again) == seen(expected)
+
+
+@pytest.mark.parametrize("crash_at", range(0, 22, 3))
+def test_a_crash_amid_trials_by_hand_keeps_enqueued_added_and_pending_ones(crash_at, monkeypatch):
+    def by_hand(study, done):
+        """Go on with a fixed script from where `done` says; crash-proof as a caller would be."""
+        good = {"x": 0.5, "rate": 0.01, "n": 2, "kind": "plain"}
+        if not done:
+            study.enqueue(good)
+        while len(study.trials) < 8:
+            trial = study.ask()
+            study.tell(trial, cheap(trial))
+        return study
+
+    expected = by_hand(Study(SPACE, "genetic", seed=3), done=False)
+    store = FragileStore().boot(crash_at=crash_at)
+    monkeypatch.setattr("metaopt.study.Store", lambda storage: store)
+    with pytest.raises(Crash):
+        by_hand(make("genetic"), done=False)
+    store.boot()
+    again = make("genetic")
+    done = bool(again.trials) or not again.enqueue({"x": 0.5, "rate": 0.01, "n": 2, "kind": "plain"})
+    assert seen(by_hand(again, done=True or done)) == seen(expected)
+
+
+@pytest.mark.parametrize(("batch_size", "with_pruner"), MODES)
+def test_interrupting_inside_the_objective_changes_nothing(tmp_path, batch_size, with_pruner):
+    expected = reference("tabu", N, batch_size, with_pruner)
+    path = tmp_path / "study.db"
+    calls = 0
+
+    def interrupted(trial):
+        nonlocal calls
+        calls += 1
+        if calls % 3 == 0:
+            trial.report(-100.0, 0.5)  # of a lost attempt: never to be seen again
+            raise KeyboardInterrupt
+        return cheap(trial)
+
+    for _ in range(50):
+        study = Study(SPACE, "tabu", storage=path, seed=3, pruner=pruner() if with_pruner else None)
+        try:
+            study.optimize(interrupted, N, batch_size=batch_size)
+        except KeyboardInterrupt:
+            study.close()
+            continue
+        break
+    assert calls > N + 5
+    assert seen(study) == seen(expected)
+    assert learnt(study.strategy) == learnt(expected.strategy)
+    study.close()
+
+
+def test_an_interrupted_study_goes_on_without_reopening(caplog):
+    expected = reference("genetic", N, None, False)
+    study = Study(SPACE, "genetic", seed=3)
+    calls = 0
+
+    def interrupted(trial):
+        nonlocal calls
+        calls += 1
+        if calls in (1, 6):
+            raise KeyboardInterrupt
+        return cheap(trial)
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            study.optimize(interrupted, N)
+    assert "the same call of optimize() goes on" in caplog.text
+    study.optimize(interrupted, N)
+    assert seen(study) == seen(expected)
+
+
+@pytest.mark.parametrize("strategy", CHEAP)
+def test_stopping_and_raising_the_total_is_running_through(strategy, tmp_path):
+    expected = reference(strategy, N, None, True)
+    for total in (1, 2, 5, 9, N):
+        study = Study(SPACE, strategy, storage=tmp_path / "a.db", seed=3, pruner=pruner())
+        study.optimize(cheap, total)
+        study.close()
+    assert seen(study) == seen(expected)
+
+
+# -- real processes, real signals, real files ------------------------------------------------------
+
+
+def run_and_kill(arguments, after):
+    """Start a process and kill it `after` seconds behind its first sign of life; True if done."""
+    child = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parent / "running.py"), *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    first = child.stdout.readline()
+    if first != "ready\n":
+        pytest.fail(child.communicate()[1][-2000:])
+    deadline = time.monotonic() + after
+    while child.poll() is None and time.monotonic() < deadline:
+        select.select([], [], [], 0.002)
+    if child.poll() is None:
+        os.kill(child.pid, signal.SIGKILL)
+    rest = child.communicate()[0]
+    return rest.endswith("done\n")
+
+
+def killed_until_done(tmp_path, strategy, n, batch_size, with_pruner, seed, life_seconds):
+    rng = random.Random(f"{strategy}{seed}")
+    path = tmp_path / "study.db"
+    arguments = (path, strategy, n, batch_size or 0, with_pruner)
+    kills = 0
+    while not run_and_kill(arguments, rng.uniform(0.2, 1.0) * life_seconds):
+        kills += 1
+        assert kills < 60
+    again = Study(SPACE, strategy, storage=path, seed=3, pruner=pruner() if with_pruner else None)
+    expected = reference(strategy, n, batch_size, with_pruner)
+    assert seen(again) == seen(expected)
+    assert learnt(again.strategy)[:3] == learnt(expected.strategy)[:3]
+    assert max(r.attempts for r in again.trials) >= (2 if kills else 1)
+    again.close()
+    return kills
+
+
+@pytest.mark.parametrize(("strategy", "batch_size", "with_pruner"), [
+    ("random", None, True), ("grid", 4, False), ("sobol", 4, True), ("genetic", 4, True),
+    ("pso", None, True), ("tabu", 4, False),
+])  # fmt: skip
+def test_killed_with_sigkill_and_reopened_until_done(tmp_path, strategy, batch_size, with_pruner):
+    assert killed_until_done(tmp_path, strategy, 24, batch_size, with_pruner, 0, 0.15) >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("batch_size", "with_pruner"), MODES)
+@pytest.mark.parametrize("strategy", CHEAP)
+def test_killed_with_sigkill_in_every_mode(tmp_path, strategy, batch_size, with_pruner, seed):
+    killed_until_done(tmp_path, strategy, 24, batch_size, with_pruner, seed, 0.12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("batch_size", "with_pruner"), [(None, True), (4, False)])
+def test_skopt_killed_with_sigkill_and_reopened_until_done(tmp_path, batch_size, with_pruner):
+    killed_until_done(tmp_path, "skopt", 13, batch_size, with_pruner, 0, 1.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_skopt_resumes_from_a_crash_among_its_models(batch_size, monkeypatch):
+    expected = reference("skopt", 13, batch_size, True)
+    for k in range(70, 92, 3):
+        store = FragileStore(eager=True).boot(crash_at=k)
+        try:
+            go_on(store, monkeypatch, "skopt", 13, batch_size, True)
+        except Crash:
+            again = go_on(store.boot(), monkeypatch, "skopt", 13, batch_size, True)
+            assert seen(again) == seen(expected)
+
+
+def test_the_helper_that_is_killed_runs_the_same_study(tmp_path, capsys):
+    main(tmp_path / "a.db", "random", 6, None, False)
+    assert capsys.readouterr().out.split()[-1] == "done"
+    study = Study(SPACE, "random", storage=tmp_path / "a.db", seed=3)
+    assert seen(study) == seen(reference("random", 6, None, False))
+    study.close()
