@@ -359,7 +359,7 @@ class Study:
         return None
 
     def _exhausted(self) -> str:
-        return f"the space is exhausted: all of its {len(self._journal)} configurations came"
+        return f"the space is exhausted: all of its {len(self._journal)} configurations were tried"
 
     def _unfinished(self) -> list[int]:
         return self._journal.unfinished(self._held)

@@ -65,8 +65,8 @@ class Trial(Mapping[str, Scalar]):
     def __getitem__(self, name: str) -> Scalar:
         config = self._proposal.config
         if name not in config:
-            hint = did_you_mean(name, config)
-            raise KeyError(f"{name!r} is not an active parameter of trial {self.number}{hint}")
+            active = f"{did_you_mean(name, config)} (active: {', '.join(config)})"
+            raise KeyError(f"{name!r} is not an active parameter of trial {self.number}{active}")
         return config[name]
 
     def __iter__(self) -> Iterator[str]:

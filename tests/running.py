@@ -67,6 +67,7 @@ def main(path, strategy, n_trials, batch_size, with_pruner):
         time.sleep(0.004)
         return cheap(trial)
 
+    Study(SPACE, strategy, seed=4).optimize(cheap, 4)  # loads whatever is loaded late
     study = Study(SPACE, strategy, storage=path, seed=3, pruner=pruner() if with_pruner else None)
     print("ready", flush=True)
     study.optimize(

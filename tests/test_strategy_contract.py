@@ -407,18 +407,19 @@ def test_what_is_not_finite_is_a_failure(value):
 
 def act(strategy, script):
     """Ask, tell in another order, observe, enqueue and fail, as the numbers in `script` say."""
-    asked = []
+    asked, done = [], []
     for k in script:
         if k % 5 == 0:
             strategy.enqueue(point(round(k / 1000, 3)))
-        elif k % 5 == 1 and strategy.pending():
-            number = next(reversed(strategy._pending))
-            strategy.tell(number, math.nan if k % 2 else k / 7)
+        elif k % 5 == 1 and asked:
+            strategy.tell(asked.pop(k % len(asked)), math.nan if k % 2 else k / 7)
         elif k % 5 == 2:
             strategy.observe(SPACE.sample(stream(k, "foreign"))[0], Result(status="pruned"))
         else:
-            asked += strategy.ask(1 + k % 3)
-    return asked
+            new = strategy.ask(1 + k % 3)
+            asked += new
+            done += new
+    return done
 
 
 script = st.lists(st.integers(0, 999), max_size=15)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from running import SPACE, cheap, learnt, main, pruner, seen
 
+from metaopt.execute import evaluate
 from metaopt.space import Categorical, Int, Space
 from metaopt.store import StudyHeader
 from metaopt.store.events import event_from_text, event_to_text
@@ -19,6 +20,7 @@ from metaopt.study import Study
 
 CHEAP = ["random", "grid", "sobol", "genetic", "pso", "tabu"]
 MODES = [(None, False), (None, True), (4, False), (4, True)]  # batch_size, pruner
+WEIGHED = [pytest.param(*m, marks=() if m[1] else pytest.mark.slow) for m in MODES]
 N = 14
 
 
@@ -83,20 +85,20 @@ def reference(strategy, n, batch_size, with_pruner, space=SPACE, objective=cheap
 
 
 def go_on(store, monkeypatch, strategy, n, batch_size, with_pruner, **fields):
-    monkeypatch.setattr("metaopt.study.Store", lambda storage: store)
+    monkeypatch.setattr("metaopt.opening.Store", lambda storage: store)
     study = make(strategy, with_pruner, **fields)
     study.optimize(cheap, n, batch_size=batch_size)
     return study
 
 
-@pytest.mark.parametrize(("batch_size", "with_pruner"), MODES)
+@pytest.mark.parametrize(("batch_size", "with_pruner"), WEIGHED)
 @pytest.mark.parametrize("strategy", CHEAP)
 def test_a_crash_at_any_append_changes_nothing(strategy, batch_size, with_pruner, monkeypatch):
     expected = reference(strategy, N, batch_size, with_pruner)
     statuses = {r.status for r in expected.trials}
     assert statuses >= ({"complete", "failed", "pruned"} if with_pruner else {"complete", "failed"})
     whole = FragileStore(eager=True).boot()
-    monkeypatch.setattr("metaopt.study.Store", lambda storage: whole)
+    monkeypatch.setattr("metaopt.opening.Store", lambda storage: whole)
     go_on(whole, monkeypatch, strategy, N, batch_size, with_pruner)
     appends = whole.appended
     assert appends > 4 * N
@@ -147,27 +149,29 @@ def test_a_crash_on_the_way_to_exhaustion_changes_nothing(strategy, batch_size, 
         assert seen(again) == seen(expected)
 
 
-@pytest.mark.parametrize("crash_at", range(0, 22, 3))
+@pytest.mark.parametrize("crash_at", range(0, 40, 3))
 def test_a_crash_amid_trials_by_hand_keeps_enqueued_added_and_pending_ones(crash_at, monkeypatch):
-    def by_hand(study, done):
-        """Go on with a fixed script from where `done` says; crash-proof as a caller would be."""
-        good = {"x": 0.5, "rate": 0.01, "n": 2, "kind": "plain"}
-        if not done:
-            study.enqueue(good)
-        while len(study.trials) < 8:
+    good, other = ({"x": x, "rate": 0.01, "n": 2, "kind": "plain"} for x in (0.5, 0.25))
+
+    def by_hand(study):
+        """What a caller does who may be cut off and starts the same script again."""
+        study.enqueue(good)
+        while len(study.trials) < 9 or any(r.result is None for r in study.trials):
+            if len(study.trials) == 4 and all(r.result is not None for r in study.trials):
+                study.add(other, 0.125)
             trial = study.ask()
-            study.tell(trial, cheap(trial))
+            study.tell(trial, evaluate(cheap, trial))
         return study
 
-    expected = by_hand(Study(SPACE, "genetic", seed=3), done=False)
-    store = FragileStore().boot(crash_at=crash_at)
-    monkeypatch.setattr("metaopt.study.Store", lambda storage: store)
+    expected = by_hand(Study(SPACE, "genetic", seed=3))
+    assert [r.origin for r in expected.trials].count("enqueued") == 1
+    assert expected.trials[4].origin == "added"
+    store = FragileStore(eager=bool(crash_at % 2)).boot(crash_at=crash_at)
+    monkeypatch.setattr("metaopt.opening.Store", lambda storage: store)
     with pytest.raises(Crash):
-        by_hand(make("genetic"), done=False)
+        by_hand(make("genetic"))
     store.boot()
-    again = make("genetic")
-    done = bool(again.trials) or not again.enqueue({"x": 0.5, "rate": 0.01, "n": 2, "kind": "plain"})
-    assert seen(by_hand(again, done=True or done)) == seen(expected)
+    assert seen(by_hand(make("genetic"))) == seen(expected)
 
 
 @pytest.mark.parametrize(("batch_size", "with_pruner"), MODES)

@@ -347,8 +347,12 @@ class _Listed(Parameter):
                 )
             if isinstance(v, float) and not math.isfinite(v):
                 return f"{name} must be finite, got {v!r}"
-        twice = {typed(v) for v in values if sum(typed(v) == typed(w) for w in values) > 1}
-        return f"{name} must differ, got {sorted(map(repr, twice))[0]} twice" if twice else None
+        seen = set()
+        for v in values:
+            if typed(v) in seen:
+                return f"{name} must differ, got {v!r} twice"
+            seen.add(typed(v))
+        return None
 
     def take(self, k: IntArray) -> list[Any]:
         values = self._values
