@@ -61,7 +61,7 @@ class Analysis:
         """The finding, its uncertainty and its limits, in plain words."""
         if self.blocks < 2 or len(self.standings) < 2:
             return [
-                f"{_count(self.blocks, self.over)} of {len(self.standings)} strategies cannot be"
+                f"{counted(self.blocks, self.over)} of {len(self.standings)} strategies cannot be"
                 f" told from chance: no test was made. Use at least 2 strategies and 6 repeats."
             ]
         return [self._first(), self._whole(), *self._pairs(), self._limit()]
@@ -70,7 +70,7 @@ class Analysis:
         best = self.standings[0]
         tied = [s.label for s in self.standings if s.rank == best.rank]
         who = " and ".join(tied) + (" rank" if len(tied) > 1 else " ranks")
-        where = f"over {_count(self.blocks, self.over)}"
+        where = f"over {counted(self.blocks, self.over)}"
         where = f"On {self.title}, {where}" if self.over != "problems" else where.capitalize()
         return f"{where}, {who} first (mean rank {best.rank:.2f} of {len(self.standings)})."
 
@@ -106,7 +106,7 @@ class Analysis:
         """Say what this number of blocks can show at best."""
         least = stats.smallest_p(self.blocks)
         m = len(self.standings) - 1
-        text = f"{_count(self.blocks, self.over)} cannot show less than p = {least:.2g} for a pair"
+        text = f"{counted(self.blocks, self.over)} cannot show less than p = {least:.2g} for a pair"
         if m > 1:
             text += f", {min(1.0, m * least):.2g} after Holm's correction for {m} pairs"
         if min(1.0, m * least) >= LEVEL:
@@ -115,7 +115,7 @@ class Analysis:
         return text + "."
 
 
-def _count(n: int, what: str) -> str:
+def counted(n: int, what: str) -> str:
     return f"{n} {what if n != 1 else what.removesuffix('s')}"
 
 
@@ -155,7 +155,7 @@ def analyse(
     n, k = values.shape
     scores = filled(sign * values)
     enough = n >= 2 and k >= 2
-    ranks = stats.mean_ranks(scores) if enough else np.ones(k)
+    ranks = _ranks(scores)
     test_ranks = stats.mean_ranks(filled(sign * tests)) if enough and tests is not None else None
     p, a12 = _against(scores, labels, control) if enough else ({}, {})
     standings = [
@@ -207,6 +207,13 @@ def analyse_problems(analyses: Sequence[Analysis], labels: Sequence[str]) -> Ana
         first.control,
         _friedman(scores),
     )
+
+
+def _ranks(scores: FloatArray) -> FloatArray:
+    """Mean ranks; with one block or one strategy, where there is no mean, its own."""
+    if scores.shape[1] < 2:
+        return np.ones(1)
+    return stats.mean_ranks(np.repeat(scores, 2, axis=0) if len(scores) < 2 else scores)
 
 
 def _against(

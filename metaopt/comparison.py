@@ -16,7 +16,7 @@ import numpy as np
 
 from metaopt import analysis, problems, stats
 from metaopt.analysis import Analysis, FloatArray
-from metaopt.errors import StudyError
+from metaopt.errors import StudyError, whole
 from metaopt.execute.pool import run_all
 from metaopt.problems.problem import Problem
 from metaopt.progress import counter
@@ -241,9 +241,11 @@ def compare(
     """
     factories = _factories(strategies)
     chosen = _problems(problems)
-    for name, value in (("n_trials", n_trials), ("repeats", repeats), ("workers", workers)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise StudyError(f"{name} must be an integer above 0, got {value!r}")
+    n_trials, repeats = (
+        whole("n_trials", n_trials, StudyError),
+        whole("repeats", repeats, StudyError),
+    )
+    workers = whole("workers", workers, StudyError)
     if control is None:
         control = "random" if "random" in factories else next(iter(factories))
     if control not in factories:

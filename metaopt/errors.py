@@ -8,7 +8,10 @@ caller would have caught without knowing this library.
 from __future__ import annotations
 
 import difflib
+import math
+import operator
 from collections.abc import Iterable
+from typing import Any
 
 
 class MetaoptError(Exception):
@@ -62,3 +65,26 @@ def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
         f"{purpose} needs the package {package!r}, which is not installed; "
         f"install it with: pip install 'metaopt-engine[{extra}]'"
     )
+
+
+def whole(name: str, value: Any, error: type[MetaoptError], *, least: int = 1) -> int:
+    """Return `value` as a native int of at least `least`; a bool is none, numpy's integers are."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or number < least:
+        raise error(f"{name} must be an integer of at least {least}, got {value!r}")
+    return number
+
+
+def real(name: str, value: Any, error: type[MetaoptError], *, above: float = -math.inf) -> float:
+    """Return `value` as a native float above `above`; NaN and what is no number are refused."""
+    try:
+        number = math.nan if isinstance(value, (bool, str)) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not number > above:
+        bound = "" if above == -math.inf else f" above {above:g}"
+        raise error(f"{name} must be a number{bound}, got {value!r}")
+    return number

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from metaopt.errors import MetaoptError, StoreError
 from metaopt.records import Json, Proposal, Result, TrialRecord
 from metaopt.space import Config
 from metaopt.store import (
@@ -36,7 +37,12 @@ class Journal:
         self._log = log
         self._sign = -1 if maximise else 1
         self._fold = Fold()
-        self._replay(log)
+        try:
+            self._replay(log)
+        except MetaoptError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(f"the stored study is damaged: {error!r}") from error
 
     def _replay(self, events: Iterable[Event]) -> None:
         entries: list[Json] = []
@@ -78,6 +84,11 @@ class Journal:
         return [self._fold.trials[n] for n in self._fold.told]
 
     @property
+    def told_numbers(self) -> list[int]:
+        """Their numbers, in that order."""
+        return list(self._fold.told)
+
+    @property
     def told_count(self) -> int:
         return len(self._fold.told)
 
@@ -88,6 +99,10 @@ class Journal:
             if not any(n in held for n in group):
                 return group
         return []
+
+    def is_batch(self, number: int) -> bool:
+        """Whether a trial belongs to a batch, be it of one."""
+        return self._fold.is_batch(number)
 
     def waiting(self, held: Collection[int]) -> list[int]:
         """Trials without a result that nobody holds."""
@@ -101,9 +116,10 @@ class Journal:
         """What the running attempt at a trial has reported."""
         return self._fold.running_curve(number)
 
-    def told_curves(self) -> dict[int, Curve]:
-        """Curves of all told trials, to be minimised."""
-        return {r.number: tuple((s, self._sign * v) for s, v in r.curve) for r in self.told}
+    def curves(self, numbers: Iterable[int]) -> dict[int, Curve]:
+        """What trials have reported, finished or running, to be minimised."""
+        given = {n: self[n].curve if self[n].result is not None else self.curve(n) for n in numbers}
+        return {n: tuple((s, self._sign * v) for s, v in curve) for n, curve in given.items()}
 
     # -- writing ---------------------------------------------------------------------------------
 

@@ -12,8 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from metaopt.errors import StudyError
+from metaopt.errors import StudyError, real, whole
 from metaopt.records import Json
+from metaopt.space.parameters import is_number
 
 Curve = Sequence[tuple[float, float]]
 
@@ -55,13 +56,11 @@ class PercentilePruner(Pruner):
     def __init__(
         self, percentile: float = 50.0, *, warmup_steps: float = 1, min_trials: int = 5
     ) -> None:
-        if not 0 < percentile < 100:
+        if not is_number(percentile) or not 0 < percentile < 100:
             raise StudyError(f"percentile must lie between 0 and 100, got {percentile!r}")
-        if min_trials < 1:
-            raise StudyError(f"min_trials must be at least 1, got {min_trials!r}")
         self.percentile = percentile
-        self.warmup_steps = warmup_steps
-        self.min_trials = min_trials
+        self.warmup_steps = real("warmup_steps", warmup_steps, StudyError)
+        self.min_trials = whole("min_trials", min_trials, StudyError)
 
     def decide(self, step: float, value: float, others: Mapping[int, Curve]) -> bool:
         if step < self.warmup_steps:
@@ -85,3 +84,20 @@ class MedianPruner(PercentilePruner):
 
     def __init__(self, *, warmup_steps: float = 1, min_trials: int = 5) -> None:
         super().__init__(50.0, warmup_steps=warmup_steps, min_trials=min_trials)
+
+
+def pruner_from_json(data: Mapping[str, Json] | None) -> Pruner | None:
+    """Rebuild a pruner of ours from `to_json`.
+
+    Raises:
+        StudyError: it is somebody else's.
+    """
+    if data is None:
+        return None
+    settings = {k: v for k, v in data.items() if k != "name"}
+    if data["name"] == "median":
+        del settings["percentile"]
+        return MedianPruner(**settings)
+    if data["name"] == "percentile":
+        return PercentilePruner(**settings)
+    raise StudyError(f"the pruner {data['name']!r} is not metaopt's own; pass it as pruner=")

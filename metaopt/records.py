@@ -50,7 +50,9 @@ def plain(value: Any, where: str = "data") -> Json:
         return number_to_json(value)
     if isinstance(value, Mapping):
         return {str(k): plain(v, f"{where}[{k!r}]") for k, v in value.items()}
-    if isinstance(value, (list, tuple)) or type(value).__name__ == "ndarray":
+    if type(value).__name__ == "ndarray":
+        return plain(value.tolist(), where)
+    if isinstance(value, (list, tuple)):
         return [plain(v, f"{where}[{i}]") for i, v in enumerate(value)]
     raise StudyError(f"{where} must be JSON (numbers, strings, lists, dicts), got {value!r}")
 
@@ -66,7 +68,10 @@ def as_number(value: Any, where: str) -> float:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise StudyError(f"{where} must be a number, got {value!r} ({type(value).__name__})")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise StudyError(f"{where} must fit a float, got an integer beyond 1e308") from None
 
 
 @dataclass(frozen=True)
@@ -216,7 +221,9 @@ def settle(outcome: float | Result) -> Result:
     if not isinstance(outcome, Result):
         try:
             outcome = Result(as_number(outcome, "value"))
-        except (ValueError, TypeError, RuntimeError):
+        except (ValueError, TypeError, RuntimeError) as error:
+            if isinstance(outcome, int) and not isinstance(outcome, bool):
+                raise StudyError(f"an objective's {error}") from None  # too large
             raise StudyError(
                 f"an objective returns a number or a Result, got {outcome!r}"
                 f" ({type(outcome).__name__})"

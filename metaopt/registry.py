@@ -37,7 +37,12 @@ def load_strategy(name: str) -> type[Strategy]:
     found = _found()
     if name not in found:
         raise unknown_name("strategy", name, found)
-    cls = found[name].load()
+    try:
+        cls = found[name].load()
+    except Exception as error:
+        raise StrategyError(
+            f"the strategy {name!r} cannot be loaded from {found[name].value}: {error!r}"
+        ) from error
     if not (isinstance(cls, type) and issubclass(cls, Strategy)):
         raise StrategyError(f"the entry point {name!r} is {cls!r}, which is no metaopt Strategy")
     if not cls.name:

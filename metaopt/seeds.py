@@ -19,7 +19,8 @@ Part = int | str
 
 def _digest(seed: int, path: tuple[Part, ...]) -> bytes:
     # repr keeps 1 and "1" apart; the separator cannot occur unescaped inside a repr.
-    text = "\n".join([repr(int(seed)), *(repr(p) for p in path)])
+    parts = [p if isinstance(p, str) else int(p) for p in (int(seed), *path)]
+    text = "\n".join(map(repr, parts))
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from metaopt.errors import StudyError
+from metaopt.errors import StudyError, real, whole
 
 if TYPE_CHECKING:
     from metaopt.study import Study
@@ -23,13 +23,10 @@ class Stall:
     """
 
     def __init__(self, trials: int, *, min_delta: float = 0.0) -> None:
-        if trials < 1 or min_delta < 0:
-            raise StudyError(
-                f"Stall needs trials above 0 and min_delta of at least 0,"
-                f" got trials={trials!r}, min_delta={min_delta!r}"
-            )
-        self.trials = trials
-        self.min_delta = min_delta
+        self.trials = whole("trials", trials, StudyError)
+        self.min_delta = real("min_delta", min_delta, StudyError)
+        if self.min_delta < 0:
+            raise StudyError(f"min_delta must be at least 0, got {min_delta!r}")
 
     def __call__(self, study: Study) -> str | None:
         sign = 1 if study.direction == "minimize" else -1
@@ -50,7 +47,7 @@ class Target:
     """Ends a study whose best value is at least as good as `value`."""
 
     def __init__(self, value: float) -> None:
-        self.value = value
+        self.value = real("value", value, StudyError)
 
     def __call__(self, study: Study) -> str | None:
         best = study.best_record

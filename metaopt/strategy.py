@@ -17,7 +17,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from metaopt.errors import SpaceError, StrategyError
+from metaopt.errors import SpaceError, StrategyError, whole
 from metaopt.initial import InitialDesign
 from metaopt.records import Json, Origin, Proposal, Result, Status, plain, same_json, settle
 from metaopt.seeds import derive, stream
@@ -65,13 +65,13 @@ class Strategy(ABC):
     ) -> None:
         if not isinstance(space, Space):
             raise StrategyError(f"space must be a metaopt.Space, got {type(space).__name__}")
-        if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
-            raise StrategyError(f"seed must be an integer of at least 0, got {seed!r}")
-        if budget is not None and (not isinstance(budget, (int, np.integer)) or budget < 1):
-            raise StrategyError(f"budget must be None or an integer above 0, got {budget!r}")
+        if options and type(self).__init__ is Strategy.__init__:
+            raise StrategyError(
+                f"{type(self).__name__} has no options, got {', '.join(sorted(options))}"
+            )
         self.space = space
-        self.seed = int(seed)
-        self.budget = None if budget is None else int(budget)
+        self.seed = whole("seed", seed, StrategyError, least=0)
+        self.budget = None if budget is None else whole("budget", budget, StrategyError)
         self.options: dict[str, Json] = plain(options, "options")
         self.fallbacks = 0
         self.__log: list[dict[str, Json]] = []
@@ -89,7 +89,7 @@ class Strategy(ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         final_names = ("ask", "tell", "observe", "enqueue", "state_dict", "load_state_dict")
-        taken = [n for n in final_names if n in cls.__dict__]
+        taken = [n for n in final_names if getattr(cls, n) is not getattr(Strategy, n)]
         if taken:
             raise StrategyError(
                 f"{cls.__name__} overrides {', '.join(taken)}, which are final;"
@@ -155,8 +155,7 @@ class Strategy(ABC):
     @final
     def ask(self, n: int = 1) -> list[Proposal]:
         """Propose n new configurations; fewer, in the end [], only if the space is exhausted."""
-        if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
-            raise StrategyError(f"ask(n) needs an integer above 0, got {n!r}")
+        n = whole("n", n, StrategyError)
         rng = stream(self.seed, "ask", self.__count)
         asked: list[tuple[Proposal, Json]] = []
         try:
@@ -205,7 +204,8 @@ class Strategy(ABC):
     def enqueue(self, config: Mapping[str, Any]) -> bool:
         """Put a configuration before the next proposal; False if it is not new."""
         config = self.space.validate(config)
-        if not self.is_new(config) or config in self.__queue:
+        key = self.space.key(config)  # typed, unlike ==, under which True is 1
+        if key in self.__seen or key in map(self.space.key, self.__queue):
             return False
         self.__log.append({"enqueue": dict(config)})
         self.__queue.append(config)
@@ -242,6 +242,8 @@ class Strategy(ABC):
         """
         if self.__log:
             raise StrategyError("load_state_dict needs a fresh strategy; this one was used")
+        if not isinstance(state, Mapping) or not {"header", "log"} <= set(state):
+            raise StrategyError(f"expected what state_dict() returned, got {str(state)[:80]!r}")
         header = self.header()
         for name, value in header.items():
             if not same_json(state["header"].get(name), value):
@@ -370,12 +372,15 @@ class Strategy(ABC):
         asked = [Proposal.from_json(p) for p in body["proposals"]]
         for proposal, note in zip(asked, body["notes"], strict=True):
             if proposal.origin == "enqueued":
-                self.__queue.remove(proposal.config)
+                self.__queue.pop(self.__queued(proposal.config))
             self.__expect(proposal, note)
         self.__drawn, self.fallbacks = body["base"]
         self.__log.append({"ask": dict(body)})
         if body["own"] is not None:
             self._restore(body["own"])
+
+    def __queued(self, config: Config) -> int:
+        return [self.space.key(c) for c in self.__queue].index(self.space.key(config))
 
     def __replay_tell(self, body: Mapping[str, Json]) -> None:
         self.tell(body["number"], Result.from_json(body["result"]))

@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from metaopt.errors import StudyError, did_you_mean, missing_extra
+from metaopt.errors import StoreError, StudyError, did_you_mean, missing_extra, real, whole
 from metaopt.execute import Executor, Inline
-from metaopt.execute.evaluate import Objective, finish
+from metaopt.execute.evaluate import Objective, finish, read
 from metaopt.journal import Journal
 from metaopt.opening import find_study, open_log
 from metaopt.progress import progress_bar
-from metaopt.pruning import Pruner
+from metaopt.pruning import Pruner, pruner_from_json
 from metaopt.records import Json, Result, TrialRecord, completed, settle
 from metaopt.registry import load_strategy, make_strategy
 from metaopt.seeds import derive
 from metaopt.space import Config, Space
+from metaopt.space.parameters import native
 from metaopt.stopping import StopCondition
 from metaopt.strategy import Strategy
 from metaopt.trial import Trial
@@ -108,6 +109,7 @@ class Study:
         self._stopping = False
         self._deadlines: dict[int, float] = {}
         self._trial_timeout: float | None = None
+        self._lockstep: frozenset[int] = frozenset()  # members of a batch that train together
 
     def _header(self) -> dict[str, Json]:
         made = {k: v for k, v in self.strategy.header().items() if k != "format"}
@@ -225,16 +227,13 @@ class Study:
         Raises:
             StudyError: the trial is unknown or finished already.
         """
-        number = trial.number if isinstance(trial, Trial) else trial
+        number = trial.number if isinstance(trial, Trial) else native(trial)
         if number not in self._journal:
             raise StudyError(f"trial {number!r} is unknown; tell what ask() returned")
         record = self._journal[number]
         if record.result is not None:
             raise StudyError(f"trial {number} was already told ({record.status})")
-        stopped = isinstance(trial, Trial) and trial.told_to_stop
-        if stopped and not isinstance(outcome, Result):
-            outcome = Result(status="pruned")
-        result = settle(outcome)
+        result = read(outcome, trial) if isinstance(trial, Trial) else settle(outcome)
         if isinstance(trial, Trial):
             seconds = None if record.started is None else time.time() - record.started
             result = finish(result, trial, result.seconds if result.seconds else seconds)
@@ -274,7 +273,8 @@ class Study:
         Args:
             objective: called with a `Trial`; returns a float or a `Result`. What it raises is
                 recorded as a failed trial. With `batch_size`, one that has `many(trials)` gets
-                whole batches.
+                whole batches; if it also says ``lockstep = True``, all members report a step
+                before any asks `should_stop`, and a pruner compares them with each other.
             n_trials: the total that the study shall hold, earlier trials included.
             timeout: seconds after which no trial is started any more.
             trial_timeout: seconds after which a trial has failed; see `metaopt.execute.Inline`.
@@ -290,9 +290,17 @@ class Study:
             StudyError: an argument is wrong, or the objective's `direction` is another.
             KeyboardInterrupt: the study is kept; the same call goes on.
         """
-        self._check_arguments(objective, n_trials, timeout, batch_size, stop)
-        conditions = [] if stop is None else [stop] if callable(stop) else list(stop)
-        executor = Inline(trial_timeout=trial_timeout, together=batch_size is not None)
+        self._check_objective(objective)
+        if n_trials is None and timeout is None and stop is None:
+            raise StudyError("optimize needs n_trials, timeout or stop, or it would never end")
+        n_trials = n_trials if n_trials is None else whole("n_trials", n_trials, StudyError)
+        batch_size = (
+            batch_size if batch_size is None else whole("batch_size", batch_size, StudyError)
+        )
+        timeout = timeout if timeout is None else real("timeout", timeout, StudyError, above=0)
+        conditions = _functions("stop", stop)
+        callbacks = _functions("callbacks", callbacks)
+        executor = Inline(trial_timeout=trial_timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         self._trial_timeout = trial_timeout
         self._stopping = False
@@ -321,9 +329,7 @@ class Study:
         logger.info("study %s ended: %s", self.name, outcome.message)
         return outcome
 
-    def _check_arguments(
-        self, objective: Any, n_trials: Any, timeout: Any, batch_size: Any, stop: Any
-    ) -> None:
+    def _check_objective(self, objective: Any) -> None:
         if not callable(objective):
             raise StudyError(f"objective must be callable, got {type(objective).__name__}")
         theirs = getattr(objective, "direction", self.direction)
@@ -332,13 +338,6 @@ class Study:
                 f"the objective is to {theirs} and the study is to {self.direction};"
                 f" make the study with direction={theirs!r}"
             )
-        if n_trials is None and timeout is None and stop is None:
-            raise StudyError("optimize needs n_trials, timeout or stop, or it would never end")
-        for name, value in (("n_trials", n_trials), ("batch_size", batch_size)):
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise StudyError(f"{name} must be an integer above 0 or None, got {value!r}")
-        if timeout is not None and not timeout > 0:
-            raise StudyError(f"timeout must be above 0 seconds, got {timeout!r}")
 
     def _end(
         self, n_trials: int | None, deadline: float | None, conditions: list[StopCondition]
@@ -385,8 +384,12 @@ class Study:
         records = [self._journal[n] for n in group]
         todo = [r.proposal for r in records if r.result is None]
         if todo:
-            for number, result in executor.run(objective, todo, self):
+            together = hasattr(objective, "many") and self._journal.is_batch(group[0])
+            lockstep = together and getattr(objective, "lockstep", False)
+            self._lockstep = frozenset(group) if lockstep else frozenset()
+            for number, result in executor.run(objective, todo, self, together=together):
                 self._journal.finish(number, result)
+            self._lockstep = frozenset()
         for record in self._tell_ready():
             for callback in callbacks:
                 callback(self, record)
@@ -414,8 +417,9 @@ class Study:
         if self.pruner is None or not curve:
             return False
         step, value = curve[-1]
-        # Members of a running batch are not told, and so not among the others.
-        others = self._journal.told_curves()
+        # Members of a running batch are not told, and count only while they go in lockstep: who
+        # ran earlier in a batch must not matter.
+        others = self._journal.curves({*self._journal.told_numbers, *self._lockstep} - {number})
         return self.pruner.decide(step, self._journal.minimised(value), others)
 
     # -- small things ----------------------------------------------------------------------------
@@ -444,6 +448,17 @@ class Study:
         )
 
 
+def _functions(name: str, given: Any) -> list[Any]:
+    """Read one function, a sequence of them, or None."""
+    if given is None or callable(given):
+        return [] if given is None else [given]
+    functions = list(given) if isinstance(given, (list, tuple)) else [given]
+    for function in functions:
+        if not callable(function):
+            raise StudyError(f"{name} must be a function or a list of them, got {function!r}")
+    return functions
+
+
 def _brief(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -469,7 +484,7 @@ def load(storage: str | Path, name: str | None = None, *, pruner: Pruner | None 
     Args:
         storage: a path or a database URL.
         name: of the study; may be left out where there is only one.
-        pruner: the pruner that it was made with, if any.
+        pruner: the pruner that it was made with; needed only if it is not one of metaopt's own.
 
     Raises:
         StoreError: there is no such file, or it is no study file.
@@ -478,10 +493,12 @@ def load(storage: str | Path, name: str | None = None, *, pruner: Pruner | None 
     """
     found = find_study(storage, name)
     header = found.header
-    space = Space.from_json(header["space"])
-    strategy = load_strategy(header["strategy"])(
-        space, header["seed"], header["budget"], **header["options"]
-    )
-    return Study(
-        space, strategy, header["direction"], storage=storage, pruner=pruner, name=found.name
-    )
+    try:
+        space = Space.from_json(header["space"])
+        made = [header[k] for k in ("strategy", "seed", "budget", "options", "direction", "pruner")]
+    except KeyError as error:
+        raise StoreError(f"the study {found.name!r} is damaged: no {error} in its header") from None
+    cls, seed, budget, options, direction, settings = made
+    strategy = load_strategy(cls)(space, seed, budget, **options)
+    pruner = pruner or pruner_from_json(settings)
+    return Study(space, strategy, direction, storage=storage, pruner=pruner, name=found.name)

@@ -18,13 +18,13 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from metaopt.errors import MetaoptError, StrategyError
+from metaopt.errors import MetaoptError, StrategyError, UnknownNameError, unknown_name
 from metaopt.records import Proposal, Result
 from metaopt.registry import make_strategy
 from metaopt.space import Categorical, Config, Constant, Float, Int, Ordinal, Space
@@ -340,9 +340,9 @@ CHECKS: dict[str, Check] = {
 }
 
 
-def cases() -> Iterator[tuple[str, str]]:
-    """Yield every pair of a check's and a space's name."""
-    return ((check, space) for check in CHECKS for space in SPACES)
+def cases() -> list[tuple[str, str]]:
+    """Return every pair of a check's and a space's name."""
+    return [(check, space) for check in CHECKS for space in SPACES]
 
 
 def run_check(strategy: str | Factory, check: str, space: str, *, trials: int = TRIALS) -> None:
@@ -350,10 +350,20 @@ def run_check(strategy: str | Factory, check: str, space: str, *, trials: int = 
 
     Raises:
         ConformanceError: the strategy fails it.
+        UnknownNameError: there is no such check, space or strategy.
     """
+    tables: list[tuple[str, str, Mapping[str, object]]] = [
+        ("check", check, CHECKS),
+        ("space", space, SPACES),
+    ]
+    for kind, name, known in tables:
+        if name not in known:
+            raise unknown_name(kind, name, known)
     make = _factory(strategy)
     try:
         CHECKS[check](make, SPACES[space](), trials)
+    except UnknownNameError:
+        raise
     except ConformanceError as error:
         raise ConformanceError(f"{check} on the space {space!r}: {error}") from None
     except Exception as error:

@@ -104,7 +104,7 @@ def test_the_median_is_the_fiftieth_percentile():
     (lambda: PercentilePruner(100), "percentile must lie between 0 and 100, got 100"),
     (lambda: PercentilePruner(math.nan), "percentile must lie between 0 and 100, got nan"),
     (lambda: PercentilePruner("half"), "percentile must"),
-    (lambda: MedianPruner(min_trials=0), "min_trials must be at least 1, got 0"),
+    (lambda: MedianPruner(min_trials=0), "min_trials must be an integer of at least 1, got 0"),
     (lambda: MedianPruner(min_trials=None), "min_trials must"),
     (lambda: MedianPruner(warmup_steps="ten"), "warmup_steps must"),
 ])  # fmt: skip

@@ -96,7 +96,7 @@ def test_a_third_partys_strategy_is_found_like_ours(foreign):
 def test_a_broken_package_does_not_hide_the_others(foreign):
     listed = strategies()
     assert "cannot be loaded" in listed["broken"] and set(listed) >= OURS
-    with pytest.raises(StrategyError, match="'wrong'.*no metaopt Strategy"):
+    with pytest.raises(StrategyError, match=r"'wrong'.*no metaopt Strategy"):
         load_strategy("wrong")
     with pytest.raises(MetaoptError, match="broken"):
         load_strategy("broken")

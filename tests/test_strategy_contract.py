@@ -104,7 +104,7 @@ def test_changing_what_was_asked_or_told_changes_nothing_inside():
 
 @pytest.mark.parametrize("n", [0, -1, 1.0, "1", None, True])
 def test_ask_takes_a_positive_integer(n):
-    with pytest.raises(StrategyError, match="integer above 0, got"):
+    with pytest.raises(StrategyError, match="integer of at least 1, got"):
         Uniform(SPACE).ask(n)
 
 
@@ -113,8 +113,8 @@ def test_ask_takes_a_positive_integer(n):
     ((SPACE, -1), "seed must be an integer of at least 0, got -1"),
     ((SPACE, 0.5), "seed must be an integer of at least 0, got 0.5"),
     ((SPACE, True), "seed must be an integer of at least 0, got True"),
-    ((SPACE, 0, 0), "budget must be None or an integer above 0, got 0"),
-    ((SPACE, 0, 2.5), "budget must be None or an integer above 0, got 2.5"),
+    ((SPACE, 0, 0), "budget must be an integer of at least 1, got 0"),
+    ((SPACE, 0, 2.5), "budget must be an integer of at least 1, got 2.5"),
 ])  # fmt: skip
 def test_a_strategy_is_made_from_a_space_a_seed_and_a_budget(arguments, part):
     with pytest.raises(StrategyError) as caught:
@@ -153,7 +153,7 @@ def test_strategies_share_a_prefix_of_the_design_and_choose_its_length_only():
     for name, proposals in asked.items():
         n = lengths[name] if name != "sobol" else 6
         assert [p.config for p in proposals[:n]] == [p.config for p in asked["mine"][:n]]
-    assert any(0 < n for name, n in lengths.items() if name != "mine")
+    assert any(n > 0 for name, n in lengths.items() if name != "mine")
 
 
 def test_enqueued_and_added_points_count_towards_the_length_of_the_design():
@@ -206,7 +206,8 @@ def test_a_finite_space_is_asked_out_once_each_and_then_empty():
     keys = {SMALL.key(p.config) for p in asked} | {SMALL.key({"n": 3, "kind": "q"})}
     assert len(asked) == 6 and keys == {SMALL.key(c) for c in SMALL.configurations()}
     before = json.dumps(strategy.state_dict())
-    assert strategy.ask(3) == [] == strategy.ask()
+    assert strategy.ask(3) == []
+    assert strategy.ask() == []
     assert json.dumps(strategy.state_dict()) == before
     for p in asked:
         strategy.tell(p, 1.0)
@@ -488,7 +489,7 @@ def test_notes_and_states_that_are_no_json_are_refused():
         Secret(SPACE).ask()
     with pytest.raises(ValueError, match=r"_state\(\).*must be JSON"):
         Hidden(SPACE).ask()
-    with pytest.raises(ValueError, match="options.*must be JSON"):
+    with pytest.raises(ValueError, match=r"options.*must be JSON"):
         Uniform(SPACE, thing=object())
 
 

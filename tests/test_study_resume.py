@@ -13,6 +13,7 @@ import pytest
 from running import SPACE, cheap, learnt, main, pruner, seen
 
 from metaopt.execute import evaluate
+from metaopt.records import Result
 from metaopt.space import Categorical, Int, Space
 from metaopt.store import StudyHeader
 from metaopt.store.events import event_from_text, event_to_text
@@ -114,6 +115,45 @@ def test_a_crash_at_any_append_changes_nothing(strategy, batch_size, with_pruner
         assert sum(r.attempts == 2 for r in again.trials) <= 1
 
 
+class Together:
+    """A population that trains in lockstep and is pruned among itself."""
+
+    lockstep = True
+
+    def __call__(self, trial):
+        raise AssertionError("members are trained together")
+
+    def many(self, trials):
+        running = {t.number: t for t in trials}
+        for step in range(1, 4):
+            for trial in running.values():
+                trial.report(trial["x"] ** 2 + trial["n"] / 10 + 1 / step, step)
+            for trial in list(running.values()):
+                if trial.should_stop():
+                    yield running.pop(trial.number).number, Result(status="pruned")
+        yield from ((n, t["x"] ** 2) for n, t in running.items())
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_a_crash_amid_a_batch_in_lockstep_changes_nothing(eager, monkeypatch):
+    def run(study):
+        study.optimize(Together(), N, batch_size=5)
+        return study
+
+    expected = run(Study(SPACE, "genetic", seed=3, pruner=pruner()))
+    assert {r.status for r in expected.trials[:5]} == {"pruned", "complete"}
+    store = whole = FragileStore(eager).boot()
+    monkeypatch.setattr("metaopt.opening.Store", lambda storage: store)
+    run(make("genetic", with_pruner=True))
+    for k in range(whole.appended):
+        store = FragileStore(eager).boot(crash_at=k, crash_after=eager)
+        with pytest.raises(Crash):
+            run(make("genetic", with_pruner=True))
+        store.boot()
+        again = run(make("genetic", with_pruner=True))
+        assert seen(again) == seen(expected), f"after a crash at append {k}"
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("strategy", CHEAP)
 def test_many_crashes_in_a_row_change_nothing(strategy, seed, monkeypatch):
@@ -121,7 +161,7 @@ def test_many_crashes_in_a_row_change_nothing(strategy, seed, monkeypatch):
     batch_size, with_pruner = rng.choice(MODES)
     expected = reference(strategy, N, batch_size, with_pruner)
     store = FragileStore(eager=rng.random() < 0.5)
-    for life in range(200):
+    for life in range(200):  # noqa: B007 -- used below
         try:
             again = go_on(
                 store.boot(rng.randrange(1, 40), rng.random() < 0.5), monkeypatch, strategy, N,
@@ -138,7 +178,8 @@ def test_many_crashes_in_a_row_change_nothing(strategy, seed, monkeypatch):
 @pytest.mark.parametrize("batch_size", [None, 4])
 @pytest.mark.parametrize("strategy", CHEAP)
 def test_a_crash_on_the_way_to_exhaustion_changes_nothing(strategy, batch_size, monkeypatch):
-    space = Space(x=Int(-2, 2), n=Int(1, 2), rate=Categorical([0.1, 1.0]), forbid=[{"x": 0, "n": 1}])
+    rate = Categorical([0.1, 1.0])
+    space = Space(x=Int(-2, 2), n=Int(1, 2), rate=rate, forbid=[{"x": 0, "n": 1}])
     expected = reference(strategy, 99, batch_size, False, space)
     assert len(expected.trials) == 18
     for k in range(3, 5 * 18, 7):

@@ -28,8 +28,15 @@ class Executor(Protocol):
     """Runs proposals and yields each trial's number and result, in any order."""
 
     def run(
-        self, objective: Objective, proposals: Sequence[Proposal], driver: Driver
-    ) -> Iterator[tuple[int, Result]]: ...
+        self,
+        objective: Objective,
+        proposals: Sequence[Proposal],
+        driver: Driver,
+        *,
+        together: bool,
+    ) -> Iterator[tuple[int, Result]]:
+        """Run proposals; `together` gives them to the objective's `many(trials)` at once."""
+        ...
 
 
 def evaluate(objective: Objective, trial: Trial) -> Result:
@@ -39,16 +46,19 @@ def evaluate(objective: Objective, trial: Trial) -> Result:
     """
     start = time.perf_counter()
     try:
-        outcome = objective(trial)
-        if trial.told_to_stop and not isinstance(outcome, Result):
-            result = Result(status="pruned")
-        else:
-            result = settle(outcome)
+        result = read(objective(trial), trial)
     except TrialPruned:
         result = Result(status="pruned")
     except Exception as error:
         result = failure(error)
     return finish(result, trial, time.perf_counter() - start)
+
+
+def read(outcome: Any, trial: Trial) -> Result:
+    """Read what an objective returned: a number after `should_stop()` was True means pruned."""
+    if trial.told_to_stop and not isinstance(outcome, Result):
+        return Result(status="pruned")
+    return settle(outcome)
 
 
 def finish(result: Result, trial: Trial, seconds: float | None) -> Result:

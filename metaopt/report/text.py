@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metaopt import plots, stats
-from metaopt.analysis import Analysis
+from metaopt.analysis import Analysis, counted
 from metaopt.seeds import global_random_kept
 
 if TYPE_CHECKING:
@@ -76,27 +76,22 @@ def show(comparison: Comparison) -> None:
         header, rows = table(analysis)
         # What a narrow terminal has no room for stands in the report.
         shown = [j for j, n in enumerate(header) if n not in SPARE or console.width >= WIDE]
-        title = Text(_heading(comparison, analysis), style="bold")
-        grid = Table(
-            title=title,
-            title_justify="left",
-            box=SIMPLE_HEAD,
-            pad_edge=False,
-            padding=(0, 1, 0, 0),
-        )
+        grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for name in (header[j] for j in shown):
             left = name in ("strategy", "effect")
             grid.add_column(name, justify="left" if left else "right", overflow="fold")
         for row in rows:
             grid.add_row(*(Text(row[j]) for j in shown))
         console.print()
+        console.print(Text(_heading(comparison, analysis), style="bold"))
         console.print(grid)
         console.print(Padding(Text(" ".join(analysis.sentences())), (0, 2, 0, 0)))
     console.print()
 
 
 def _heading(comparison: Comparison, analysis: Analysis) -> str:
-    return f"{analysis.title}: {analysis.blocks} {analysis.over}, {comparison.n_trials} trials each"
+    blocks = counted(analysis.blocks, analysis.over)
+    return f"{analysis.title}: {blocks}, {comparison.n_trials} trials each"
 
 
 def write(comparison: Comparison, folder: Path) -> Path:

@@ -110,14 +110,26 @@ def sample(space: Space, rng: np.random.Generator, n: int) -> list[Config]:
 def _sample_listed(space: Space, rng: np.random.Generator, n: int) -> list[Config]:
     """Draw among the few combinations that `forbid` allows, all else at random."""
     listed = [c for c, _ in zip(space._assignments(), range(LISTED), strict=False)]
+    # Values keep the shares that they have among each other without `forbid`.
+    weight = np.array([_share(space, config) for config in listed])
     configs = []
-    for i in rng.integers(len(listed), size=n).tolist():
+    for i in rng.choice(len(listed), size=n, p=weight / weight.sum()).tolist():
         u = rng.random(len(space))
         for j, name in enumerate(space.names):
             if name in listed[i]:
                 u[j] = space.parameters[name].to_unit([listed[i][name]])[0]
         configs += decode(space, u[None])[0]
     return configs
+
+
+def _share(space: Space, config: Config) -> float:
+    """Share of the unit cube that decodes to these values of discrete parameters."""
+    share = 1.0
+    for name, value in config.items():
+        p = space.parameters[name]
+        assert p.cells is not None
+        share *= float(p.cells.width(np.array([p.index(value)]))[0])
+    return share
 
 
 def neighbours(

@@ -21,7 +21,9 @@ Scalar = None | bool | int | float | str
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-LARGEST_INT = 2**53  # beyond it a float64 coordinate cannot tell neighbouring integers apart
+LARGEST_INT = 2**53  # beyond it a float64 cannot tell neighbouring integers apart
+# The most values that float64 coordinates can tell apart: a logarithm loses some bits.
+MOST, MOST_LOG = 2**50, 2**44
 
 
 class BadValue(ValueError):
@@ -41,9 +43,19 @@ def typed(value: Any) -> tuple[str, Any]:
 
 def as_tuple(values: Any) -> tuple[Any, ...]:
     """Read one scalar or a sequence of them as a tuple of native values."""
-    if isinstance(values, (list, tuple, set, frozenset, np.ndarray)):
+    if isinstance(values, (set, frozenset)):  # without an order of their own: it must not vary
+        return tuple(sorted((native(v) for v in values), key=lambda v: repr(typed(v))))
+    if isinstance(values, (list, tuple, np.ndarray)):
         return tuple(native(v) for v in values)
     return (native(values),)
+
+
+def is_finite(value: Any) -> bool:
+    """Tell whether `value` is a number within the range of floats."""
+    try:
+        return is_number(value) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def is_number(value: Any) -> bool:
@@ -76,6 +88,16 @@ class Cells:
         else:
             k = np.floor(u * self.count)
         return np.clip(k, 0, self.count - 1).astype(np.int64)
+
+    def width(self, k: IntArray) -> FloatArray:
+        """Widths of the cells with the indices `k`: the shares of values in uniform sampling."""
+        k = np.asarray(k, dtype=np.float64)
+        if not self.log:
+            return np.full(k.shape, 1.0 / self.count)
+        first, last = self._log_edges()
+        lower = np.where(k > 0, np.log(self.low + (k - 0.5) * self.step), first)
+        share: FloatArray = (np.log(self.low + (k + 0.5) * self.step) - lower) / (last - first)
+        return share
 
     def unit(self, k: IntArray) -> FloatArray:
         """Coordinates of the values with the indices `k`, each inside its own cell."""
@@ -164,7 +186,7 @@ class _Range(Parameter):
             value = getattr(self, name)
             if value is None and name == "step":
                 continue
-            if not is_number(value) or not math.isfinite(value):
+            if not is_finite(value):
                 return f"{name} must be a finite number, got {value!r}"
         if not isinstance(self.log, bool):
             return f"log must be True or False, got {self.log!r}"
@@ -178,8 +200,16 @@ class _Range(Parameter):
             return f"log=True needs low above 0, got low={self.low!r}"
         if self.step is not None and self.step <= 0:
             return f"step must be above 0, got step={self.step!r}"
-        if self.step is not None and self.step > self.high - self.low:
+        if self.cells is None:
+            return None
+        if self.cells.count < 2:
             return f"step must not exceed high - low = {self.high - self.low!r}, got {self.step!r}"
+        finest = self.cells.low / self.cells.step + self.cells.count if self.log else 0
+        if self.cells.count > MOST or finest > MOST_LOG:
+            return (
+                f"high = {self.high!r} and step = {self.cells.step!r} make more values than"
+                f" coordinates can tell apart; take a larger step or a Float"
+            )
         return None
 
     def _outside(self, value: Any) -> BadValue:
@@ -251,34 +281,38 @@ class Float(_Range):
         super()._normalise()
         for name in ("low", "high", "step"):
             value = getattr(self, name)
-            if is_number(value):
+            if is_finite(value):
                 self._set(name, float(value))
 
     @property
     def cells(self) -> Cells | None:
         if self.step is None:
             return None
-        # The slack lets Float(0, 0.3, step=0.1) hold 0.3 in spite of rounding.
-        count = math.floor((self.high - self.low) / self.step * (1 + 1e-12) + 1e-9) + 1
+        low, high, step = (Decimal(repr(v)) for v in (self.low, self.high, self.step))
+        # The slack is for steps that were computed: 0.1 * 3 is not 0.3.
+        count = math.floor(float((high - low) / step) * (1 + 1e-12) + 1e-9) + 1
         return Cells(count, self.low, self.step, self.log)
 
     def take(self, k: IntArray) -> list[Any]:
-        assert self.step is not None
-        values = self.low + np.asarray(k, dtype=np.float64) * self.step
-        # `low` and `step` written with m decimals have all their sums within m decimals.
-        exponents = [Decimal(repr(v)).as_tuple().exponent for v in (self.low, self.step)]
-        decimals = max(-int(e) for e in exponents)
-        if 0 <= decimals <= 15:
-            values = np.round(values, decimals)
-        return (np.clip(values, self.low, self.high) + 0.0).tolist()  # type: ignore[no-any-return]
+        # In decimals as the user wrote them: 0.3 and not 0.1 + 0.1 + 0.1.
+        low, step = Decimal(repr(self.low)), Decimal(repr(self.step))
+        different, where = np.unique(np.asarray(k, dtype=np.int64), return_inverse=True)
+        values = np.array([float(low + int(i) * step) for i in different])
+        return (np.clip(values, self.low, self.high) + 0.0)[where].tolist()  # type: ignore[no-any-return]
 
     def index(self, value: Any) -> int:
         assert self.step is not None and self.count is not None
         number = self._number(value)
         k = round((number - self.low) / self.step)
-        if not 0 <= k < self.count or abs(self.low + k * self.step - number) > 1e-9 * self.step:
-            raise BadValue(f"must be {self.low} plus a multiple of {self.step}, got {value!r}")
-        return k
+        near = [i for i in (k, k - 1, k + 1) if 0 <= i < self.count]
+        slack = max(1e-9 * self.step, 4 * math.ulp(max(abs(self.low), abs(number))))
+        values = self.take(np.array(near, dtype=np.int64))
+        for i, exact in zip(near, values, strict=True):
+            if exact == number:
+                return i
+        if near and near[0] == k and abs(values[0] - number) <= slack:
+            return k
+        raise BadValue(f"must be {self.low} plus a multiple of {self.step}, got {value!r}")
 
     def _number(self, value: Any) -> float:
         value = native(value)
@@ -319,7 +353,8 @@ class _Listed(Parameter):
     def _normalise(self) -> None:
         values = self._values
         if isinstance(values, Iterable) and not isinstance(values, (str, Mapping)):
-            self._set(self._field, as_tuple(list(values)))
+            values = values if isinstance(values, (set, frozenset)) else list(values)
+            self._set(self._field, as_tuple(values))
 
     @property
     @abstractmethod

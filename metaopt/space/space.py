@@ -60,6 +60,10 @@ class Space:
         forbid: Sequence[Mapping[str, Any]] = (),
         **parameters: Parameter,
     ) -> None:
+        if mapping is not None and not isinstance(mapping, Mapping):
+            raise SpaceError(
+                f"expected a mapping {{name: parameter}}, got {type(mapping).__name__}"
+            )
         given = {**(mapping or {}), **parameters}
         if mapping is not None and len(given) < len(mapping) + len(parameters):
             raise SpaceError("a parameter is given both in the mapping and by keyword")
@@ -74,7 +78,11 @@ class Space:
         self.order: tuple[str, ...] = self._sort_by_parents()
         self.forbid: tuple[Mapping[str, tuple[Any, ...]], ...] = self._read_forbid(forbid)
         self._active_values = {
-            name: {parent: {typed(v) for v in values} for parent, values in parents.items()}
+            name: {
+                # Canonical, so that 1 means 1.0 where the parent is a float.
+                parent: {typed(given[parent].canonical(v)) for v in values}
+                for parent, values in parents.items()
+            }
             for name, parents in self._parents.items()
         }
         self._forbidden = [{n: {typed(v) for v in vs} for n, vs in f.items()} for f in self.forbid]
@@ -155,6 +163,10 @@ class Space:
         entries = []
         if isinstance(forbid, Mapping):
             raise SpaceError("forbid must be a list of {name: value or [values]}, got one mapping")
+        if not isinstance(forbid, (list, tuple)):
+            raise SpaceError(
+                f"forbid must be a list of {{name: value or [values]}}, got {forbid!r}"
+            )
         for entry in forbid:
             if not isinstance(entry, Mapping) or not entry:
                 raise SpaceError(f"forbid: expected {{name: value or [values]}}, got {entry!r}")
@@ -338,12 +350,12 @@ class Space:
     @classmethod
     def from_json(cls, data: Mapping[str, Any] | str) -> Space:
         """Rebuild a space from what `to_json` gave, as a dict or as JSON text."""
-        data = json.loads(data) if isinstance(data, str) else data
         try:
+            data = json.loads(data) if isinstance(data, str) else data
             entries = [dict(entry) for entry in data["parameters"]]
             mapping = {entry.pop("name"): parameter_from_json(entry) for entry in entries}
             return cls(mapping, forbid=data.get("forbid", ()))
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise SpaceError(f"this is not the JSON of a space: {error!r}") from error
 
 

@@ -150,7 +150,7 @@ def event_from_text(kind: str, time: float, text: str) -> Event:
         raise StoreError(f"unknown event {kind!r}: the study was written by a later metaopt")
     try:
         return KINDS[kind].read(time, json.loads(text))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StoreError(f"a stored event {kind!r} is damaged: {error!r}") from error
 
 
@@ -173,6 +173,10 @@ class Fold:
     def group(self, number: int) -> list[int]:
         """Return the trials that are told together with this one, itself included."""
         return self._batches.get(number, [number])
+
+    def is_batch(self, number: int) -> bool:
+        """Whether a trial was asked as part of a batch."""
+        return number in self._batches
 
     def running_curve(self, number: int) -> tuple[tuple[float, float], ...]:
         """What the current attempt at an unfinished trial has reported."""

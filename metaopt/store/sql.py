@@ -75,6 +75,8 @@ class Store:
     """
 
     def __init__(self, storage: str | Path, *, create: bool = True) -> None:
+        if not isinstance(storage, (str, Path)):
+            raise StoreError(f"storage must be a path or a database URL, got {storage!r}")
         self.storage = str(storage)
         self._path = None if "://" in self.storage else Path(self.storage).expanduser()
         if self._path is not None:
@@ -114,11 +116,18 @@ class Store:
                     f"{self.storage} is a database but no study file"
                     f" (it holds {', '.join(sorted(names)) or 'nothing'}); choose another file"
                 )
-            METADATA.create_all(self.engine)
+            self._make_tables()
         if self.engine.dialect.name == "sqlite":
             # Kept in the file, and so set only once it is known to be ours.
             with self.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+
+    def _make_tables(self) -> None:
+        try:
+            METADATA.create_all(self.engine)
+        except DatabaseError:  # another process may have been faster
+            if EVENTS.name not in sa.inspect(self.engine).get_table_names():
+                raise
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -182,7 +191,7 @@ class SqlLog:
         self._store = store
         self._study = study
         self._name = name
-        self._waiting: list[Event] = []
+        self._waiting: list[tuple[Event, str]] = []
         self._written = time.monotonic()
         # Only the driver writes, so the position is known once it has been read.
         self._position: int | None = None
@@ -194,11 +203,11 @@ class SqlLog:
         if self._position is None:
             self._position = len(rows)
         events = [event_from_text(row.kind, row.time, row.body) for row in rows]
-        return iter(events + self._waiting)
+        return iter(events + [event for event, _ in self._waiting])
 
     def append(self, *events: Event, durable: bool = True) -> None:
         """Add events. When a durable append returns, they and all before them are on the disk."""
-        self._waiting += events
+        self._waiting += [(e, event_to_text(e)) for e in events]  # what is no JSON fails here
         if durable or time.monotonic() - self._written > BUFFER_SECONDS:
             self._commit()
 
@@ -212,17 +221,18 @@ class SqlLog:
             {
                 "study": self._study,
                 "position": self._position + i,
-                "time": e.time,
-                "kind": e.kind,
-                "body": event_to_text(e),
+                "time": event.time,
+                "kind": event.kind,
+                "body": text,
             }
-            for i, e in enumerate(self._waiting)
+            for i, (event, text) in enumerate(self._waiting)
         ]
         with self._store._translated():
             try:
                 with self._store.engine.begin() as connection:
                     connection.execute(EVENTS.insert(), rows)
             except IntegrityError:
+                self._waiting.clear()  # it is said once
                 raise StudyError(
                     f"another process has gone on with the study {self._name!r}; only one may"
                     f" drive it: stop the other, then open the study again"
@@ -240,7 +250,13 @@ class SqlLog:
 def _header(row: Any) -> StudyHeader:
     if row.format > FORMAT:
         raise StoreError(f"the study {row.name!r} was written by a later metaopt; upgrade")
-    return StudyHeader(row.name, row.created, json.loads(row.header))
+    try:
+        header = json.loads(row.header)
+    except ValueError:
+        header = None
+    if not isinstance(header, dict):
+        raise StoreError(f"the study {row.name!r} is damaged: its header is no JSON object")
+    return StudyHeader(row.name, row.created, header)
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, record: object) -> None:

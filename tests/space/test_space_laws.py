@@ -379,6 +379,14 @@ def test_neighbours_are_distinct_valid_and_differ_in_one_active_parameter(space,
         assert switched <= descendants(space, moved[0])
 
 
+def test_what_does_not_move_stays_what_it_was_to_the_last_bit():
+    scales = [Float(-3, 7), Float(1e-9, 1e9, log=True), Float(0.1, 0.7), Float(1e-3, 3, log=True)]
+    space = Space({f"x{i}": p for i, p in enumerate(scales)} | {"k": Categorical(["a", "b"])})
+    for config in space.sample(rng(0), 100):
+        for other in space.neighbours(config, rng(1)):
+            assert sum(config[n] != other[n] for n in space.names) == 1
+
+
 @laws
 @given(spaces(), seeds)
 def test_every_other_choice_of_a_categorical_is_a_neighbour_unless_forbidden(space, seed):

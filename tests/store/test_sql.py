@@ -106,7 +106,7 @@ def test_two_writers_of_one_study_collide_and_the_first_keeps_its_events(tmp_pat
     one, other = open_log(path, "mine"), open_log(path, "mine")
     list(one), list(other)
     one.append(*told(0))
-    with pytest.raises(StudyError, match="another process.*'mine'.*open the study again"):
+    with pytest.raises(StudyError, match=r"another process.*'mine'.*open the study again"):
         other.append(*told(9))
     one.append(*told(1))
     assert numbers(path, "mine") == [0, 1]
@@ -162,7 +162,7 @@ CHILD = textwrap.dedent("""
 
 def test_what_was_acknowledged_survives_kill_9(tmp_path):
     path, rng, seen = tmp_path / "a.db", random.Random(1), 0
-    for life in range(6):
+    for _ in range(6):
         child = subprocess.Popen(
             [sys.executable, "-c", CHILD, str(path)], stdout=subprocess.PIPE, text=True
         )
