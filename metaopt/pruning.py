@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from metaopt.errors import StudyError, real, whole
-from metaopt.records import Json
+from metaopt.records import Json, plain
 from metaopt.space.parameters import is_number
 
 Curve = Sequence[tuple[float, float]]
@@ -35,8 +35,17 @@ class Pruner(ABC):
         """
 
     def to_json(self) -> dict[str, Json]:
-        """Return the pruner's name and settings as JSON."""
-        return {"name": self.name, **vars(self)}
+        """Return the pruner's name and settings as JSON.
+
+        Raises:
+            StudyError: the class has no `name`, or a setting is no JSON.
+        """
+        kind = type(self).__name__
+        name = getattr(type(self), "name", "")
+        if not name:
+            raise StudyError(f"the pruner {kind} has no name; give the class an attribute `name`")
+        settings: dict[str, Json] = plain(vars(self), kind)
+        return {"name": name, **settings}
 
 
 class PercentilePruner(Pruner):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Direction = Literal["minimize", "maximize"]
 Callback = Callable[["Study", TrialRecord], None]
 
-DEFAULT_STRATEGY = "skopt"
+DEFAULT_STRATEGY = "bayes"
 DEFAULT_NAME = "study"
 OPTUNA_NAMES = {
     "best_trial": "best",
@@ -387,9 +387,11 @@ class Study:
             together = hasattr(objective, "many") and self._journal.is_batch(group[0])
             lockstep = together and getattr(objective, "lockstep", False)
             self._lockstep = frozenset(group) if lockstep else frozenset()
-            for number, result in executor.run(objective, todo, self, together=together):
-                self._journal.finish(number, result)
-            self._lockstep = frozenset()
+            try:
+                for number, result in executor.run(objective, todo, self, together=together):
+                    self._journal.finish(number, result)
+            finally:
+                self._lockstep = frozenset()
         for record in self._tell_ready():
             for callback in callbacks:
                 callback(self, record)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import metaopt
 
-STRATEGIES = ("random", "grid", "sobol", "skopt", "genetic", "pso", "tabu")
+STRATEGIES = ("random", "grid", "sobol", "bayes", "skopt", "genetic", "pso", "tabu")
 
 
 def main() -> int:

@@ -9,8 +9,11 @@ from metaopt.records import Result
 from metaopt.study import Study
 
 SPACE = Space(
-    x=Float(-2, 2), rate=Float(1e-4, 1.0, log=True), n=Int(1, 9),
-    kind=Categorical(["plain", "deep", True, 1]), depth=Int(1, 4, when={"kind": ["deep"]}),
+    x=Float(-2, 2),
+    rate=Float(1e-4, 1.0, log=True),
+    n=Int(1, 9),
+    kind=Categorical(["plain", "deep", True, 1]),
+    depth=Int(1, 4, when={"kind": ["deep"]}),
     forbid=[{"kind": "plain", "n": [8, 9]}],
 )
 
@@ -42,9 +45,17 @@ def seen(study):
     """All that law 2 promises: proposals and results, without times."""
     return [
         (
-            r.number, list(r.params.items()), [type(v) for v in r.params.values()], r.seed,
-            r.origin, r.status, repr(r.value), repr(r.metrics), repr(r.curve),
-            None if r.result is None or r.result.error is None
+            r.number,
+            list(r.params.items()),
+            [type(v) for v in r.params.values()],
+            r.seed,
+            r.origin,
+            r.status,
+            repr(r.value),
+            repr(r.metrics),
+            repr(r.curve),
+            None
+            if r.result is None or r.result.error is None
             else (r.result.error.kind, r.result.error.message),
         )
         for r in study.trials
@@ -53,25 +64,32 @@ def seen(study):
 
 def learnt(strategy):
     """All that the strategy was told, and what it would do next."""
-    told = [(o.number, o.note, repr(o.value), o.status, repr(o.curve))
-            for o in strategy.observations]
-    return told, strategy.pending(), strategy.fallbacks, [
-        entry["ask"] for entry in strategy.log if "ask" in entry
+    told = [
+        (o.number, o.note, repr(o.value), o.status, repr(o.curve)) for o in strategy.observations
     ]
+    return (
+        told,
+        strategy.pending(),
+        strategy.fallbacks,
+        [entry["ask"] for entry in strategy.log if "ask" in entry],
+    )
 
 
 def main(path, strategy, n_trials, batch_size, with_pruner):
     """Run in a process that may be killed at any time."""
 
     def slow(trial):
-        time.sleep(0.004)
+        print("begins", trial.number, flush=True)
+        time.sleep(0.002)
         return cheap(trial)
 
     Study(SPACE, strategy, seed=4).optimize(cheap, 4)  # loads whatever is loaded late
     study = Study(SPACE, strategy, storage=path, seed=3, pruner=pruner() if with_pruner else None)
     print("ready", flush=True)
     study.optimize(
-        slow, n_trials, batch_size=batch_size,
+        slow,
+        n_trials,
+        batch_size=batch_size,
         callbacks=[lambda s, r: print(r.number, flush=True)],
     )
     study.close()

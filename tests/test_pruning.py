@@ -55,7 +55,8 @@ def test_the_share_that_may_go_on_is_the_percentile(percentile, curves, step):
     pruner = PercentilePruner(percentile, min_trials=1)
     bests = sorted(
         min((v for s, v in c if s <= step and not math.isnan(v)), default=math.inf)
-        for c in curves.values() if len(c) >= step
+        for c in curves.values()
+        if len(c) >= step
     )
     if not bests or not math.isfinite(bests[-1]):
         return
@@ -117,7 +118,10 @@ def test_wrong_settings_are_refused_by_name(make, part):
 def test_settings_are_json():
     pruner = PercentilePruner(25.0, warmup_steps=3, min_trials=7)
     assert json.loads(json.dumps(pruner.to_json())) == {
-        "name": "percentile", "percentile": 25.0, "warmup_steps": 3, "min_trials": 7
+        "name": "percentile",
+        "percentile": 25.0,
+        "warmup_steps": 3,
+        "min_trials": 7,
     }
     assert MedianPruner().to_json()["name"] == "median"
     assert isinstance(pruner, Pruner)

@@ -27,9 +27,9 @@ any_float = st.floats(allow_nan=True, allow_infinity=True)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 scalars = st.none() | st.booleans() | st.integers() | finite | st.text(max_size=6)
 trees = st.recursive(
-    scalars | any_float, lambda t: st.lists(t, max_size=3) | st.dictionaries(
-        st.text(max_size=4), t, max_size=3
-    ), max_leaves=8,
+    scalars | any_float,
+    lambda t: st.lists(t, max_size=3) | st.dictionaries(st.text(max_size=4), t, max_size=3),
+    max_leaves=8,
 )
 kinds = st.sampled_from(
     ["exception", "not_finite", "timeout", "out_of_memory", "worker_died", "abandoned"]
@@ -51,7 +51,9 @@ def results(draw):
 
 
 proposals = st.builds(
-    Proposal, st.integers(0, 10**9), st.dictionaries(st.text(max_size=5), scalars, max_size=4),
+    Proposal,
+    st.integers(0, 10**9),
+    st.dictionaries(st.text(max_size=5), scalars, max_size=4),
     st.integers(0, 2**31 - 1),
     st.sampled_from(["initial", "strategy", "enqueued", "added", "fallback"]),
 )
@@ -88,7 +90,9 @@ def test_every_number_survives_json(x):
 
 def test_not_a_number_and_infinities_are_kept_in_metrics_curve_and_data():
     result = Result(
-        1.0, metrics={"a": math.nan, "b": -math.inf}, curve=[(1, math.inf), (2, math.nan)],
+        1.0,
+        metrics={"a": math.nan, "b": -math.inf},
+        curve=[(1, math.inf), (2, math.nan)],
         data={"folds": [math.nan, 1]},
     )
     again = Result.from_json(json.loads(json.dumps(result.to_json(), allow_nan=False)))
@@ -146,14 +150,22 @@ def test_a_number_too_large_for_a_float_is_no_silent_infinity():
 
 def test_scalars_of_numpy_and_torch_become_native():
     torch = pytest.importorskip("torch")
-    for two in (np.float32(2), np.int64(2), np.array(2.0), np.array([2]), torch.tensor(2.0),
-                torch.tensor([2])):
+    for two in (
+        np.float32(2),
+        np.int64(2),
+        np.array(2.0),
+        np.array([2]),
+        torch.tensor(2.0),
+        torch.tensor([2]),
+    ):
         value = settle(two).value
         assert type(value) is float and value == 2.0
     result = Result(
-        np.float64(1), metrics={"m": torch.tensor(0.5), np.str_("n"): np.float32(0.25)},
+        np.float64(1),
+        metrics={"m": torch.tensor(0.5), np.str_("n"): np.float32(0.25)},
         curve=[(np.int64(1), torch.tensor(3.0)), (np.float64(2.5), np.float64(4))],
-        seconds=np.float32(1), data={"a": np.arange(3), "b": np.float64(1), "c": (np.bool_(True),)},
+        seconds=np.float32(1),
+        data={"a": np.arange(3), "b": np.float64(1), "c": (np.bool_(True),)},
     )
     flat = [result.value, result.seconds, *result.metrics.values(), *sum(result.curve, ())]
     assert [type(v) for v in flat] == [float, float, float, float, int, float, float, float]
@@ -212,7 +224,9 @@ def test_a_failed_result_always_says_why():
     assert Result(status="failed").error == Failure("exception", "")
     result = Result.failed("timeout", "too long", seconds=3)
     assert (result.status, result.error.kind, result.error.message) == (
-        "failed", "timeout", "too long"
+        "failed",
+        "timeout",
+        "too long",
     )
     assert result.seconds == 3.0
 
@@ -228,8 +242,12 @@ def test_values_are_frozen_and_do_not_share_what_they_were_made_from():
     assert (result.metrics, result.data, result.curve) == ({"a": 1.0}, {"k": [1]}, ((1, 2.0),))
     record.params["x"] = 9
     assert record.params == {"x": 1}
-    for value, field in ((result, "value"), (proposal, "seed"), (record, "attempts"),
-                         (Failure("timeout"), "kind")):
+    for value, field in (
+        (result, "value"),
+        (proposal, "seed"),
+        (record, "attempts"),
+        (Failure("timeout"), "kind"),
+    ):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(value, field, 1)
 
@@ -237,15 +255,26 @@ def test_values_are_frozen_and_do_not_share_what_they_were_made_from():
 def test_a_record_reads_as_its_proposal_and_result():
     waiting = TrialRecord(Proposal(3, {"x": 1}, 7, "initial"))
     assert (waiting.number, waiting.params, waiting.config, waiting.seed, waiting.origin) == (
-        3, {"x": 1}, {"x": 1}, 7, "initial"
+        3,
+        {"x": 1},
+        {"x": 1},
+        7,
+        "initial",
     )
     assert (waiting.status, waiting.value, waiting.curve, waiting.metrics, waiting.seconds) == (
-        "waiting", None, (), {}, None
+        "waiting",
+        None,
+        (),
+        {},
+        None,
     )
     assert dataclasses.replace(waiting, started=1.0).status == "running"
     done = dataclasses.replace(waiting, result=Result(2.0, metrics={"m": 1}, curve=[(1, 3)]))
     assert (done.status, done.value, done.metrics, done.curve) == (
-        "complete", 2.0, {"m": 1.0}, ((1, 3.0),)
+        "complete",
+        2.0,
+        {"m": 1.0},
+        ((1, 3.0),),
     )
     pruned = dataclasses.replace(waiting, result=Result(status="pruned"))
     assert completed([waiting, done, pruned]) == [done]

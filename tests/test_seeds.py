@@ -51,8 +51,11 @@ def test_streams_do_not_depend_on_the_process_or_its_hash_seed():
     here = f"{stream(5, 'ask', 3).random()} {derive(5, 'trial', 3)}"
     for hash_seed in ("0", "1"):
         done = subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            capture_output=True, text=True, check=True,
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert done.stdout.strip() == here
 

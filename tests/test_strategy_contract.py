@@ -186,9 +186,11 @@ def test_a_duplicate_is_asked_again_then_replaced_by_a_neighbour_and_counted():
     assert [second.origin, third.origin] == ["fallback"] * 2
     assert stuck.fallbacks == 2
     for p in (second, third):
-        changed = [k for k in p.config if (type(p.config[k]), p.config[k]) != (
-            type(first.config[k]), first.config[k]
-        )]
+        changed = [
+            k
+            for k in p.config
+            if (type(p.config[k]), p.config[k]) != (type(first.config[k]), first.config[k])
+        ]
         assert len(changed) == 1  # a neighbour of what it wanted
 
 
@@ -348,10 +350,14 @@ def told(sequence, transform):
     strategy = Uniform(SPACE, seed=1)
     for status, value, curve in sequence:
         (p,) = strategy.ask()
-        strategy.tell(p, Result(
-            None if value is None else float(transform(value)), status,
-            curve=[(i, float(transform(v))) for i, v in enumerate(curve)],
-        ))
+        strategy.tell(
+            p,
+            Result(
+                None if value is None else float(transform(value)),
+                status,
+                curve=[(i, float(transform(v))) for i, v in enumerate(curve)],
+            ),
+        )
     return strategy
 
 

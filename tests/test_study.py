@@ -218,6 +218,53 @@ def test_a_result_returned_by_a_stopped_trial_is_taken_at_its_word():
     assert record.curve == ((1, 0.1), (2, 0.2))
 
 
+class Nameless(Pruner):
+    def decide(self, step, value, others):
+        return False
+
+
+class Unwritable(Always):
+    def __init__(self):
+        self.rule = lambda value: value > 0
+
+
+@pytest.mark.parametrize("cls", [Nameless, Unwritable])
+def test_a_pruner_without_a_name_or_with_settings_that_are_no_json_is_refused(cls, tmp_path):
+    with pytest.raises(StudyError, match=cls.__name__):
+        Study(LINE, "random", pruner=cls(), storage=tmp_path / "a.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_members_of_an_interrupted_batch_are_no_company_for_other_trials():
+    seen_others = []
+
+    class Watching(Pruner):
+        name = "watching"
+
+        def decide(self, step, value, others):
+            seen_others.append(set(others))
+            return False
+
+    class Interrupted:
+        lockstep = True
+
+        def __call__(self, trial):
+            raise AssertionError
+
+        def many(self, trials):
+            for trial in trials:
+                trial.report(1.0, 1)
+            raise KeyboardInterrupt
+
+    study = Study(LINE, "random", pruner=Watching())
+    with pytest.raises(KeyboardInterrupt):
+        study.optimize(Interrupted(), 4, batch_size=4)
+    trial = study.ask()
+    trial.report(1.0, 1)
+    trial.should_stop()
+    assert seen_others == [set()]  # nothing was told yet
+
+
 def test_raising_the_prune_needs_no_pruner():
     assert only(raising(TrialPruned())).status == "pruned"
     assert only(reporting(prune)).value == 9.0
@@ -468,6 +515,31 @@ def test_pending_trials_come_again_after_reopening_with_number_and_seed(tmp_path
     last.close()
 
 
+def test_a_batch_finished_by_hand_is_still_told_together_and_in_order(tmp_path):
+    expected = Study(SPACE, "genetic", seed=1)
+    expected.optimize(lambda t: t["x"], 9, batch_size=3)
+    study = Study(SPACE, "genetic", seed=1, storage=tmp_path / "a.db")
+
+    def cut_off(trial):
+        if trial.number == 4:
+            raise KeyboardInterrupt
+        return trial["x"]
+
+    with pytest.raises(KeyboardInterrupt):
+        study.optimize(cut_off, 9, batch_size=3)
+    study.close()
+    again = metaopt.load(tmp_path / "a.db")
+    one, two = again.ask(), again.ask()
+    assert [one.number, two.number] == [4, 5]
+    again.tell(two, two["x"])
+    assert [r.number for r in again.told] == [0, 1, 2]  # the batch waits for its last member
+    again.tell(one, one["x"])
+    assert [r.number for r in again.told] == [0, 1, 2, 3, 4, 5]
+    again.optimize(lambda t: t["x"], 9, batch_size=3)
+    assert seen(again) == seen(expected)
+    again.close()
+
+
 def test_wrong_tells_are_refused_by_number_and_change_nothing():
     study = Study(LINE, "random")
     trial = study.ask()
@@ -522,7 +594,10 @@ def test_added_trials_are_learnt_and_never_proposed_again():
     study = Study(FINITE, "random")
     record = study.add({"a": 1, "b": "q"}, Result(0.5, metrics={"m": 1}))
     assert (record.number, record.origin, record.status, record.metrics) == (
-        0, "added", "complete", {"m": 1.0}
+        0,
+        "added",
+        "complete",
+        {"m": 1.0},
     )
     study.add({"a": 2, "b": "q"}, math.nan)
     assert study.trials[1].status == "failed"

@@ -14,7 +14,7 @@ from metaopt.registry import strategies
 from metaopt.strategy import Strategy
 
 CHEAP = ["random", "grid", "sobol"]
-DEAR = {"genetic": 40, "pso": 40, "tabu": 40, "skopt": 13}
+DEAR = {"genetic": 40, "pso": 40, "tabu": 40, "skopt": 13, "bayes": 16}
 QUICK = [("genetic", "conditional"), ("pso", "mixed"), ("tabu", "finite")]
 
 
@@ -256,7 +256,11 @@ def test_the_spaces_are_the_seven_that_the_contract_names():
     assert len(spaces) >= 7
     assert all(p.cells is None for p in spaces["continuous"].parameters.values())
     assert {p.kind for p in spaces["mixed"].parameters.values()} == {
-        "float", "int", "ordinal", "categorical", "constant"
+        "float",
+        "int",
+        "ordinal",
+        "categorical",
+        "constant",
     }
     assert any(p.when for p in spaces["conditional"].parameters.values())
     assert spaces["conditional"].forbid
@@ -268,7 +272,8 @@ def test_the_spaces_are_the_seven_that_the_contract_names():
 
 def test_a_registered_strategy_that_depends_on_hashes_is_caught(tmp_path, monkeypatch):
     """Only another process has other hashes; the class itself looks honest in this one."""
-    (tmp_path / "hashing.py").write_text(textwrap.dedent("""
+    (tmp_path / "hashing.py").write_text(
+        textwrap.dedent("""
         import numpy as np
         from metaopt.strategy import Strategy
 
@@ -280,7 +285,8 @@ def test_a_registered_strategy_that_depends_on_hashes_is_caught(tmp_path, monkey
                 order = [sorted(names).index(n) for n in names]
                 seed = [self.seed, len(self.observations), len(self.pending()), *order]
                 return self.space.sample(np.random.default_rng(seed))[0], None
-    """))
+    """)
+    )
     info = tmp_path / "hashing-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hashing\nVersion: 1.0\n")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -43,7 +44,7 @@ def typed(value: Any) -> tuple[str, Any]:
 
 def as_tuple(values: Any) -> tuple[Any, ...]:
     """Read one scalar or a sequence of them as a tuple of native values."""
-    if isinstance(values, (set, frozenset)):  # without an order of their own: it must not vary
+    if isinstance(values, Set):  # without an order of their own: it must not vary
         return tuple(sorted((native(v) for v in values), key=lambda v: repr(typed(v))))
     if isinstance(values, (list, tuple, np.ndarray)):
         return tuple(native(v) for v in values)
@@ -196,6 +197,8 @@ class _Range(Parameter):
                 f"low must be below high, got low={self.low!r}, high={self.high!r}"
                 f"{hint if self.low == self.high else ''}"
             )
+        if not self.high / 2 - self.low / 2 > 0:
+            return f"high - low is below the smallest float: low={self.low!r}, high={self.high!r}"
         if self.log and self.low <= 0:
             return f"log=True needs low above 0, got low={self.low!r}"
         if self.step is not None and self.step <= 0:
@@ -282,7 +285,7 @@ class Float(_Range):
         for name in ("low", "high", "step"):
             value = getattr(self, name)
             if is_finite(value):
-                self._set(name, float(value))
+                self._set(name, float(value) + 0.0)  # -0.0 and 0.0 are one bound
 
     @property
     def cells(self) -> Cells | None:
@@ -353,8 +356,7 @@ class _Listed(Parameter):
     def _normalise(self) -> None:
         values = self._values
         if isinstance(values, Iterable) and not isinstance(values, (str, Mapping)):
-            values = values if isinstance(values, (set, frozenset)) else list(values)
-            self._set(self._field, as_tuple(values))
+            self._set(self._field, as_tuple(values if isinstance(values, Set) else list(values)))
 
     @property
     @abstractmethod
@@ -393,11 +395,16 @@ class _Listed(Parameter):
         values = self._values
         return [values[i] for i in np.asarray(k).tolist()]
 
+    @cached_property
+    def _places(self) -> dict[tuple[str, Any], int]:
+        return {typed(v): k for k, v in enumerate(self._values)}
+
     def index(self, value: Any) -> int:
         want = typed(value)
-        for k, v in enumerate(self._values):
-            if typed(v) == want:
-                return k
+        try:
+            return self._places[want]
+        except (KeyError, TypeError):  # TypeError: a list or dict cannot be looked up
+            pass
         listed = ", ".join(map(repr, self._values[:8])) + (", ..." if len(self._values) > 8 else "")
         raise BadValue(f"must be one of {listed}, got {native(value)!r} ({want[0]})")
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from metaopt.errors import SpaceError, did_you_mean
+from metaopt.errors import SpaceError, did_you_mean, whole
 from metaopt.space import encoding
 from metaopt.space.parameters import (
     BadValue,
@@ -259,7 +259,7 @@ class Space:
 
     def sample(self, rng: np.random.Generator, n: int = 1) -> list[Config]:
         """Draw n independent configurations, uniform on each parameter's own scale."""
-        return encoding.sample(self, rng, n)
+        return encoding.sample(self, rng, whole("n", n, SpaceError, least=0))
 
     def neighbours(
         self, config: Mapping[str, Any], rng: np.random.Generator, scale: float = 0.1

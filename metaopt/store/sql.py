@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
+from sqlalchemy.schema import CreateTable
 
 from metaopt.errors import StoreError, StudyError, unknown_name
 from metaopt.records import Json
@@ -110,24 +111,20 @@ class Store:
     def _prepare(self, create: bool) -> None:
         """Make the tables in an empty database; refuse one that belongs to something else."""
         names = set(sa.inspect(self.engine).get_table_names())
-        if STUDIES.name not in names:
-            if names or not create:
+        ours = set(METADATA.tables)
+        if not ours <= names:
+            if names - ours or not create:
                 raise StoreError(
                     f"{self.storage} is a database but no study file"
                     f" (it holds {', '.join(sorted(names)) or 'nothing'}); choose another file"
                 )
-            self._make_tables()
+            with self.engine.begin() as connection:
+                for table in METADATA.sorted_tables:  # another process may be making them too
+                    connection.execute(CreateTable(table, if_not_exists=True))
         if self.engine.dialect.name == "sqlite":
             # Kept in the file, and so set only once it is known to be ours.
             with self.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-
-    def _make_tables(self) -> None:
-        try:
-            METADATA.create_all(self.engine)
-        except DatabaseError:  # another process may have been faster
-            if EVENTS.name not in sa.inspect(self.engine).get_table_names():
-                raise
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -10,13 +10,30 @@ from metaopt.errors import SpaceError
 from metaopt.space import Categorical, Constant, Float, Int, Ordinal, Space
 
 SCALARS = (
-    True, False, 1, 0, 1.0, 0.0, -3, 0.1, 1e300, "1", "True", "a", "b", "", "ü\n\"", None,
+    True,
+    False,
+    1,
+    0,
+    1.0,
+    0.0,
+    -3,
+    0.1,
+    1e300,
+    "1",
+    "True",
+    "a",
+    "b",
+    "",
+    'ü\n"',
+    None,
 )
 NAMES = ("lr", "x", "a b", "ü", "0", "when", "kind", "self", "forbid")
 
 # The same examples in every run; a failure is a defect and not bad luck.
 laws = settings(
-    derandomize=True, deadline=None, max_examples=60,
+    derandomize=True,
+    deadline=None,
+    max_examples=60,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 seeds = st.integers(0, 2**32 - 1)
@@ -54,8 +71,10 @@ def floats(draw):
 @st.composite
 def ints(draw, small=False):
     log = draw(st.booleans())
-    low = draw(st.integers(1 if log else -5, 8)) if small else draw(
-        st.integers(1 if log else -(2**30), 2**30)
+    low = (
+        draw(st.integers(1 if log else -5, 8))
+        if small
+        else draw(st.integers(1 if log else -(2**30), 2**30))
     )
     high = low + draw(st.integers(1, 3 if small else 2**30))
     step = draw(st.none() | st.integers(1, min(high - low, 1000)))
@@ -96,8 +115,9 @@ def with_condition(parameter, when):
 
 
 def _some_values(draw, parameter):
-    return draw(st.lists(st.sampled_from(values_of(parameter)), min_size=1, max_size=2,
-                         unique_by=typed))
+    return draw(
+        st.lists(st.sampled_from(values_of(parameter)), min_size=1, max_size=2, unique_by=typed)
+    )
 
 
 @st.composite
@@ -133,9 +153,12 @@ def active_names(space, config):
     active = set()
     while True:
         more = {
-            name for name, p in space.parameters.items()
-            if all(parent in active and typed(config.get(parent)) in map(typed, values)
-                   for parent, values in p.when.items())
+            name
+            for name, p in space.parameters.items()
+            if all(
+                parent in active and typed(config.get(parent)) in map(typed, values)
+                for parent, values in p.when.items()
+            )
         }
         if more == active:
             return active

@@ -123,8 +123,12 @@ def test_a_wrong_space_is_refused(call, parts):
 
 
 SPACE = Space(
-    lr=Float(0.1, 1), n=Int(1, 9, step=2), kind=Categorical(["a", True, 1]),
-    rate=Float(0, 1, step=0.25), deep=Int(0, 1, when={"kind": ["a"]}), one=Constant("x"),
+    lr=Float(0.1, 1),
+    n=Int(1, 9, step=2),
+    kind=Categorical(["a", True, 1]),
+    rate=Float(0, 1, step=0.25),
+    deep=Int(0, 1, when={"kind": ["a"]}),
+    one=Constant("x"),
     forbid=[{"kind": True, "rate": 0.5}],
 )
 GOOD = {"lr": 0.5, "n": 3, "kind": 1, "rate": 0.25, "one": "x"}
@@ -154,8 +158,12 @@ def test_a_wrong_configuration_is_refused_by_name(change, parts):
     assert SPACE.contains(GOOD)
     wrong = {**GOOD, **change}
     assert not SPACE.contains(wrong)
-    for call in (SPACE.validate, SPACE.key, lambda c: SPACE.encode([c]),
-                 lambda c: SPACE.neighbours(c, np.random.default_rng(0))):
+    for call in (
+        SPACE.validate,
+        SPACE.key,
+        lambda c: SPACE.encode([c]),
+        lambda c: SPACE.neighbours(c, np.random.default_rng(0)),
+    ):
         with pytest.raises(SpaceError) as caught:
             call(wrong)
         for part in parts:
@@ -184,8 +192,11 @@ def test_a_set_has_no_order_and_is_refused_or_ordered_for_good():
     )
     seen = {
         subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True,
-            text=True, check=True,
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("1", "2", "3")
     }

@@ -67,7 +67,8 @@ def test_floats_are_uniform_and_log_floats_uniform_in_the_logarithm():
 
 def test_children_are_uniform_given_that_their_parent_switches_them_on():
     space = Space(
-        kind=Categorical(["a", "b", "c"]), one=Int(0, 3, when={"kind": ["a"]}),
+        kind=Categorical(["a", "b", "c"]),
+        one=Int(0, 3, when={"kind": ["a"]}),
         two=Int(0, 4, when={"kind": ["b", "c"]}),
     )
     shares = {("kind", "a", v): 1 / 12 for v in range(4)}
@@ -78,7 +79,9 @@ def test_children_are_uniform_given_that_their_parent_switches_them_on():
 
 def test_allowed_combinations_stay_equally_likely_beside_forbidden_ones():
     space = Space(
-        a=Int(0, 3), b=Categorical(["p", "q", "r"]), c=Constant(1),
+        a=Int(0, 3),
+        b=Categorical(["p", "q", "r"]),
+        c=Constant(1),
         forbid=[{"a": [0, 1], "b": "p"}, {"b": ["q"], "a": 3}],
     )
     allowed = [identity(c) for c in space.configurations()]
@@ -91,7 +94,9 @@ def test_scarce_allowed_values_have_the_shares_of_the_unforbidden_space(others):
     """A rejected draw must not change what the others look like, however many are rejected."""
     values = 30
     space = Space(
-        k=Int(1, values, log=True), z=Int(0, others), child=Int(0, 1, when={"k": [1]}),
+        k=Int(1, values, log=True),
+        z=Int(0, others),
+        child=Int(0, 1, when={"k": [1]}),
         forbid=[{"z": list(range(1, others + 1))}],
     )
     room = math.log((values + 0.5) / 0.5)

@@ -12,7 +12,9 @@ from metaopt.records import Result
 from metaopt.registry import make_strategy
 
 few = settings(
-    derandomize=True, deadline=None, max_examples=12,
+    derandomize=True,
+    deadline=None,
+    max_examples=12,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 STRATEGIES = ["random", "grid", "sobol", "genetic", "pso", "tabu"]

@@ -27,25 +27,34 @@ number = st.integers(0, 10**6)
 any_float = st.floats()
 time = st.floats(0, 4e9)
 configs = st.dictionaries(
-    st.text(max_size=4), st.none() | st.booleans() | st.integers() | st.floats(-1e9, 1e9)
-    | st.text(max_size=4), max_size=3,
+    st.text(max_size=4),
+    st.none() | st.booleans() | st.integers() | st.floats(-1e9, 1e9) | st.text(max_size=4),
+    max_size=3,
 )
 proposals = st.builds(
     Proposal, number, configs, st.integers(0, 2**31 - 1), st.sampled_from(["initial", "fallback"])
 )
 results = st.builds(
-    Result, any_float, curve=st.lists(st.tuples(number, any_float), max_size=3),
+    Result,
+    any_float,
+    curve=st.lists(st.tuples(number, any_float), max_size=3),
     metrics=st.dictionaries(st.text(max_size=3), any_float, max_size=2),
 ) | st.builds(lambda m: Result.failed("timeout", m), st.text(max_size=9))
 entries = st.lists(proposals, max_size=3).map(
-    lambda ps: {"proposals": [p.to_json() for p in ps], "notes": [None] * len(ps),
-                "base": [0, 0], "own": {"k": [1, 0.5, None, "x"]}}
+    lambda ps: {
+        "proposals": [p.to_json() for p in ps],
+        "notes": [None] * len(ps),
+        "base": [0, 0],
+        "own": {"k": [1, 0.5, None, "x"]},
+    }
 )
 events = st.one_of(
-    st.builds(Enqueued, time, configs), st.builds(Asked, time, entries, st.booleans()),
+    st.builds(Enqueued, time, configs),
+    st.builds(Asked, time, entries, st.booleans()),
     st.builds(Started, time, number, number, st.text(max_size=5)),
     st.builds(Reported, time, number, number, number | any_float, any_float),
-    st.builds(Finished, time, number, number, results), st.builds(Told, time, number),
+    st.builds(Finished, time, number, number, results),
+    st.builds(Told, time, number),
     st.builds(Added, time, proposals, results),
 )
 
@@ -85,8 +94,12 @@ def test_an_unknown_kind_comes_from_a_later_version():
 
 
 def asked(*numbers, batch=False, time=1.0):
-    entry = {"proposals": [Proposal(n, {"x": n}, n).to_json() for n in numbers], "notes": [],
-             "base": [0, 0], "own": None}
+    entry = {
+        "proposals": [Proposal(n, {"x": n}, n).to_json() for n in numbers],
+        "notes": [],
+        "base": [0, 0],
+        "own": None,
+    }
     return Asked(time, entry, batch)
 
 

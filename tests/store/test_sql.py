@@ -200,9 +200,13 @@ def test_processes_may_make_a_new_file_at_the_same_time(tmp_path):
         path = tmp_path / f"new{attempt}.db"
         children = [
             subprocess.Popen(
-                [sys.executable, "-c", code, str(path), f"s{i}"], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            ) for i in range(3)
+                [sys.executable, "-c", code, str(path), f"s{i}"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for i in range(3)
         ]
         for child in children:
             assert child.stdout.readline() == "ready\n"
@@ -220,8 +224,12 @@ def test_processes_may_make_a_new_file_at_the_same_time(tmp_path):
 def test_another_file_is_refused_with_its_path_and_left_alone(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("These are my notes, and no database at all.\n" * 50)
-    for call in (Store, metaopt.load, metaopt.studies,
-                 lambda p: metaopt.Study(SPACE, "random", storage=p)):
+    for call in (
+        Store,
+        metaopt.load,
+        metaopt.studies,
+        lambda p: metaopt.Study(SPACE, "random", storage=p),
+    ):
         with pytest.raises(StoreError) as caught:
             call(path)
         assert str(path) in str(caught.value) and "no study file" in str(caught.value)
@@ -267,7 +275,9 @@ def test_looking_makes_no_file(tmp_path):
     assert path.stat().st_size == 0
 
 
-@pytest.mark.parametrize("url", ["nosuch://host/db", "postgresql://", "sqlite:////no/such/dir/a.db"])
+@pytest.mark.parametrize(
+    "url", ["nosuch://host/db", "postgresql://", "sqlite:////no/such/dir/a.db"]
+)
 def test_a_url_that_cannot_be_reached_is_a_store_error_that_names_it(url):
     with pytest.raises(StoreError) as caught:
         Store(url)
@@ -329,8 +339,10 @@ class Bomb:
 def test_nothing_that_is_read_is_unpickled_or_executed(tmp_path, stored, monkeypatch):
     Bomb.path = tmp_path / "exploded"
     payload = pickle.dumps(Bomb())
-    for statement in ("UPDATE metaopt_events SET body = ? WHERE position = 1",
-                      "UPDATE metaopt_studies SET header = ?"):
+    for statement in (
+        "UPDATE metaopt_events SET body = ? WHERE position = 1",
+        "UPDATE metaopt_studies SET header = ?",
+    ):
         edit(stored, statement, payload)
         with pytest.raises(Exception):  # noqa: B017 -- any refusal will do
             metaopt.load(stored)
