@@ -18,7 +18,7 @@ from metaopt import stats
 FloatArray = NDArray[np.float64]
 
 LEVEL = 0.05
-SHARP = 10  # blocks from which the Iman-Davenport F keeps its level
+SHARP = 10  # blocks from which the Iman-Davenport F keeps its level; below, ranks are permuted
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Analysis:
         if m > 1:
             text += f", {min(1.0, m * least):.2g} after Holm's correction for {m} pairs"
         if min(1.0, m * least) >= LEVEL:
-            need = next(n for n in range(2, 60) if m * stats.smallest_p(n) < LEVEL)
+            need = stats.fewest_pairs(LEVEL, m)
             text += f": too few for p < {LEVEL}, which needs at least {need}"
         return text + "."
 
@@ -227,8 +227,9 @@ def _against(
 
 
 def _friedman(scores: FloatArray) -> float:
-    test = stats.friedman(scores)
-    return test.f_p if test.n >= SHARP else test.p
+    if len(scores) < SHARP:
+        return stats.friedman_permutation(scores).p
+    return stats.friedman(scores).f_p
 
 
 def interval(values: FloatArray, seed: int) -> stats.Interval | None:

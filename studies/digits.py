@@ -4,7 +4,7 @@ Tunes a multi-layer perceptron (optimizer, learning rate, schedule, batch size, 
 depth, width, activation: a mixed, conditional space) with every strategy, in paired repeats, and
 says which is better. Stop it whenever you like: the same command goes on where it was.
 
-    python studies/digits.py [--trials 20] [--repeats 8] [--workers 2] [--folder results/digits]
+    python studies/digits.py [--trials 25] [--repeats 10] [--workers 2] [--folder results/digits]
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ STRATEGIES = ("random", "grid", "sobol", "bayes", "skopt", "genetic", "pso", "ta
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--trials", type=int, default=20, help="of each run")
-    parser.add_argument("--repeats", type=int, default=8, help="paired runs of each strategy")
+    parser.add_argument("--trials", type=int, default=25, help="of each run")
+    parser.add_argument("--repeats", type=int, default=10, help="paired runs of each strategy")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("results/digits"))

@@ -118,7 +118,7 @@ HEAVY = ("torch", "sklearn", "pandas", "matplotlib", "scipy", "sqlalchemy", "ric
         ("import metaopt", ()),
         ("import metaopt; metaopt.Space; metaopt.Strategy; metaopt.make_strategy", ()),
         ("import metaopt; metaopt.Study", ("sqlalchemy",)),
-        ("import metaopt; metaopt.strategies()", ()),
+        ("import metaopt; metaopt.strategies()", ("scipy",)),
         ("import metaopt; metaopt.problems.describe()", ()),
         ("import metaopt.stats", ()),
     ],

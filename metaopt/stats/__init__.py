@@ -1,15 +1,51 @@
-"""Statistics for comparing strategies: arrays in, numbers out.
+"""Statistics for comparing strategies and models: arrays in, numbers out.
 
 Imports numpy alone; scipy is loaded by the functions that need it, and nothing of metaopt. Lower
 is better wherever a function must know.
 
-Two samples by pairs: `wilcoxon`, `smallest_p`. Many treatments by blocks: `mean_ranks`,
-`friedman`, `holm`, `against_control`. Effects: `a12`, `magnitude`, `median_difference`,
-`bootstrap`. Convergence: `best_so_far`, `band`.
+- Which test: `Design`, `recommend`, `power`.
+- Two treatments by pairs: `wilcoxon`, `paired_t`, `permutation`, `sign_test`, `smallest_p`,
+  `fewest_pairs`; without pairs: `rank_sum`.
+- Two models on resampled data: `corrected_t`, `repeated_kfold_t`, `five_by_two_f`; models on one
+  test set: `mcnemar`, `cochran_q`.
+- With a region of practical equivalence: `correlated_t`, `bayes_signed_rank`.
+- Many treatments by blocks: `block_ranks`, `mean_ranks`, `friedman`, `friedman_permutation`; which
+  of them differ: `pairwise`, `against_control`, `nemenyi`, `conover`, `rank_z`, `holm`,
+  `critical_groups`, `critical_difference`.
+- Effects: `a12`, `cliffs_delta`, `magnitude`, `median_difference`, `shift`, with intervals by
+  `bootstrap` and `bootstrap_two`.
+- Convergence: `best_so_far`, `at_times`, `band`, `area`, `rank_over_time`, `runtimes`,
+  `runtime_distribution`, `expected_runtime`, `performance_profile`.
+- Few repeats of many problems: `interquartile_mean`, `improvement`.
 """
 
-from metaopt.stats.curves import Band, band, best_so_far
-from metaopt.stats.effect import Interval, a12, bootstrap, magnitude, median_difference
+from metaopt.stats.aggregate import Improvement, improvement, interquartile_mean
+from metaopt.stats.anytime import (
+    Profile,
+    RuntimeDistribution,
+    area,
+    expected_runtime,
+    performance_profile,
+    rank_over_time,
+    runtime_distribution,
+    runtimes,
+)
+from metaopt.stats.arrangements import PermutationTest, friedman_permutation, permutation
+from metaopt.stats.bayes import Posterior, bayes_signed_rank, correlated_t
+from metaopt.stats.choice import recommend
+from metaopt.stats.critical import CriticalDifference, critical_groups
+from metaopt.stats.curves import Band, at_times, band, best_so_far
+from metaopt.stats.design import Design, Recommendation
+from metaopt.stats.effect import (
+    Interval,
+    a12,
+    bootstrap,
+    bootstrap_two,
+    cliffs_delta,
+    magnitude,
+    median_difference,
+    shift,
+)
 from metaopt.stats.errors import StatisticsError
 from metaopt.stats.many import (
     AgainstControl,
@@ -20,26 +56,90 @@ from metaopt.stats.many import (
     holm,
     mean_ranks,
 )
-from metaopt.stats.two import Wilcoxon, smallest_p, wilcoxon
+from metaopt.stats.paired import SignTest, TTest, paired_t, sign_test
+from metaopt.stats.planning import Power, power
+from metaopt.stats.posthoc import (
+    Pair,
+    Pairwise,
+    conover,
+    critical_difference,
+    nemenyi,
+    pairwise,
+    rank_z,
+)
+from metaopt.stats.predictions import CochranQ, McNemar, cochran_q, mcnemar
+from metaopt.stats.resampled import FiveByTwo, corrected_t, five_by_two_f, repeated_kfold_t
+from metaopt.stats.two import Wilcoxon, fewest_pairs, smallest_p, wilcoxon
+from metaopt.stats.unpaired import RankSum, rank_sum
 
 __all__ = [
     "AgainstControl",
     "Band",
+    "CochranQ",
+    "CriticalDifference",
+    "Design",
+    "FiveByTwo",
     "Friedman",
+    "Improvement",
     "Interval",
+    "McNemar",
+    "Pair",
+    "Pairwise",
+    "PermutationTest",
+    "Posterior",
+    "Power",
+    "Profile",
+    "RankSum",
+    "Recommendation",
+    "RuntimeDistribution",
+    "SignTest",
     "StatisticsError",
+    "TTest",
     "Wilcoxon",
     "a12",
     "against_control",
+    "area",
+    "at_times",
     "band",
+    "bayes_signed_rank",
     "best_so_far",
     "block_ranks",
     "bootstrap",
+    "bootstrap_two",
+    "cliffs_delta",
+    "cochran_q",
+    "conover",
+    "corrected_t",
+    "correlated_t",
+    "critical_difference",
+    "critical_groups",
+    "expected_runtime",
+    "fewest_pairs",
+    "five_by_two_f",
     "friedman",
+    "friedman_permutation",
     "holm",
+    "improvement",
+    "interquartile_mean",
     "magnitude",
+    "mcnemar",
     "mean_ranks",
     "median_difference",
+    "nemenyi",
+    "paired_t",
+    "pairwise",
+    "performance_profile",
+    "permutation",
+    "power",
+    "rank_over_time",
+    "rank_sum",
+    "rank_z",
+    "recommend",
+    "repeated_kfold_t",
+    "runtime_distribution",
+    "runtimes",
+    "shift",
+    "sign_test",
     "smallest_p",
     "wilcoxon",
 ]

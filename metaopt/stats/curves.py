@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from metaopt.stats.errors import FloatArray, StatisticsError
+from metaopt.stats.errors import FloatArray, StatisticsError, as_sample
 
 
 def best_so_far(values: Any, direction: str = "minimize") -> FloatArray:
@@ -21,17 +21,21 @@ def best_so_far(values: Any, direction: str = "minimize") -> FloatArray:
         StatisticsError: rows differ in length, or `direction` is wrong.
     """
     best = _best_of(direction)
+    array = _values(values)
+    if array.ndim == 0:
+        raise StatisticsError(f"values must be a sequence over trials, got {values!r}")
+    array[~np.isfinite(array)] = np.nan
+    return best.accumulate(array, axis=-1)
+
+
+def _values(values: Any) -> FloatArray:
     try:
-        array = np.array(values, dtype=np.float64)  # None becomes NaN
+        return np.array(values, dtype=np.float64)  # None becomes NaN
     except (TypeError, ValueError) as error:
         raise StatisticsError(
             f"values must be numbers or None, in rows of one length, got {values!r:.80};"
             f" call best_so_far on each row, and band on the list of them"
         ) from error
-    if array.ndim == 0:
-        raise StatisticsError(f"values must be a sequence over trials, got {values!r}")
-    array[~np.isfinite(array)] = np.nan
-    return best.accumulate(array, axis=-1)
 
 
 def _best_of(direction: str) -> np.ufunc:
@@ -40,6 +44,30 @@ def _best_of(direction: str) -> np.ufunc:
     if direction not in table:
         raise StatisticsError(f"direction must be 'minimize' or 'maximize', got {direction!r}")
     return table[direction]
+
+
+def at_times(times: Any, values: Any, grid: Any, direction: str = "minimize") -> FloatArray:
+    """Best value known at each time of `grid`, (m,), of one run; times and values both (n,).
+
+    `times` say when each value became known, in seconds since the run began, in any order:
+    parallel trials end as they like. NaN before the first value. Rows for several runs on one grid
+    make curves by seconds for `band`, `area` and `rank_over_time`.
+
+    Raises:
+        StatisticsError: lengths differ, a time is not finite or below 0, or `direction` is wrong.
+    """
+    when, asked = as_sample(times, "times", least=0), as_sample(grid, "grid")
+    found = _values(values)
+    if found.shape != when.shape:
+        raise StatisticsError(
+            f"times must have one entry for each value, got {len(when)} for shape {found.shape}"
+        )
+    if len(when) and when.min() < 0:
+        raise StatisticsError(f"times must be seconds since the start, got {when.min()!r}")
+    order = np.argsort(when, kind="stable")
+    best = np.concatenate([[np.nan], best_so_far(found[order], direction)])
+    at: FloatArray = best[np.searchsorted(when[order], asked, side="right")]
+    return at
 
 
 @dataclass(frozen=True, eq=False)

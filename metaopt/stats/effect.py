@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from metaopt.stats.errors import FloatArray, StatisticsError, as_floats, as_pairs, as_sample
+from metaopt.stats.errors import (
+    FloatArray,
+    StatisticsError,
+    as_floats,
+    as_level,
+    as_pairs,
+    as_sample,
+    as_whole,
+)
 
 # Vargha and Delaney (2000), table 1: distances of A from 1/2.
 MAGNITUDES = ((0.21, "large"), (0.14, "medium"), (0.06, "small"))
@@ -47,6 +55,31 @@ def magnitude(a: float) -> str:
         raise StatisticsError(f"A12 lies between 0 and 1, got {a!r}")
     distance = abs(a - 0.5) + 1e-12  # 0.56 - 0.5 falls short of 0.06 by rounding
     return next((word for least, word in MAGNITUDES if distance >= least), "negligible")
+
+
+def cliffs_delta(x: Any, y: Any) -> float:
+    """Chance that a value of x, (m,), beats (is lower than) one of y, (n,), less the reverse.
+
+    Cliff (1993): P(X < Y) - P(X > Y) = 2 A12 - 1, from -1 to 1, 0 for no tendency. Its sign is
+    turned round like that of `a12`, so that above 0 x is the better.
+
+    Raises:
+        StatisticsError: a sample is empty, not one-dimensional, or holds NaN.
+    """
+    return 2 * a12(x, y) - 1
+
+
+def shift(x: Any, y: Any) -> float:
+    """Typical distance x - y of unpaired samples, (m,) and (n,); below 0 where x is better (lower).
+
+    The estimator that belongs to the rank-sum test (Hodges and Lehmann 1963): the median of all m n
+    differences x_i - y_j. For pairs there is `median_difference`.
+
+    Raises:
+        StatisticsError: a sample is empty, not one-dimensional, or a value is not finite.
+    """
+    x, y = as_sample(x, "x"), as_sample(y, "y")
+    return float(np.median(x[:, None] - y))
 
 
 def median_difference(x: Any, y: Any) -> float:
@@ -94,8 +127,7 @@ def bootstrap(
         StatisticsError: x has fewer than 2 values or one that is not finite; level or n is wrong.
     """
     x = as_sample(x, "x", least=2)
-    if not 0 < level < 1:
-        raise StatisticsError(f"level must lie between 0 and 1, such as 0.95, got {level!r}")
+    level = as_level(level)
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise StatisticsError(f"n must be a positive number of resamples, got {n!r}")
     rng = np.random.Generator(np.random.PCG64(seed))
@@ -104,6 +136,42 @@ def bootstrap(
     low, high = np.quantile(estimates, [tail, 1 - tail])
     estimate = float(_on_rows(statistic, x[None, :])[0])
     return Interval(estimate, float(low), float(high), level, f"percentile bootstrap, n={n}")
+
+
+def bootstrap_two(
+    x: Any,
+    y: Any,
+    effect: Callable[[Any, Any], float] = a12,
+    *,
+    paired: bool = False,
+    level: float = 0.95,
+    n: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Percentile interval of an effect of two samples, (m,) and (n,), from `n` resamples.
+
+    `effect` maps x and y to a number: `a12`, `cliffs_delta`, `shift`, `median_difference`. Samples
+    are resampled each on its own, or `paired`, (n,) both, by pairs (Efron and Tibshirani 1993,
+    chapter 8). Where all of x beats all of y, A12 is 1 in every resample and the interval has no
+    length: that shows how little a bootstrap knows at the border, not certainty.
+
+    Raises:
+        StatisticsError: a sample has fewer than 2 values or NaN, pairs differ in length, or level
+            or n is wrong.
+    """
+    infinite = effect in (a12, cliffs_delta)  # where only the order counts
+    x, y = (as_sample(v, k, least=2, infinite=infinite) for v, k in ((x, "x"), (y, "y")))
+    if paired:
+        x, y = as_pairs(x, y, infinite=infinite)
+    level, n = as_level(level), as_whole(n, "n")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    rows = rng.integers(len(x), size=(n, len(x)))
+    columns = rows if paired else rng.integers(len(y), size=(n, len(y)))
+    estimates = [effect(x[i], y[j]) for i, j in zip(rows, columns, strict=True)]
+    tail = (1 - level) / 2
+    low, high = np.quantile(estimates, [tail, 1 - tail])
+    method = f"percentile bootstrap of {'pairs' if paired else 'both samples'}, n={n}"
+    return Interval(float(effect(x, y)), float(low), float(high), level, method)
 
 
 def _on_rows(statistic: Callable[..., Any], rows: FloatArray) -> FloatArray:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from metaopt.stats.effect import a12, median_difference
-from metaopt.stats.errors import FloatArray, StatisticsError, as_blocks, as_sample
+from metaopt.stats.errors import FloatArray, StatisticsError, as_blocks, as_column, as_sample
 from metaopt.stats.two import wilcoxon
 
 
@@ -146,9 +146,7 @@ def against_control(scores: Any, control: int) -> tuple[AgainstControl, ...]:
     """
     s = as_blocks(scores)
     k = s.shape[1]
-    whole = isinstance(control, (int, np.integer)) and not isinstance(control, bool)
-    if not whole or not 0 <= control < k:
-        raise StatisticsError(f"control must be a column from 0 to {k - 1}, got {control!r}")
+    control = as_column(control, k)
     others = [j for j in range(k) if j != control]
     base = s[:, control]
     p = [wilcoxon(s[:, j], base).p for j in others]

@@ -7,13 +7,14 @@ Under the null hypothesis the sign of every d_i != 0 is a fair coin, independent
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from metaopt.stats.errors import FloatArray, StatisticsError, as_pairs
+from metaopt.stats.errors import FloatArray, StatisticsError, as_level, as_pairs, as_whole
 
 # The exact distribution takes O(m^3) steps, all inside numpy: some 5 ms at 200 pairs, where the
 # normal approximation is off by less than 2 % of p.
@@ -81,14 +82,19 @@ def _ranks(size: FloatArray, slack: FloatArray) -> FloatArray:
 
 
 def _exact(statistic: float, ranks: FloatArray) -> float:
-    """P(W+ <= t or W+ >= sum - t) over all 2^m signs, by adding one pair after the other."""
+    """P(W+ <= t or W+ >= sum - t) over all 2^m signs."""
+    return min(1.0, 2 * float(signed_rank_chances(ranks)[: round(2 * statistic) + 1].sum()))
+
+
+def signed_rank_chances(ranks: FloatArray) -> FloatArray:
+    """P(2 W+ = 0, 1, 2, ...) over all 2^m signs of `ranks`, (m,), adding one pair after another."""
     steps = np.rint(2 * ranks).astype(np.int64)  # mean ranks are multiples of one half
     chance = np.zeros(int(steps.sum()) + 1)
     chance[0] = 1.0
     for step in steps:
         chance *= 0.5
         chance[step:] += chance[:-step].copy()
-    return min(1.0, 2 * float(chance[: round(2 * statistic) + 1].sum()))
+    return chance
 
 
 def _normal(statistic: float, ranks: FloatArray) -> float:
@@ -108,3 +114,16 @@ def smallest_p(n: int) -> float:
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise StatisticsError(f"n must be a positive number of pairs, got {n!r}")
     return math.ldexp(1.0, 1 - int(n))
+
+
+def fewest_pairs(level: float = 0.05, comparisons: int = 1) -> int:
+    """Return the smallest n at which a sign-based test of n pairs can reject at all at `level`.
+
+    With several `comparisons`, the smallest p-value is to pass Holm's first step, level / m. 6
+    pairs at 0.05; 8 for four comparisons.
+
+    Raises:
+        StatisticsError: `level` is not between 0 and 1, or `comparisons` is no positive number.
+    """
+    least = as_level(level) / as_whole(comparisons, "comparisons")
+    return next(n for n in itertools.count(1) if smallest_p(n) <= least)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as oracle
 
-from metaopt.stats import StatisticsError, smallest_p, wilcoxon
+from metaopt.stats import StatisticsError, fewest_pairs, smallest_p, wilcoxon
 
 
 def by_enumeration(d):
@@ -107,6 +107,28 @@ def test_under_the_null_the_test_keeps_its_level():
 def test_bad_input_is_refused_with_what_was_expected(x, y, message):
     with pytest.raises(StatisticsError, match=message):
         wilcoxon(x, y)
+
+
+@pytest.mark.parametrize(
+    ("level", "comparisons", "n"), [(0.05, 1, 6), (0.05, 4, 8), (0.0625, 1, 5), (0.01, 10, 11)]
+)
+def test_fewest_pairs_can_reject_and_one_less_cannot(level, comparisons, n):
+    assert fewest_pairs(level, comparisons) == n
+    assert comparisons * smallest_p(n) <= level < comparisons * smallest_p(n - 1)
+
+
+def test_a_true_difference_is_seen():
+    d = np.random.default_rng(6).normal(1.0, size=(400, 15))
+    assert np.mean([wilcoxon(row, np.zeros(15)).p <= 0.05 for row in d]) > 0.88
+
+
+@pytest.mark.parametrize(
+    ("level", "comparisons", "message"),
+    [(0, 1, "between 0 and 1"), (5, 1, "between 0 and 1"), (0.05, 0, "comparisons must be")],
+)
+def test_fewest_pairs_refuses_what_is_no_level_or_number(level, comparisons, message):
+    with pytest.raises(StatisticsError, match=message):
+        fewest_pairs(level, comparisons)
 
 
 @pytest.mark.parametrize("n", [0, -1, 2.5, True])
