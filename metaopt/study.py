@@ -384,7 +384,7 @@ class Study:
         records = [self._journal[n] for n in group]
         todo = [r.proposal for r in records if r.result is None]
         if todo:
-            together = hasattr(objective, "many") and self._journal.is_batch(group[0])
+            together = self._journal.is_batch(group[0]) and hasattr(objective, "many")
             lockstep = together and getattr(objective, "lockstep", False)
             self._lockstep = frozenset(group) if lockstep else frozenset()
             try:

@@ -42,6 +42,16 @@ class LazyObjective:
     def __call__(self, trial: Trial) -> float | Result:
         return self.made(trial)
 
+    @property
+    def many(self) -> Any:
+        """The objective's own `many`, which takes whole batches; no attribute if it has none."""
+        return self.made.many  # type: ignore[attr-defined]
+
+    @property
+    def lockstep(self) -> bool:
+        """Whether that trains its trials in lockstep."""
+        return bool(getattr(self.made, "lockstep", False))
+
     def __getstate__(self) -> dict[str, Any]:
         return {"_make": self._make, "_made": None}  # data stays where it was loaded
 

@@ -2,7 +2,7 @@
 
 PyTorch initialises weights, and draws dropout masks, from one default generator per process.
 `Noise` swaps a private state into it under a lock and puts the old state back; `keyed_dropout`
-gives the dropout layers generators of their own, so that ordinary training needs no lock.
+gives the dropout layers streams of their own, so that ordinary training needs no lock.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -82,21 +83,54 @@ class Noise:
             _LOCK.release()
 
 
+class Bits:
+    """Random integers of 32 bits for the masks of one dropout layer of one network.
+
+    On the CPU they come from numpy's SFC64, ten times faster than `Tensor.bernoulli_`; every call
+    takes whole words of 64 bits, so that the stream depends on the calls' sizes only.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cpu":
+            self._words = np.random.SFC64(seed)
+        else:
+            self._generator = torch.Generator(device).manual_seed(seed)
+
+    def fill(self, out: Tensor) -> None:
+        """Overwrite a contiguous vector (n,) of int32, uniformly over its range."""
+        if self._device.type != "cpu":
+            out.random_(-(2**31), 2**31, generator=self._generator)
+            return
+        n = out.numel()
+        out.numpy()[:] = self._words.random_raw((n + 1) // 2).view(np.int32)[:n]
+
+
+def dropout_bits(seed: int, layer: int, device: torch.device) -> Bits:
+    """Return the stream of a network's dropout layer, counted from 0; one for all engines."""
+    return Bits(derive(seed, "dropout", layer), device)
+
+
+def threshold(p: float) -> int:
+    """Integers of 32 bits below it have the share `p`, to within 2^-32."""
+    return min(round(p * 2**32), 2**32 - 1) - 2**31
+
+
 class KeyedDropout(nn.Module):
-    """Dropout whose masks come from a generator of its own.
+    """Dropout whose masks come from a stream of its own.
 
     Args:
         p: probability that a value (or a whole channel) becomes 0.
-        generator: on the device of the inputs.
+        bits: on the device of the inputs.
         channels: drop whole channels of inputs (N, C, ...), as Dropout1d, 2d and 3d do.
 
     """
 
-    def __init__(self, p: float, generator: torch.Generator, channels: bool = False) -> None:
+    def __init__(self, p: float, bits: Bits, channels: bool = False) -> None:
         super().__init__()
         self.p = p
         self.channels = channels
-        self._generator = generator
+        self._bits = bits
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
@@ -104,9 +138,9 @@ class KeyedDropout(nn.Module):
         if self.p == 1:
             return x * 0
         shape = x.shape[:2] + (1,) * (x.ndim - 2) if self.channels else x.shape
-        mask = torch.empty(shape, dtype=x.dtype, device=x.device)
-        mask.bernoulli_(1 - self.p, generator=self._generator)
-        return x * mask.mul_(1 / (1 - self.p))
+        drawn = torch.empty(shape, dtype=torch.int32, device=x.device)
+        self._bits.fill(drawn.view(-1))
+        return x * (drawn >= threshold(self.p)).to(x.dtype).mul_(1 / (1 - self.p))
 
 
 @contextmanager
@@ -124,8 +158,8 @@ def keyed_dropout(network: nn.Module, seed: int, device: torch.device) -> Iterat
             continue
         assert isinstance(module, nn.modules.dropout._DropoutNd)
         if module not in keyed:
-            generator = torch.Generator(device).manual_seed(derive(seed, "dropout", len(keyed)))
-            keyed[module] = KeyedDropout(module.p, generator, type(module) in FEATURE_DROPOUTS)
+            bits = dropout_bits(seed, len(keyed), device)
+            keyed[module] = KeyedDropout(module.p, bits, type(module) in FEATURE_DROPOUTS)
             keyed[module].train(module.training)
         parent, _, name = path.rpartition(".")
         replaced.append((network.get_submodule(parent), name, module))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib import import_module
@@ -130,3 +131,21 @@ class Meter:
         out["cpu_seconds"] = time.process_time() - self._cpu
         memory = process_memory()
         return out if memory is None else {**out, "memory_mb": memory}
+
+
+class Cost:
+    """What one training cost: of what ran together, each member bears an equal share."""
+
+    def __init__(self) -> None:
+        self._total: dict[str, float] = {}
+
+    def add(self, reading: Mapping[str, float], members: int = 1) -> None:
+        """Add what `Meter.read` gave for so many members: a share of seconds, whole peaks."""
+        for name, value in reading.items():
+            before = self._total.get(name, 0.0)
+            together = before + value / members
+            self._total[name] = together if name.endswith("seconds") else max(before, value)
+
+    def read(self) -> dict[str, float]:
+        """Return the sums so far, named as `Meter.read` does."""
+        return dict(self._total)

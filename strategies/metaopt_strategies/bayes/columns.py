@@ -47,10 +47,15 @@ class Columns:
         self._parameters: list[Parameter] = list(space.parameters.values())
         counts = [p.count for p in self._parameters]
         self.counts: IntArray = np.array([0 if c is None else c for c in counts], dtype=np.int64)
-        self._when = [(self._index[name], self._conditions(space, name)) for name in space.order
-                      if space.parameters[name].when]
-        self._forbid = [[(self._index[n], self._mask(n, space, values)) for n, values in f.items()]
-                        for f in space.forbid]
+        self._when = [
+            (self._index[name], self._conditions(space, name))
+            for name in space.order
+            if space.parameters[name].when
+        ]
+        self._forbid = [
+            [(self._index[n], self._mask(n, space, values)) for n, values in f.items()]
+            for f in space.forbid
+        ]
         self._log = [j for j, p in enumerate(self._parameters) if p.cells and p.cells.log]
         self._even = np.flatnonzero((self.counts > 0) & ~np.isin(np.arange(self.d), self._log))
         self.columns = self._layout()
@@ -101,13 +106,15 @@ class Columns:
         self._range = np.array([c.range for c in plain])
         self.numbers: IntArray = np.array([c.index for c in numbers], dtype=np.int64)
         self.categorical: IntArray = np.array(
-            [c.index for c in self.columns if c.categories > 1], dtype=np.int64)
+            [c.index for c in self.columns if c.categories > 1], dtype=np.int64
+        )
         self.continuous: IntArray = np.flatnonzero(self.counts == 0)
         parents = {j for _, conditions in self._when for j, _ in conditions}
         parents |= {j for entry in self._forbid for j, _ in entry}
         # What an ascent may move: numbers on which neither activity nor permission depends.
         self.movable: IntArray = np.array(
-            [j for j in self.numbers if j not in parents], dtype=np.int64)
+            [j for j in self.numbers if j not in parents], dtype=np.int64
+        )
         self.discrete: IntArray = np.flatnonzero(self.counts > 1)
 
     # -- the cube --------------------------------------------------------------------------------

@@ -53,7 +53,11 @@ class Fits:
         return cls({k: Fit(np.array(theta), n, shape) for k, (theta, n, shape) in data.items()})
 
     def fit(
-        self, name: str, model: Model, data: tuple[FloatArray, BoolArray, FloatArray], n: int,
+        self,
+        name: str,
+        model: Model,
+        data: tuple[FloatArray, BoolArray, FloatArray],
+        n: int,
         shapes: tuple[Shape, ...] = (),
     ) -> FloatArray:
         """Bring `model` up to date with `data` (U, A, y); return the outcomes w that it saw.
@@ -80,7 +84,9 @@ class Fits:
 
     @staticmethod
     def _try(
-        model: Model, data: tuple[FloatArray, BoolArray, FloatArray], shape: Shape | None,
+        model: Model,
+        data: tuple[FloatArray, BoolArray, FloatArray],
+        shape: Shape | None,
         warm: FloatArray | None,
     ) -> tuple[float, FloatArray]:
         """Negative log evidence of the untransformed outcomes at the optimum, and the optimum."""

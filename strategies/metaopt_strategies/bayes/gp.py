@@ -91,7 +91,12 @@ class Likelihood:
     """Negative log posterior of theta and its gradient, for one set of data."""
 
     def __init__(
-        self, Z: FloatArray, groups: IntArray, Phi: FloatArray, w: FloatArray, prior: Prior,
+        self,
+        Z: FloatArray,
+        groups: IntArray,
+        Phi: FloatArray,
+        w: FloatArray,
+        prior: Prior,
         kernel: Kernel,
     ) -> None:
         self.n, self.g = len(w), len(groups)
@@ -99,7 +104,8 @@ class Likelihood:
         difference = Z[i] - Z[j]
         difference *= difference
         self.D = (
-            difference if self.g == Z.shape[1]
+            difference
+            if self.g == Z.shape[1]
             else np.ascontiguousarray(np.add.reduceat(difference, groups, axis=1))
         )
         T = Phi @ Phi.T
@@ -138,13 +144,14 @@ class Likelihood:
         return value + 0.5 * float(off @ off), gradient + off / self.prior.sd
 
 
-def fit(
-    likelihood: Likelihood, start: FloatArray, iterations: int
-) -> tuple[FloatArray, float]:
+def fit(likelihood: Likelihood, start: FloatArray, iterations: int) -> tuple[FloatArray, float]:
     """Maximise the posterior of theta from `start`: theta and its negative log posterior."""
     prior = likelihood.prior
     theta, value, _ = fmin_l_bfgs_b(
-        likelihood, np.clip(start, prior.low, prior.high), maxiter=iterations, factr=ENOUGH,
+        likelihood,
+        np.clip(start, prior.low, prior.high),
+        maxiter=iterations,
+        factr=ENOUGH,
         bounds=list(zip(prior.low.tolist(), prior.high.tolist(), strict=True)),
     )
     return np.asarray(theta, dtype=np.float64), float(value)
@@ -154,7 +161,12 @@ class Posterior:
     """The process given theta and data; all in standardised outcomes."""
 
     def __init__(
-        self, theta: FloatArray, Z: FloatArray, groups: IntArray, Phi: FloatArray, w: FloatArray,
+        self,
+        theta: FloatArray,
+        Z: FloatArray,
+        groups: IntArray,
+        Phi: FloatArray,
+        w: FloatArray,
         kernel: Kernel,
     ) -> None:
         g = len(groups)

@@ -82,9 +82,7 @@ def neighbourhood(U: FloatArray, c: FloatArray, size: int) -> IntArray:
     return np.sort(near)
 
 
-def region(
-    columns: Columns, c: FloatArray, radius: float, theta: FloatArray | None
-) -> Box:
+def region(columns: Columns, c: FloatArray, radius: float, theta: FloatArray | None) -> Box:
     """The trust region: a box around c in the movable numbers, all else frozen.
 
     The geometric mean of its half-sides is `radius` (before they are limited).

@@ -20,8 +20,8 @@ from metaopt_strategies.bayes.acquisition import Acquisition
 from metaopt_strategies.bayes.columns import Columns
 
 UNIFORM = 300
-ANCHORS, COPIES, SCALES = 5, 12, (0.2, 0.05, 0.01)
-STARTS, APART = 4, 0.05
+ANCHORS, COPIES, SCALES = 5, 20, (0.2, 0.05, 0.01)
+STARTS, APART = 6, 0.05
 ASCENT = 25
 ROUNDS, CLIMBERS = 4, 3
 
@@ -200,8 +200,12 @@ def climb(
 
 
 def maximise(
-    acquisition: Acquisition, columns: Columns, anchors: tuple[FloatArray, BoolArray],
-    seen: set[bytes], rng: np.random.Generator, box: Box,
+    acquisition: Acquisition,
+    columns: Columns,
+    anchors: tuple[FloatArray, BoolArray],
+    seen: set[bytes],
+    rng: np.random.Generator,
+    box: Box,
 ) -> Iterator[FloatArray]:
     """Unseen points in the order of their acquisition, (d,) each, the best first.
 

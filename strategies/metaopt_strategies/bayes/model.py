@@ -38,7 +38,11 @@ class Model:
     """A fitted process; `theta` None until `fit`, data none until `condition`."""
 
     def __init__(
-        self, columns: Columns, trend: Features, prior: Prior, kernel: Kernel = matern52,
+        self,
+        columns: Columns,
+        trend: Features,
+        prior: Prior,
+        kernel: Kernel = matern52,
         zoom: float = 1.0,
     ) -> None:
         self.columns, self.trend, self.prior, self.kernel = columns, trend, prior, kernel
@@ -96,8 +100,10 @@ class Model:
 
 
 def believe(
-    model: Model, data: tuple[FloatArray, BoolArray, FloatArray],
-    unknown: tuple[FloatArray, BoolArray], pending: int,
+    model: Model,
+    data: tuple[FloatArray, BoolArray, FloatArray],
+    unknown: tuple[FloatArray, BoolArray],
+    pending: int,
 ) -> float:
     """Add points without outcome at the model's mean; return the incumbent's mean.
 

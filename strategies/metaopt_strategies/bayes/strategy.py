@@ -64,9 +64,7 @@ class Bayes(Strategy):
         n = int(np.clip(d + 1, 6, 12))
         return n if self.budget is None else max(min(n, self.budget // 3), 2)
 
-    def _tell(
-        self, config: Config, note: Json, value: float, status: Status, curve: Curve
-    ) -> None:
+    def _tell(self, config: Config, note: Json, value: float, status: Status, curve: Curve) -> None:
         U, A = self.space.encode([config])
         self._U.append(U[0])
         self._A.append(A[0])
@@ -207,6 +205,7 @@ class Bayes(Strategy):
         if model is None or model.noise() < NOISY:
             return dict(self.best.config)
         mean, _ = model.predict([o.config for o in known])
-        chosen = [(m, o) for m, o in zip(mean.tolist(), known, strict=True)
-                  if o.status == "complete"]
+        chosen = [
+            (m, o) for m, o in zip(mean.tolist(), known, strict=True) if o.status == "complete"
+        ]
         return dict(min(chosen, key=lambda pair: pair[0])[1].config)

@@ -68,6 +68,9 @@ class Surrogate:
         center, spread = self._in_units(mean, sd)
         held = self._model.held
         return {
-            "number": held.astype(np.float64), "value": self._values[held],
-            "mean": center, "std": spread, "z": (w - mean) / sd,
+            "number": held.astype(np.float64),
+            "value": self._values[held],
+            "mean": center,
+            "std": spread,
+            "z": (w - mean) / sd,
         }

@@ -8,13 +8,14 @@ import pytest
 
 from metaopt.records import Result
 from metaopt.space import Categorical, Float, Int, Space
-from metaopt.testing import cases, run_check
 from metaopt_strategies.bayes import Bayes
 from metaopt_strategies.bayes.threads import one_thread
 
 BOX = Space(x=Float(-1, 1), y=Float(-1, 1), z=Float(-1, 1))
 MIXED = Space(
-    lr=Float(1e-5, 1e-1, log=True), width=Int(4, 64, log=True), kind=Categorical(["a", "b", "c"]),
+    lr=Float(1e-5, 1e-1, log=True),
+    width=Int(4, 64, log=True),
+    kind=Categorical(["a", "b", "c"]),
     momentum=Float(0, 1, when={"kind": ["a", "b"]}),
 )
 
@@ -36,11 +37,6 @@ def drive(strategy, objective, n, batch=1):
             strategy.tell(p, objective(p.config))
         asked += proposals
     return asked
-
-
-@pytest.mark.parametrize(("check", "space"), list(cases()))
-def test_keeps_the_laws(check, space):
-    run_check(Bayes, check, space, trials=16)
 
 
 @pytest.mark.parametrize("space", [BOX, MIXED])

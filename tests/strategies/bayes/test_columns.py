@@ -10,9 +10,13 @@ from metaopt_strategies.bayes.kernels import Trend
 from metaopt_strategies.bayes.local import Quadratic
 
 CONDITIONAL = Space(
-    kind=Categorical(["a", "b", "c"]), x=Float(0, 1), size=Ordinal([1, 2, 4]),
-    momentum=Float(0, 0.9, when={"kind": ["a", "b"]}), depth=Int(1, 5, when={"kind": ["b"]}),
-    flag=Categorical([True, False], when={"kind": ["b"]}), fixed=Constant(3),
+    kind=Categorical(["a", "b", "c"]),
+    x=Float(0, 1),
+    size=Ordinal([1, 2, 4]),
+    momentum=Float(0, 0.9, when={"kind": ["a", "b"]}),
+    depth=Int(1, 5, when={"kind": ["b"]}),
+    flag=Categorical([True, False], when={"kind": ["b"]}),
+    fixed=Constant(3),
 )
 
 
@@ -76,7 +80,8 @@ def test_derivatives_come_back_to_the_cube(kind):
     U, A = CONDITIONAL.encode(CONDITIONAL.sample(rng, 12))
     U = np.clip(U, 0.05, 0.95)
     part = {
-        "columns": columns, "trend": Trend(columns),
+        "columns": columns,
+        "trend": Trend(columns),
         "local": Quadratic(columns.numbers, np.full(len(CONDITIONAL), 0.4), 0.3),
     }[kind]
     weights = rng.standard_normal(part.features(U, A).shape)

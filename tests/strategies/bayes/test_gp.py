@@ -9,8 +9,12 @@ from metaopt_strategies.bayes.gp import Likelihood, Posterior, Prior, factor, fi
 from metaopt_strategies.bayes.kernels import Trend, matern32, matern52
 
 SPACE = Space(
-    x=Float(0, 1), y=Float(1e-3, 1, log=True), kind=Categorical(["a", "b", "c"]),
-    size=Int(1, 9), z=Float(-1, 1, when={"kind": ["a", "b"]}), flag=Categorical([True, False]),
+    x=Float(0, 1),
+    y=Float(1e-3, 1, log=True),
+    kind=Categorical(["a", "b", "c"]),
+    size=Int(1, 9),
+    z=Float(-1, 1, when={"kind": ["a", "b"]}),
+    flag=Categorical([True, False]),
 )
 
 
@@ -71,7 +75,8 @@ def test_the_posterior_equals_that_of_scikit_learn():
     ours = Posterior(theta, Z, columns.groups, Z, w, matern52)  # the trend is linear in Z here
     kernel = (
         ConstantKernel(sf) * Matern(length, nu=2.5)
-        + ConstantKernel(sl) * DotProduct(1e-9) + WhiteKernel(noise)
+        + ConstantKernel(sl) * DotProduct(1e-9)
+        + WhiteKernel(noise)
     )
     theirs = GaussianProcessRegressor(kernel, alpha=0.0, optimizer=None).fit(Z, w)
     new = np.random.default_rng(1).random((20, 3))

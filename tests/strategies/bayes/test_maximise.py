@@ -12,8 +12,12 @@ from metaopt_strategies.bayes.maximise import Box, ascend, maximise, neighbours
 from metaopt_strategies.bayes.model import Model, subset
 
 SPACE = Space(
-    x=Float(0, 1), y=Float(1e-3, 1, log=True), kind=Categorical(["a", "b", "c"]), n=Int(1, 9),
-    z=Float(-1, 1, when={"kind": ["a", "b"]}), forbid=[{"kind": "a", "n": [1, 2]}],
+    x=Float(0, 1),
+    y=Float(1e-3, 1, log=True),
+    kind=Categorical(["a", "b", "c"]),
+    n=Int(1, 9),
+    z=Float(-1, 1, when={"kind": ["a", "b"]}),
+    forbid=[{"kind": "a", "n": [1, 2]}],
 )
 COLUMNS = Columns(SPACE)
 

@@ -32,8 +32,17 @@ def test_shift_and_scale_change_nothing(b, c):
 
 @pytest.mark.parametrize(("b", "c"), SHAPES)
 @pytest.mark.parametrize(
-    "y", [[1.0], [2.0, 2.0, 2.0], [1e300, -1e300, 0.0], [-1.7e308, 1.7e308], [5e-324, 0.0, 0.0],
-          [0.0, 0.0, 0.0, 1.0], list(10.0 ** np.arange(-6, 7)), [1e300, 1e-300, 2e-300]],
+    "y",
+    [
+        [1.0],
+        [2.0, 2.0, 2.0],
+        [1e300, -1e300, 0.0],
+        [-1.7e308, 1.7e308],
+        [5e-324, 0.0, 0.0],
+        [0.0, 0.0, 0.0, 1.0],
+        list(10.0 ** np.arange(-6, 7)),
+        [1e300, 1e-300, 2e-300],
+    ],
 )
 def test_no_values_are_too_odd(y, b, c):
     y = np.array(y)

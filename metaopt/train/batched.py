@@ -1,0 +1,69 @@
+"""Pieces of batched programs: dropout masks and the cross-entropy, member by member."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from metaopt.train.noise import Bits, threshold
+
+
+class Mask:
+    """The masks of one dropout layer of K members, each from its own stream.
+
+    Args:
+        p: probability of a zero, by member; 0 for members without this layer.
+        bits: their streams; None where `p` is 0 or 1.
+        dtype, device: of the masks.
+
+    """
+
+    def __init__(
+        self,
+        p: Sequence[float],
+        bits: Sequence[Bits | None],
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self._bits = bits
+        self._dtype, self._device = dtype, device
+        limits = torch.tensor([threshold(x) for x in p], dtype=torch.int32, device=device)
+        scales = [0.0 if x == 1 else 1 / (1 - x) for x in p]
+        self._threshold = limits.view(-1, 1, 1)
+        self._scale = torch.tensor(scales, dtype=dtype, device=device).view(-1, 1, 1)
+        self._rooms: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+
+    def draw(self, n: int, units: int) -> Tensor:
+        """Return new masks (K, n, units) of 0 and 1 / (1 - p); the next call overwrites them."""
+        room = self._rooms.get((n, units))
+        if room is None:
+            drawn = torch.zeros((len(self._bits), n, units), dtype=torch.int32, device=self._device)
+            room = self._rooms[n, units] = drawn, drawn.to(self._dtype)
+        drawn, mask = room
+        for row, bits in enumerate(self._bits):
+            if bits is not None:
+                bits.fill(drawn[row].view(-1))
+        return torch.ge(drawn, self._threshold, out=mask).mul_(self._scale)
+
+
+def pull_cross_entropy(z: Tensor, y: Tensor, targets: Tensor, losses: Tensor) -> Tensor:
+    """Turn outputs into the gradients of the members' cross-entropies.
+
+    Args:
+        z: (K, C, B), classes before samples; overwritten by the result.
+        y: the classes (B,).
+        targets: onehot(y) / B as (C, B).
+        losses: (K, B), overwritten by -log softmax(z)[y].
+
+    Returns:
+        softmax(z) / B - onehot(y) / B, in the place of z.
+
+    """
+    n = z.shape[2]
+    z.sub_(z.amax(1, keepdim=True))
+    picked = z.gather(1, y.expand(len(z), 1, n))
+    total = z.exp_().sum(1, keepdim=True)
+    torch.log(total, out=losses.unsqueeze(1)).sub_(picked)
+    return z.div_(total.mul_(n)).sub_(targets)

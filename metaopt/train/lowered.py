@@ -1,0 +1,278 @@
+"""Many perceptrons as one program of batched products, with its gradients written by hand.
+
+Notation: K members, B samples a step, layer l = 0..L-1 from I_l to O_l units:
+
+    h_0 = X (B, I_0), the same for all members       W_l (K, I_l, O_l), b_l (K, O_l)
+    z_l = h_l W_l + b_l (K, B, O_l)                  h_{l+1} = m_l f(z_l), m_l a dropout mask
+
+The outputs z_{L-1} are kept as (K, C, B), classes before samples: sums over few classes are then
+sums of long rows, three times faster. d_l is the gradient of the sum of the members' losses by
+z_l; dW_l = h_l^T d_l, db_l = sum_B d_l, and d_{l-1} = f'(z_{l-1}) m_{l-1} (d_l W_l^T).
+
+Autograd and torch.func would compute the same; without them a step costs a third, because small
+networks are bound by the number of calls. Every operation works member by member, so a row's
+numbers do not depend on the other rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metaopt.train.batched import Mask, pull_cross_entropy
+from metaopt.train.engine import Engine, Member, batches, gathered, own_loss
+from metaopt.train.noise import Bits, dropout_bits
+from metaopt.train.perceptron import FUNCTIONS, Function, Perceptron
+from metaopt.train.stack import Stack
+from metaopt.train.stacked_steps import StackedOptimizer
+
+VECTORS = 64  # numbers; a multiple of what PyTorch's elementwise loops take at a time
+
+
+class Hidden(NamedTuple):
+    """What a layer's gradient needs: z and f(z) of the layer before, and its own h and mask."""
+
+    z: Tensor
+    f: Tensor
+    h: Tensor
+    mask: Tensor | None
+
+
+class Lowered(Engine):
+    """Trains perceptrons of one design."""
+
+    name = "lowered"
+
+    def __init__(self, members: Sequence[Member], nets: Sequence[Perceptron]) -> None:
+        super().__init__(members)
+        self._nets = list(nets)
+        self._design = nets[0].design
+        self._layers = self._design.layers
+        data, task = members[0].data, members[0].task
+        self._X, self._y = data.train.X.flatten(1), data.train.y
+        self._loss, self._function = task.loss, task.loss_function
+        self._evaluation_rows = task.evaluation_rows
+        dtype = self._design.dtype
+        self._eye = torch.eye(self._layers[-1].outputs, dtype=dtype, device=self._X.device)
+        self._eyes: dict[int, Tensor] = {}  # over the number of samples
+        if self._loss == "mse":
+            self._y = self._y.reshape(len(self._y), -1).to(dtype)
+        self._stack = _stack(nets)
+        self._bits = [self._member_bits(m, net) for m, net in zip(members, nets, strict=True)]
+        self._t = 0
+        self._rebuild()
+
+    def _member_bits(self, member: Member, net: Perceptron) -> list[Bits | None]:
+        drawing = [d if d is not None and 0 < d[0] < 1 else None for d in net.dropout]
+        streams = {d[1]: dropout_bits(member.seed, d[1], self._device) for d in drawing if d}
+        return [None if d is None else streams[d[1]] for d in drawing]
+
+    @property
+    def _device(self) -> torch.device:
+        return self._X.device
+
+    def _rebuild(self) -> None:
+        """Make everything that depends on which rows there are."""
+        stack = self._stack
+        self._optimizer = StackedOptimizer(stack, [m.recipe for m in self.members], self._t)
+        self._w, self._dw = stack.w[: len(self._layers)], stack.g[: len(self._layers)]
+        self._b, self._db = (list(self._bias_views(r)) for r in (stack.w, stack.g))
+        self._scratch: dict[tuple[object, ...], Tensor] = {}
+        self._masks = [self._mask_of(k) for k in range(len(self._layers))]
+        self._functions = [list(self._runs(k)) for k in range(len(self._layers))]
+
+    def _bias_views(self, regions: list[Tensor]) -> Iterator[Tensor | None]:
+        start = 0
+        for layer in self._layers:
+            if layer.bias:
+                yield regions[-1][:, start : start + layer.outputs]
+                start += layer.outputs
+            else:
+                yield None
+
+    def _runs(self, k: int) -> Iterator[tuple[slice, Function]]:
+        """Rows next to each other with the same activation after layer k."""
+        start = 0
+        for name, group in groupby(net.activations[k] for net in self._nets):
+            stop = start + len(list(group))
+            if name:
+                yield slice(start, stop), FUNCTIONS[name]
+            start = stop
+
+    def _mask_of(self, k: int) -> Mask | None:
+        dropout = [net.dropout[k] for net in self._nets]
+        if all(d is None or d[0] == 0 for d in dropout):
+            return None
+        p = [0.0 if d is None else d[0] for d in dropout]
+        return Mask(p, [bits[k] for bits in self._bits], self._design.dtype, self._device)
+
+    def _room(self, kind: str, layer: int, shape: tuple[int, ...]) -> Tensor:
+        """Memory that is used again in every step: fresh memory costs more than the arithmetic."""
+        key = (kind, layer, shape)
+        if key not in self._scratch:
+            self._scratch[key] = self._eye.new_empty(shape)
+        return self._scratch[key]
+
+    # -- training --------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def train(self, epoch: int) -> list[float]:
+        first = self.members[0]
+        n = len(self._y)
+        steps = batches(n, first.batch_size, first.data_seed, epoch, self._device)
+        losses = self._room("losses", 0, (len(self.members), n))
+        self.errors = {}
+        self._optimizer.start_epoch(epoch)
+        start = 0
+        for X, y in gathered(self._X, self._y, steps):
+            stop = start + len(y)
+            hidden, outputs = self._forward(X)
+            self._backward(hidden, self._pull_loss(outputs, y, losses[:, start:stop]))
+            self._optimizer.step()
+            start = stop
+        self._t = self._optimizer.t
+        means: list[float] = losses.double().mean(1).tolist()  # the epoch's one synchronisation
+        return means
+
+    def _forward(self, X: Tensor) -> tuple[list[Hidden], Tensor]:
+        """Return every layer's input with what its gradient needs, and the outputs (K, C, B)."""
+        n = len(X)
+        h = X.expand(len(self.members), *X.shape)
+        hidden: list[Hidden] = []
+        z = f = h
+        for k, layer in enumerate(self._layers):
+            mask = self._masks[k]
+            drawn = None if mask is None else mask.draw(n, layer.inputs)
+            if drawn is not None:
+                h = torch.mul(h, drawn, out=self._room("h", k, (len(h), n, layer.inputs)))
+            hidden.append(Hidden(z, f, h, drawn))
+            if k < len(self._layers) - 1:
+                z = self._affine(h, k, self._room("z", k, (len(h), n, layer.outputs)))
+                f = h = self._activate(z, k)
+        return hidden, self._outputs_by_class(h)
+
+    def _affine(self, h: Tensor, k: int, out: Tensor) -> Tensor:
+        b = self._b[k]
+        if b is None:
+            return torch.bmm(h, self._w[k], out=out)
+        return torch.baddbmm(b.unsqueeze(1), h, self._w[k], out=out)
+
+    def _activate(self, z: Tensor, k: int) -> Tensor:
+        """Return f(z) of layer k, in the place of z where no member needs that any more."""
+        runs = self._functions[k]
+        if all(function.in_place for _, function in runs):
+            out = z
+        else:
+            out = self._room("f", k, tuple(z.shape))
+        for rows, function in runs:
+            for a, b in _evenly(function, z[rows], out[rows]):
+                function.apply(a, b)
+            if function.in_place and out is not z:
+                out[rows].copy_(z[rows])
+        return out
+
+    def _outputs_by_class(self, h: Tensor) -> Tensor:
+        k = len(self._layers) - 1
+        b, w = self._b[k], self._w[k]
+        out = self._room("out", k, (len(w), w.shape[2], h.shape[1]))
+        if b is None:
+            return torch.bmm(w.transpose(1, 2), h.transpose(1, 2), out=out)
+        return torch.baddbmm(b.unsqueeze(2), w.transpose(1, 2), h.transpose(1, 2), out=out)
+
+    def _pull_loss(self, z: Tensor, y: Tensor, losses: Tensor) -> Tensor:
+        """Write the losses (K, B), and return the gradients by z (K, C, B), in its place."""
+        if self._loss == "cross_entropy":
+            eye = self._eyes.get(len(y))
+            if eye is None:
+                eye = self._eyes[len(y)] = self._eye / len(y)
+            return pull_cross_entropy(z, y, eye.index_select(1, y), losses)
+        if self._loss == "mse":
+            z.sub_(y.t())
+            torch.mean(z.square(), dim=1, out=losses)
+            return z.mul_(2 / z[0].numel())
+        values, gradients = own_loss(self._function, z.transpose(1, 2), y, self.errors)
+        losses.copy_(values.unsqueeze(1))  # a mean, of which each sample gets its part
+        return z.copy_(gradients.transpose(1, 2))
+
+    def _backward(self, hidden: list[Hidden], d: Tensor) -> None:
+        """Write all gradients; `d` is the one by the outputs, (K, C, B)."""
+        last = len(self._layers) - 1
+        for k in range(last, -1, -1):
+            z, f, h, drawn = hidden[k]
+            by_sample = d.transpose(1, 2) if k == last else d
+            torch.bmm(h.transpose(1, 2), by_sample, out=self._dw[k])
+            db = self._db[k]
+            if db is not None:
+                torch.sum(d, 2 if k == last else 1, out=db)
+            if k == 0:
+                return
+            room = self._room("d", k, tuple(f.shape))
+            d = torch.bmm(by_sample, self._w[k].transpose(1, 2), out=room)
+            if drawn is not None:
+                d.mul_(drawn)
+            for rows, function in self._functions[k - 1]:
+                for parts in _evenly(function, d[rows], z[rows], f[rows]):
+                    function.pull(*parts)
+
+    # -- the rest of the contract ----------------------------------------------------------------
+
+    @torch.no_grad()
+    def outputs(self, X: Tensor) -> Tensor:
+        pieces = [
+            self._evaluate(piece) for piece in torch.split(X.flatten(1), self._evaluation_rows)
+        ]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
+
+    def _evaluate(self, X: Tensor) -> Tensor:
+        h = X.expand(len(self.members), *X.shape)
+        for k, layer in enumerate(self._layers):
+            shape = (len(h), len(X), layer.outputs)
+            last = k == len(self._layers) - 1
+            h = self._affine(h, k, h.new_empty(shape) if last else self._room("e", k, shape))
+            h = self._activate(h, k)
+        return h
+
+    def keep(self, rows: Sequence[int]) -> None:
+        self._stack.keep(rows)
+
+    @torch.no_grad()
+    def settle(self, row: int, kept: bool) -> None:
+        regions = self._stack.row(row, kept)
+        start = 0
+        for dense, weight in zip(self._nets[row].dense, regions, strict=False):
+            dense.weight.copy_(weight.t())
+            if dense.bias is not None:
+                stop = start + len(dense.bias)
+                dense.bias.copy_(regions[-1][start:stop])
+                start = stop
+
+    def select(self, rows: Sequence[int]) -> None:
+        self.members = [self.members[k] for k in rows]
+        self._nets = [self._nets[k] for k in rows]
+        self._bits = [self._bits[k] for k in rows]
+        self._stack.select(rows)
+        self._rebuild()
+
+
+def _evenly(function: Function, *tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
+    """Cut (K, ...) into pieces in which a member's numbers come out the same in any row."""
+    if function.ragged and tensors[0][0].numel() % VECTORS:
+        return zip(*tensors, strict=True)
+    return [tensors]
+
+
+@torch.no_grad()
+def _stack(nets: Sequence[Perceptron]) -> Stack:
+    """Weights (K, I, O) layer by layer, and all biases of a member side by side."""
+    weights = [
+        torch.stack([d.weight.t() for d in same_place])
+        for same_place in zip(*(net.dense for net in nets), strict=True)
+    ]
+    biases: list[list[Tensor]] = [[d.bias for d in net.dense if d.bias is not None] for net in nets]
+    if not biases[0]:
+        return Stack(weights, len(weights))
+    return Stack([*weights, torch.stack([torch.cat(b) for b in biases])], len(weights))

@@ -1,0 +1,160 @@
+"""Training in step: all teams finish an epoch before any trial is judged on it.
+
+A team is an engine with its members. Every epoch all teams train, validate and report; then the
+members are asked whether to stop, so that a pruner compares all at the same epoch; then those
+that have ended leave, and the program shrinks to the survivors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+from metaopt.train.engine import Engine, Member
+from metaopt.train.metrics import Metric
+from metaopt.train.resources import Meter, is_out_of_memory
+
+Form = Callable[[Sequence[Member]], Engine]
+
+
+class Team:
+    """Members that train together.
+
+    Args:
+        members: in the order of the engine's rows.
+        form: makes the engine.
+        limit: makes the context in which the team computes.
+
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        form: Form,
+        limit: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._waiting: list[Member] | None = list(members)
+        self._form, self._limit = form, limit
+        self._engine: Engine | None = None
+
+    @property
+    def members(self) -> list[Member]:
+        """Those who still train."""
+        if self._engine is None:
+            return self._waiting or []
+        return self._engine.members
+
+    def advance(self, epoch: int) -> list[Team]:
+        """Train and validate one epoch, and report; return the teams that this one became.
+
+        A team that fails in its first epoch (for lack of memory, or because of one member) is
+        halved and begins again. Later a failure ends all of its members.
+        """
+        try:
+            with self._limit():
+                self._advance(epoch)
+        except Exception as error:
+            members = self.members
+            # The traceback holds the failed attempt's tensors.
+            failure = error.with_traceback(None) if is_out_of_memory(error) else error
+            if epoch > 1 or len(members) == 1:
+                for member in members:
+                    member.error = failure
+                return [self]
+            self.close()
+            for member in members:
+                member.restart()
+            half = len(members) // 2
+            parts = [Team(m, self._form, self._limit) for m in (members[:half], members[half:])]
+        else:
+            self._report(epoch)
+            return [self]
+        if members[0].device.type == "cuda":
+            torch.cuda.empty_cache()
+        return [team for part in parts for team in part.advance(epoch)]
+
+    def _advance(self, epoch: int) -> None:
+        meter = Meter(self.members[0].device)
+        if self._engine is None:
+            self._engine = self._form(self.members)
+            self._waiting = None
+        engine = self._engine
+        losses = engine.train(epoch)
+        for row, error in engine.errors.items():
+            engine.members[row].error = error
+        values = self._scores(engine)
+        best = []
+        for row, member in enumerate(engine.members):
+            if member.error is None and member.progress.take(epoch, losses[row], values[row]):
+                best.append(row)
+        engine.keep(best)
+        reading = meter.read()
+        for member in engine.members:
+            member.cost.add(reading, len(engine.members))
+
+    def _scores(self, engine: Engine) -> list[float]:
+        """Return the metric of every member; one that raises is its member's failure."""
+        first = engine.members[0]
+        X, y = first.data.validation
+        outputs = engine.outputs(X)
+        return [
+            _score(member, first.task.metric, o, y)
+            for member, o in zip(engine.members, outputs, strict=True)
+        ]
+
+    def _report(self, epoch: int) -> None:
+        for member in self.members:
+            curve = member.progress.history.curve
+            if member.watch is not None and curve and curve[-1][0] == epoch:
+                member.watch(curve[-1][1], epoch)
+
+    def judge(self) -> list[Member]:
+        """Ask who stops; return those who have ended, their networks as they shall stay."""
+        stay = []
+        for row, member in enumerate(list(self.members)):
+            progress = member.progress
+            if member.error is None and not progress.ended and member.halt and member.halt():
+                progress.prune()
+            if member.error is None and not progress.ended:
+                stay.append(row)
+            elif self._engine is not None and member.error is None:
+                self._engine.settle(row, progress.settle())
+        going = [m for row, m in enumerate(self.members) if row not in stay]
+        if not stay:
+            self.close()
+        elif going and self._engine is not None:
+            self._engine.select(stay)
+        return going
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+        self._engine, self._waiting = None, None
+
+
+def _score(member: Member, metric: Metric, outputs: Tensor, targets: Tensor) -> float:
+    if member.error is not None:
+        return float("nan")
+    try:
+        return metric(outputs, targets)
+    except Exception as error:
+        member.error = error
+        return float("nan")
+
+
+def train_in_step(teams: Sequence[Team]) -> Iterator[Member]:
+    """Train all teams to their ends; yield members when they have ended."""
+    alive, epoch = list(teams), 0
+    try:
+        while alive:
+            epoch += 1
+            alive = [part for team in alive for part in team.advance(epoch)]
+            ended = [member for team in alive for member in team.judge()]
+            alive = [team for team in alive if team.members]
+            yield from ended
+    finally:
+        for team in alive:
+            team.close()
