@@ -11,43 +11,30 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from metaopt.errors import StoreError, StudyError, did_you_mean, missing_extra, real, whole
+from metaopt.errors import StoreError, StudyError, did_you_mean, real, whole
 from metaopt.execute import Executor, Inline
 from metaopt.execute.evaluate import Objective, finish, read
 from metaopt.journal import Journal
 from metaopt.opening import find_study, open_log
 from metaopt.progress import progress_bar
 from metaopt.pruning import Pruner, pruner_from_json
-from metaopt.records import Json, Result, TrialRecord, completed, settle
+from metaopt.records import Json, Result, TrialRecord, settle
 from metaopt.registry import load_strategy, make_strategy
 from metaopt.seeds import derive
-from metaopt.space import Config, Space
+from metaopt.space import Space
 from metaopt.space.parameters import native
 from metaopt.stopping import StopCondition
 from metaopt.strategy import Strategy
 from metaopt.trial import Trial
 from metaopt.version import __version__
+from metaopt.view import Direction, StudyView
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Direction = Literal["minimize", "maximize"]
 Callback = Callable[["Study", TrialRecord], None]
 
 DEFAULT_STRATEGY = "bayes"
 DEFAULT_NAME = "study"
-OPTUNA_NAMES = {
-    "best_trial": "best",
-    "enqueue_trial": "enqueue",
-    "add_trial": "add",
-    "trials_dataframe": "to_pandas",
-    "sampler": "strategy",
-    "study_name": "name",
-    "get_trials": "trials",
-    "user_attrs": "trials[i].result.data",
-}
 
 logger = logging.getLogger("metaopt")
 
@@ -60,7 +47,7 @@ class Outcome:
     message: str
 
 
-class Study:
+class Study(StudyView):
     """A search for the best configuration of a space.
 
     Args:
@@ -119,82 +106,6 @@ class Study:
     def close(self) -> None:
         """Let go of the storage; everything acknowledged is there already."""
         self._journal.close()
-
-    # -- looking ---------------------------------------------------------------------------------
-
-    @property
-    def trials(self) -> list[TrialRecord]:
-        """All trials by number, unfinished ones too."""
-        return self._journal.trials
-
-    @property
-    def told(self) -> list[TrialRecord]:
-        """Trials that the strategy has learnt, in the order in which it did."""
-        return self._journal.told
-
-    @property
-    def best_record(self) -> TrialRecord | None:
-        """Like `best`, or None while no trial is complete."""
-        sign = 1 if self.direction == "minimize" else -1
-        return min(completed(self.trials), key=lambda r: sign * (r.value or 0.0), default=None)
-
-    @property
-    def best(self) -> TrialRecord:
-        """The complete trial with the best value, the earliest among equals.
-
-        Raises:
-            StudyError: no trial is complete.
-        """
-        best = self.best_record
-        if best is None:
-            failed = [r for r in self.trials if r.status == "failed"]
-            error = failed[0].result.error if failed and failed[0].result else None
-            why = f"; {len(failed)} failed, the first with: {error.message}" if error else ""
-            raise StudyError(f"no trial of the study {self.name!r} is complete yet{why}")
-        return best
-
-    @property
-    def best_params(self) -> Config:
-        return self.best.params
-
-    @property
-    def best_value(self) -> float:
-        value = self.best.value
-        assert value is not None
-        return value
-
-    def recommend(self) -> Config:
-        """Return the configuration to use: a model's choice under noise, else the best one."""
-        choose = getattr(self.strategy, "recommend", None)
-        return choose() if choose is not None else self.best_params
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the trials as a table, one a row; parameters and metrics are prefixed columns."""
-        try:
-            import pandas as pd
-        except ImportError:
-            raise missing_extra("pandas", "pandas", "Study.to_pandas()") from None
-        rows = [
-            {
-                "number": r.number,
-                "status": r.status,
-                "value": r.value,
-                "origin": r.origin,
-                "seconds": r.seconds,
-                **{f"params_{k}": v for k, v in r.params.items()},
-                **{f"metrics_{k}": v for k, v in r.metrics.items()},
-            }
-            for r in self.trials
-        ]
-        return pd.DataFrame(rows)
-
-    def __getattr__(self, name: str) -> Any:
-        hint = (
-            f"; metaopt's name for it is {OPTUNA_NAMES[name]!r}"
-            if name in OPTUNA_NAMES
-            else (did_you_mean(name, [n for n in dir(type(self)) if not n.startswith("_")]))
-        )
-        raise AttributeError(f"a Study has no attribute {name!r}{hint}")
 
     def __repr__(self) -> str:
         return (
