@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from metaopt.errors import MetaoptError
-from metaopt.records import TrialRecord, completed
+from metaopt.records import TrialRecord, best_first
 from metaopt.store import Store, StudyHeader, fold
 from metaopt.version import __version__
 
@@ -174,8 +174,7 @@ def studies(
 def _study_row(store: Store, header: StudyHeader) -> tuple[str, ...]:
     trials = fold(store.log(header.name))
     made = header.header
-    done = [r.value for r in completed(trials) if r.value is not None]
-    best = (min if made["direction"] == "minimize" else max)(done, default=None)
+    best = next((r.value for r in best_first(trials, made["direction"])), None)
     return (
         header.name,
         made["strategy"],
@@ -193,8 +192,7 @@ def _print_trials(trials: Sequence[TrialRecord], direction: str, top: int = 5) -
         for s in ("complete", "pruned", "failed", "running", "waiting")
     }
     typer.echo(f"{len(trials)} trials: " + ", ".join(f"{n} {s}" for s, n in counts.items() if n))
-    sign = 1 if direction == "minimize" else -1
-    best = sorted(completed(trials), key=lambda t: sign * (t.value or 0.0))[:top]
+    best = best_first(trials, direction)[:top]
     _table(
         ("trial", "value", *(f"{m}" for m in _metrics(best)), "seconds", "configuration"),
         [

@@ -20,7 +20,7 @@ from metaopt.errors import StudyError, whole
 from metaopt.execute.pool import run_all
 from metaopt.problems.problem import Problem
 from metaopt.progress import counter
-from metaopt.records import TrialRecord, completed
+from metaopt.records import TrialRecord, best_first
 from metaopt.registry import make_strategy
 from metaopt.report import text as report_text
 from metaopt.seeds import derive
@@ -46,13 +46,13 @@ class Run:
     @property
     def best(self) -> TrialRecord | None:
         """The complete trial with the best validation value, the earliest among equals."""
-        sign = 1 if self.direction == "minimize" else -1
-        return min(completed(self.trials), key=lambda r: sign * (r.value or 0.0), default=None)
+        return next(iter(best_first(self.trials, self.direction)), None)
 
     @property
     def test(self) -> float:
         """Hidden test value of that trial; NaN if there is none."""
-        return float("nan") if self.best is None else self.best.metrics.get("test", float("nan"))
+        best = self.best
+        return float("nan") if best is None else best.metrics.get("test", float("nan"))
 
 
 @dataclass(frozen=True)

@@ -293,3 +293,9 @@ class TrialRecord:
 def completed(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """Records with a value, in order."""
     return [r for r in records if r.status == "complete"]
+
+
+def best_first(records: Iterable[TrialRecord], direction: str) -> list[TrialRecord]:
+    """Records with a value, the best first; equals keep their order."""
+    sign = 1 if direction == "minimize" else -1
+    return sorted(completed(records), key=lambda r: sign * (r.value or 0.0))

@@ -226,7 +226,8 @@ class Study(StudyView):
                         outcome = Outcome("exhausted", self._exhausted())
                         break
                     self._run(executor, objective, group, callbacks)
-                    update(self._journal.told_count, self._best_text())
+                    if progress:
+                        update(self._journal.told_count, self._best_text())
             except KeyboardInterrupt:
                 self._journal.flush()
                 logger.warning(
@@ -355,6 +356,8 @@ class Study(StudyView):
                 params,
             )
             return
+        if not logger.isEnabledFor(logging.INFO):
+            return  # the best is looked for among all trials
         what = "pruned" if result.value is None else f"{result.value:.6g}"
         logger.info(
             "trial %d: %s%s; %s [%s]", record.number, what, seconds, self._best_text(), params

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from metaopt.errors import StudyError, did_you_mean, missing_extra
 from metaopt.journal import Journal
-from metaopt.records import TrialRecord, completed
+from metaopt.records import TrialRecord, best_first
 from metaopt.space import Config
 from metaopt.strategy import Strategy
 
@@ -48,8 +48,7 @@ class StudyView:
     @property
     def best_record(self) -> TrialRecord | None:
         """Like `best`, or None while no trial is complete."""
-        sign = 1 if self.direction == "minimize" else -1
-        return min(completed(self.trials), key=lambda r: sign * (r.value or 0.0), default=None)
+        return next(iter(best_first(self.trials, self.direction)), None)
 
     @property
     def best(self) -> TrialRecord:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,8 +18,6 @@ from metaopt.train.stopping import Direction
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 MetricFunction = Callable[[Tensor, Tensor], Any]
-LossName = Literal["cross_entropy", "mse"]
-MetricName = Literal["accuracy", "cross_entropy", "mse"]
 
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
