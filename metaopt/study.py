@@ -238,6 +238,8 @@ class Study(StudyView):
                     f" in {self.storage}" if self.storage else " while this process lives",
                 )
                 raise
+            finally:
+                self._trial_timeout = None  # of this call's trials, not of those asked by hand
         logger.info("study %s ended: %s", self.name, outcome.message)
         return outcome
 

@@ -995,3 +995,11 @@ def test_global_randomness_and_the_callers_objects_are_left_alone():
     config["x"] = "spoilt"
     assert (random.getstate(), np.random.get_state()[1].tolist()) == state  # noqa: NPY002
     assert all(isinstance(r.params["x"], float) for r in study.trials)
+
+
+def test_a_trial_asked_by_hand_has_no_timeout_of_an_earlier_optimize():
+    study = Study(LINE, "random")
+    study.optimize(square, 1, trial_timeout=1e-4)
+    trial = study.ask()
+    time.sleep(0.01)
+    assert not trial.should_stop()
