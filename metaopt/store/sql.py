@@ -7,11 +7,13 @@ is read is executed: rows hold JSON.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -82,6 +84,9 @@ class Store:
         self._path = None if "://" in self.storage else Path(self.storage).expanduser()
         if self._path is not None:
             self._check_path(self._path, create)
+        if create and self._path is not None and not self._path.exists():
+            with contextlib.suppress(OSError):
+                _make_file(self._path)
         self.engine = self._make_engine()
         with self._translated():
             self._prepare(create)
@@ -126,7 +131,7 @@ class Store:
             with self.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
-    @contextmanager
+    @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
@@ -213,35 +218,69 @@ class SqlLog:
             return
         if self._position is None:
             iter(self)
-        assert self._position is not None
-        rows = [
-            {
-                "study": self._study,
-                "position": self._position + i,
-                "time": event.time,
-                "kind": event.kind,
-                "body": text,
-            }
-            for i, (event, text) in enumerate(self._waiting)
-        ]
         with self._store._translated():
             try:
-                with self._store.engine.begin() as connection:
-                    connection.execute(EVENTS.insert(), rows)
+                self._insert()
             except IntegrityError:
-                self._waiting.clear()  # it is said once
-                raise StudyError(
-                    f"another process has gone on with the study {self._name!r}; only one may"
-                    f" drive it: stop the other, then open the study again"
-                ) from None
-        self._position += len(rows)
+                self._forget_written()
+                self._insert()
+        assert self._position is not None
+        self._position += len(self._waiting)
         self._waiting.clear()
         self._written = time.monotonic()
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """What waits, as rows."""
+        assert self._position is not None
+        columns = ("study", "position", "time", "kind", "body")
+        return [
+            dict(zip(columns, (self._study, position, e.time, e.kind, text), strict=True))
+            for position, (e, text) in enumerate(self._waiting, self._position)
+        ]
+
+    def _insert(self) -> None:
+        if rows := self._rows():
+            with self._store.engine.begin() as connection:
+                connection.execute(EVENTS.insert(), rows)
+
+    def _forget_written(self) -> None:
+        """Drop what waits and is in the database: Ctrl-C came between the commit and its noting.
+
+        Raises:
+            StudyError: what is there is not ours, so another process drives the study.
+        """
+        rows = self._rows()
+        mine = (EVENTS.c.study == self._study) & (EVENTS.c.position >= self._position)
+        query = sa.select(EVENTS).where(mine).order_by(EVENTS.c.position)
+        with self._store.engine.connect() as connection:
+            there = [dict(row) for row in connection.execute(query).mappings()]
+        if there != rows[: len(there)]:
+            self._waiting.clear()  # it is said once
+            raise StudyError(
+                f"another process has gone on with the study {self._name!r}; only one may"
+                f" drive it: stop the other, then open the study again"
+            )
+        self._position = rows[0]["position"] + len(there)
+        del self._waiting[: len(there)]
 
     def close(self) -> None:
         """Write what waits and let go of the database."""
         self._commit()
         self._store.close()
+
+
+def _make_file(path: Path) -> None:
+    """Make an empty study file in one step: who looks meanwhile finds no file or a whole one.
+
+    Raises:
+        OSError: a full disk, a file system without links, or another process was first. Opening
+            the file makes its tables in place, or says what is wrong.
+    """
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        whole = Path(folder) / path.name
+        whole.touch()
+        Store(whole).close()
+        os.link(whole, path)
 
 
 def _header(row: Any) -> StudyHeader:

@@ -125,6 +125,51 @@ def test_two_studies_on_one_file_collide_with_a_clear_error_and_can_be_closed(tm
     assert len(metaopt.load(path).trials) == 3
 
 
+def test_an_interruption_between_the_commit_and_its_noting_loses_and_doubles_nothing(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "a.db"
+    log = open_log(path)
+    log.append(*told(0))
+    insert = type(log)._insert
+
+    def interrupted(self):
+        insert(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(log), "_insert", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        log.append(*told(1, 2))
+    monkeypatch.undo()
+    log.append(*told(3))
+    log.append(*told(4), durable=False)
+    log.close()
+    assert numbers(path) == [0, 1, 2, 3, 4]
+
+
+def test_a_study_file_is_whole_from_the_moment_it_exists(tmp_path, monkeypatch):
+    seen = []
+    prepare = Store._prepare
+
+    def looking(self, create):
+        seen.append((tmp_path / "a.db").exists())
+        prepare(self, create)
+
+    monkeypatch.setattr(Store, "_prepare", looking)
+    Store(tmp_path / "a.db").close()
+    assert seen == [False, True]  # the tables are made elsewhere first
+    assert [p.name for p in tmp_path.iterdir()] == ["a.db"]
+
+
+def test_without_links_the_file_is_made_in_place(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("no links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    open_log(tmp_path / "a.db").append(*told(0))
+    assert numbers(tmp_path / "a.db") == [0]
+
+
 def test_an_event_that_is_no_json_is_refused_and_leaves_the_log_usable(tmp_path):
     log = open_log(tmp_path / "a.db")
     log.append(*told(0))
