@@ -1,7 +1,9 @@
 import itertools
+import re
 import subprocess
 import sys
 import threading
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from matplotlib import rcParams
 from matplotlib.colors import to_hex
 
 from metaopt import plots
+from metaopt.errors import StudyError
 from metaopt.stats import StatisticsError, band, best_so_far
 
 LABELS = ["random", "sobol", "genetic", "pso", "tabu", "grid", "skopt"]
@@ -200,3 +203,27 @@ def test_matplotlib_is_loaded_late_and_pyplot_never():
 def test_bad_input_is_refused_with_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()
+
+
+def test_an_svg_for_a_page_has_ids_of_its_own_and_the_colour_of_the_text():
+    figure = plots.ranks({"a <b>": 1.0, "c": 2.0})
+    text = plots.svg(figure, "fig1", alt='"a <b>" is first')
+    assert text.startswith("<svg") and text.endswith("</svg>")
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids)) and all(name.startswith("fig1-") for name in ids)
+    used = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text)
+    assert used and {a or b for a, b in used} <= set(ids)
+    assert "currentColor" in text and plots.style.INK.lower() not in text.lower()
+    root = ElementTree.fromstring(text)
+    assert root.attrib["role"] == "img" and root.attrib["aria-label"] == '"a <b>" is first'
+    assert text == plots.svg(figure, "fig1", alt='"a <b>" is first')
+    assert "fill: #ffffff" not in text
+
+
+def test_a_pdf_is_the_same_each_time_and_an_unknown_format_is_refused(repeats, tmp_path):
+    first, again = (
+        plots.save(plots.curves(repeats), tmp_path / name, ["pdf"])[0] for name in ("a", "b")
+    )
+    assert first.read_bytes() == again.read_bytes() and b"CreationDate" not in first.read_bytes()
+    with pytest.raises(StudyError, match="one of png, svg, pdf, got 'gif'"):
+        plots.save(plots.curves(repeats), tmp_path / "c", ["gif"])
