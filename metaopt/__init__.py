@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from metaopt.registry import make_strategy, strategies
     from metaopt.space import Categorical, Constant, Float, Int, Ordinal, Space
     from metaopt.stopping import Stall, Target
+    from metaopt.stored import load_comparison
     from metaopt.strategy import Strategy
     from metaopt.study import Study, load
     from metaopt.train import Trainer
@@ -37,6 +38,7 @@ _HOMES = {
     "opening": ("studies",),
     "study": ("Study", "load"),
     "comparison": ("Comparison", "compare"),
+    "stored": ("load_comparison",),
     "problems": ("Problem",),
     "train": ("Trainer",),
     "errors": ("MetaoptError",),
@@ -72,6 +74,7 @@ __all__ = [
     "compare",
     "fixed_trial",
     "load",
+    "load_comparison",
     "make_strategy",
     "problems",
     "stats",

@@ -1,4 +1,4 @@
-"""The command line: ``metaopt run``, ``compare``, ``show``, ``studies`` and two lists.
+"""The command line: ``metaopt run``, ``compare``, ``report``, ``show``, ``studies``, two lists.
 
 Bad input ends with exit code 2 and one line on stderr; an interrupted run with 130 and the
 command that goes on.
@@ -113,7 +113,9 @@ def compare(
     repeats: Annotated[int, typer.Option(min=1, help="Paired runs of each strategy.")] = 10,
     seed: Seed = 0,
     storage: Storage = None,
-    report: Annotated[Path | None, typer.Option(help="Folder for report.md and figures.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for the page, its figures and tables; or X.html.")
+    ] = None,
     control: Annotated[str | None, typer.Option(help="What others are tested against.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
@@ -121,8 +123,8 @@ def compare(
     from metaopt.comparison import compare as compare_
 
     names = [name.strip() for name in strategies.split(",") if name.strip()]
-    if report is not None and report.exists() and not report.is_dir():
-        raise MetaoptError(f"--report {report} is a file; name a folder")
+    if report is not None:
+        _check_report("--report", report)
     result = compare_(
         names,
         problem,
@@ -137,6 +139,38 @@ def compare(
     result.print()
     if report is not None:
         typer.echo(f"report: {result.report(report)}")
+
+
+@app.command()
+def report(
+    storage: Annotated[str, typer.Argument(help="A study file or database URL.")],
+    study: Annotated[str | None, typer.Option(help="Name, for one of several studies.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder, or X.html for the page alone; default: beside FILE."),
+    ] = None,
+) -> None:
+    """Write the report of a stored comparison or study: a page, figures and tables."""
+    from metaopt.stored import has_comparison, load_comparison
+    from metaopt.study import load
+
+    name = "metaopt" if "://" in storage else Path(storage).expanduser().with_suffix("")
+    out = out or Path(f"{name}-report")
+    _check_report("--out", out)
+    if study is None and has_comparison(storage):
+        page = load_comparison(storage).report(out)
+    else:
+        opened = load(storage, study)
+        try:
+            page = opened.report(out)
+        finally:
+            opened.close()
+    typer.echo(f"report: {page}")
+
+
+def _check_report(option: str, path: Path) -> None:
+    if path.exists() and not path.is_dir() and path.suffix.lower() not in (".html", ".htm"):
+        raise MetaoptError(f"{option} {path} is a file; name a folder, or a file ending with .html")
 
 
 @app.command()

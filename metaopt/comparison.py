@@ -7,29 +7,33 @@ splits and sample order. Every run is a study of its own, named ``problem/strate
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from metaopt import analysis, problems, stats
+from metaopt import analysis, plots, problems
 from metaopt.analysis import Analysis, FloatArray
 from metaopt.errors import StudyError, whole
 from metaopt.execute.pool import run_all
 from metaopt.problems.problem import Problem
 from metaopt.progress import counter
-from metaopt.records import TrialRecord, best_first
+from metaopt.records import TrialRecord, best_first, number_to_json
 from metaopt.registry import make_strategy
+from metaopt.report import comparing as report_page
 from metaopt.report import text as report_text
 from metaopt.seeds import derive
 from metaopt.space import Space
+from metaopt.store import Store
 from metaopt.strategy import Strategy
 from metaopt.study import Study
 
 Factory = Callable[..., Strategy]  # called as factory(space, seed=, budget=)
 Given = str | Mapping[str, Any] | Factory
+
+NOTE = "comparison"  # kind of the note in which a store keeps the design
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The runs of a comparison and what they say."""
+    """The runs of a comparison and what they say.
+
+    `storage` is where they are kept, None for memory; `unfinished` counts planned repeats that
+    were not whole when a stored comparison was read.
+    """
 
     runs: tuple[Run, ...]
     problems: tuple[Problem, ...]
@@ -112,6 +120,8 @@ class Comparison:
     repeats: int
     seed: int
     control: str
+    storage: str | None = None
+    unfinished: int = 0
 
     def _of(self, problem: str, strategy: str) -> list[Run]:
         found = [r for r in self.runs if (r.problem, r.strategy) == (problem, strategy)]
@@ -164,49 +174,20 @@ class Comparison:
         """Print tables and conclusions to the terminal."""
         report_text.show(self)
 
-    def report(self, folder: str | Path) -> Path:
-        """Write report.md, CSV tables and figures (PNG, SVG) into a folder; return the report."""
-        return report_text.write(self, Path(folder))
+    def report(self, path: str | Path) -> Path:
+        """Write a self-contained page with figures and tables beside it; return the page.
+
+        `path` is a folder, which is made, or a file that ends with ``.html`` for the page alone.
+
+        Raises:
+            StudyError: `path` is another file.
+        """
+        return report_page.write(self, path)
 
     def figures(self) -> Iterator[tuple[str, Any]]:
         """Yield a name and a matplotlib figure, one after the other."""
-        from metaopt import plots
-
-        for p in self.problems:
-            curves = {
-                s: stats.best_so_far(_padded(rows), p.direction)
-                for s, rows in self.curves(p.name).items()
-            }
-            yield (
-                f"curves-{p.name}",
-                plots.curves(
-                    curves,
-                    colors=self.strategies,
-                    direction=p.direction,
-                    optimum=p.optimum,
-                    title=f"{p.name}: best value so far, median and quartiles",
-                ),
-            )
-        finals = {
-            p.name: dict(zip(self.strategies, self.values(p.name).T, strict=True))
-            for p in self.problems
-        }
-        yield "values", plots.values(finals, colors=self.strategies)
-        last = self.analyses[-1]
-        yield (
-            "ranks",
-            plots.ranks(
-                {s.label: s.rank for s in last.standings},
-                colors=self.strategies,
-                title=last.title,
-            ),
-        )
-
-
-def _padded(rows: list[list[float | None]]) -> list[list[float | None]]:
-    """Rows of one length: a study of an exhausted space has fewer trials."""
-    length = max(len(row) for row in rows)
-    return [row + [None] * (length - len(row)) for row in rows]
+        for name, spec in plots.comparison_figures(self).items():
+            yield name, spec.draw()
 
 
 def compare(
@@ -258,15 +239,43 @@ def compare(
         for p in chosen
         for label, factory in factories.items()
     ]
-    runs = _run(jobs, workers, progress)
-    return Comparison(
-        tuple(runs), tuple(chosen), tuple(factories), n_trials, repeats, seed, control
+    stored = {i: job.finished() for i, job in enumerate(jobs)} if where else {}
+    comparison = Comparison(
+        (), tuple(chosen), tuple(factories), n_trials, repeats, seed, control, where
     )
-
-
-def _run(jobs: list[Job], workers: int, progress: bool) -> list[Run]:
-    stored = {i: job.finished() for i, job in enumerate(jobs)} if jobs[0].storage else {}
+    if where is not None:  # what is there is of these runs: an interrupted one can be read, too
+        _note(comparison, where)
     done = {i: run for i, run in stored.items() if run is not None}
+    return replace(comparison, runs=tuple(_run(jobs, done, workers, progress)))
+
+
+def _note(c: Comparison, storage: str) -> None:
+    """Keep in the store what the studies themselves do not tell, for `load_comparison`."""
+    what = [
+        {
+            "name": p.name,
+            "optimum": None if p.optimum is None else number_to_json(p.optimum),
+            "description": p.description,
+        }
+        for p in c.problems
+    ]
+    design = {
+        "problems": what,
+        "strategies": list(c.strategies),
+        "n_trials": c.n_trials,
+        "repeats": c.repeats,
+        "seed": c.seed,
+        "control": c.control,
+    }
+    store = Store(storage)
+    try:
+        if store.notes(NOTE)[-1:] != [design]:
+            store.note(NOTE, design)
+    finally:
+        store.close()
+
+
+def _run(jobs: list[Job], done: dict[int, Run], workers: int, progress: bool) -> list[Run]:
     todo = {i: job for i, job in enumerate(jobs) if i not in done}
     total = sum(job.n_trials for job in jobs)
     with counter("trials", total, sum(jobs[i].n_trials for i in done), progress) as tick:

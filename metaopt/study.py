@@ -321,7 +321,7 @@ class Study(StudyView):
             self._deadlines[number] = time.monotonic() + self._trial_timeout
         self._journal.start(number, "inline")
 
-    def report(self, number: int, value: float, step: float) -> None:
+    def reported(self, number: int, value: float, step: float) -> None:
         """Note an intermediate value of a running trial; called by `Trial.report`."""
         self._journal.report(number, value, step)
 

@@ -17,7 +17,7 @@ class TrialPruned(Exception):
 class Channel(Protocol):
     """The way from a trial to the driver; given by the executor that runs the trial."""
 
-    def report(self, number: int, value: float, step: float) -> None: ...
+    def reported(self, number: int, value: float, step: float) -> None: ...
 
     def should_stop(self, number: int) -> bool: ...
 
@@ -91,7 +91,7 @@ class Trial(Mapping[str, Scalar]):
             )
         self._curve.append((step, value))
         if self._channel is not None:
-            self._channel.report(self.number, value, step)
+            self._channel.reported(self.number, value, step)
 
     def should_stop(self) -> bool:
         """Whether to end this trial now; then return any number or raise `TrialPruned`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from metaopt.errors import StudyError, did_you_mean, missing_extra
@@ -33,6 +35,7 @@ class StudyView:
     name: str
     direction: Direction
     strategy: Strategy
+    storage: str | None
     _journal: Journal
 
     @property
@@ -99,6 +102,18 @@ class StudyView:
             for r in self.trials
         ]
         return pd.DataFrame(rows)
+
+    def report(self, path: str | Path) -> Path:
+        """Write a self-contained page with figures and tables beside it; return the page.
+
+        `path` is a folder, which is made, or a file that ends with ``.html`` for the page alone.
+
+        Raises:
+            StudyError: `path` is another file.
+        """
+        # From a higher floor, by name: reports know studies, and this is the way to them.
+        page: Path = import_module("metaopt.report.studying").write(self, path)
+        return page
 
     def __getattr__(self, name: str) -> Any:
         hint = (

@@ -204,7 +204,7 @@ class Halving:
     def __init__(self) -> None:
         self.at: dict[float, dict[int, float]] = {}
 
-    def report(self, number: int, value: float, step: float) -> None:
+    def reported(self, number: int, value: float, step: float) -> None:
         self.at.setdefault(step, {})[number] = value
 
     def should_stop(self, number: int) -> bool:

@@ -24,6 +24,7 @@ FLOORS = {
     "view": 2, "opening": 2, "study": 2,
     "train": 3,
     "stats": 4, "problems": 4, "analysis": 4, "plots": 4, "report": 4, "comparison": 4,
+    "stored": 4,
     "testing": 5, "cli": 5,
 }  # fmt: skip
 CONTRACT = {room for room, floor in FLOORS.items() if floor <= 1}
@@ -110,7 +111,7 @@ def test_metaopt_never_imports_a_strategy_and_torch_only_in_the_workshop(path: P
 
 
 HEAVY = ("torch", "sklearn", "pandas", "matplotlib", "scipy", "sqlalchemy", "rich", "typer",
-         "skopt", "deap", "pyswarms", "pebble")  # fmt: skip
+         "skopt", "deap", "pyswarms", "pebble", "jinja2")  # fmt: skip
 
 
 @pytest.mark.parametrize(

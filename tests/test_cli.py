@@ -41,6 +41,9 @@ def test_a_run_is_stored_shown_and_continued(tmp_path: Path) -> None:
     shown = _metaopt("show", storage)
     assert f"{best.value:.6g}" in shown.stdout
     assert "12 complete" in shown.stdout
+    page = _metaopt("report", storage, "--out", tmp_path / "only.html")
+    assert page.stdout == f"report: {tmp_path / 'only.html'}\n"
+    assert f"{best.value:.6g}" in (tmp_path / "only.html").read_text()
     listed = _metaopt("studies", storage)
     assert "branin" in listed.stdout
     assert "sobol" in listed.stdout
@@ -53,7 +56,12 @@ def test_a_comparison_prints_a_ranking_and_writes_a_report(tmp_path: Path) -> No
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "ranks first" in done.stdout or "rank first" in done.stdout
-    assert (tmp_path / "report" / "report.md").is_file()
+    page = tmp_path / "report" / "report.html"
+    assert f"report: {page}" in done.stdout.replace("\n", "")
+    written = page.read_bytes()
+    again = _metaopt("report", tmp_path / "c.db", "--out", tmp_path / "again")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "again" / "report.html").read_bytes() == written
 
 
 def _not_a_study(tmp_path: Path) -> Path:
@@ -78,6 +86,8 @@ def _not_a_study(tmp_path: Path) -> Path:
         (("run",), "problem"),
         (("show", "{tmp}/none.db"), "there is no file"),
         (("studies", "{text}"), "no study file"),
+        (("report", "{tmp}/none.db"), "there is no file"),
+        (("report", "{text}", "--out", "{other}"), "name a folder"),
         (("compare", "branin", "--strategies", "random,,nope"), "unknown strategy 'nope'"),
         (("compare", "branin", "--strategies", ","), "at least one strategy"),
         (("compare", "branin", "--strategies", "random", "--control", "grid"), "control 'grid'"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import multiprocessing
 import os
@@ -224,28 +223,6 @@ def test_another_number_of_trials_in_the_same_file_is_refused_by_name(tmp_path: 
     metaopt.compare(["random"], BOWL, 3, 2, storage=tmp_path / "c.db")
     with pytest.raises(StudyError, match="another budget: 3 there, 4 here"):
         metaopt.compare(["random"], BOWL, 4, 2, storage=tmp_path / "c.db")
-
-
-def test_the_report_holds_the_figures_and_every_run_and_trial(tmp_path: Path) -> None:
-    c = _small()
-    path = c.report(tmp_path / "report")
-    text = path.read_text()
-    for a in c.analyses:
-        assert all(sentence in text for sentence in a.sentences())
-    for link in ("curves-bowl.svg", "values.svg", "ranks.svg"):
-        assert link in text
-        assert (path.parent / "figures" / link).stat().st_size > 1000
-        assert (path.parent / "figures" / link.replace("svg", "png")).is_file()
-    rows = _rows(path.parent / "values.csv")
-    assert len(rows) == 3 * 6
-    best = {(r["strategy"], int(r["repeat"])): float(r["best"]) for r in rows}
-    assert best["sobol", 2] == c.values("bowl")[2, 1]
-    assert len(_rows(path.parent / "trials.csv")) == 3 * 6 * 8
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_the_terminal_shows_every_strategy_and_the_finding(capsys) -> None:

@@ -28,7 +28,7 @@ def test_an_example_runs(number: int, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     if number == 1:
-        assert (tmp_path / "iris-report" / "report.md").is_file()
+        assert (tmp_path / "iris-report" / "report.html").is_file()
 
 
 def test_every_command_line_in_the_readme_is_understood() -> None:

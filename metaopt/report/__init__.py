@@ -1,1 +1,1 @@
-"""Reports of comparisons: on the terminal, and as Markdown, CSV and figures in a folder."""
+"""Reports: on the terminal, and as a self-contained page with figures and tables as files."""

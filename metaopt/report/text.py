@@ -1,14 +1,10 @@
-"""A comparison as tables and words: for the terminal (rich) and as Markdown with CSV files."""
+"""A comparison as tables and words, and on the terminal (rich)."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from metaopt import plots, stats
+from metaopt import stats
 from metaopt.analysis import Analysis, counted
 from metaopt.seeds import global_random_kept
 
@@ -92,90 +88,3 @@ def show(comparison: Comparison) -> None:
 def _heading(comparison: Comparison, analysis: Analysis) -> str:
     blocks = counted(analysis.blocks, analysis.over)
     return f"{analysis.title}: {blocks}, {comparison.n_trials} trials each"
-
-
-def write(comparison: Comparison, folder: Path) -> Path:
-    """Write report.md, values.csv, trials.csv and figures/ into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    names = []
-    for name, figure in comparison.figures():
-        plots.save(figure, folder / "figures" / name)
-        names.append(name)
-    _write_csv(folder / "values.csv", _run_rows(comparison))
-    _write_csv(folder / "trials.csv", _trial_rows(comparison))
-    path = folder / "report.md"
-    path.write_text("\n".join(_markdown(comparison, names)) + "\n", encoding="utf-8")
-    return path
-
-
-def _markdown(comparison: Comparison, figures: Sequence[str]) -> Iterable[str]:
-    c = comparison
-    yield f"# Comparison of {', '.join(c.strategies)}"
-    yield ""
-    yield (
-        f"Problems: {', '.join(p.name for p in c.problems)}; paired repeats: {c.repeats};"
-        f" trials a run: {c.n_trials};"
-        f" seed {c.seed}; control: {c.control}."
-    )
-    for analysis in c.analyses:
-        yield f"\n## {_heading(c, analysis)}\n"
-        yield " ".join(analysis.sentences()) + "\n"
-        header, rows = table(analysis)
-        yield _row(header)
-        yield _row(["---"] * len(header))
-        yield from (_row(row) for row in rows)
-        name = f"curves-{analysis.title}"
-        if name in figures:
-            yield f"\n![Best value so far on {analysis.title}](figures/{name}.svg)"
-    yield "\n## Figures\n"
-    yield "![Final values](figures/values.svg)\n"
-    yield "![Mean ranks](figures/ranks.svg)"
-    yield f"\n## How to read this\n\n{HOW_TO_READ}"
-    yield "\nEvery run is a row of [values.csv](values.csv),"
-    yield "every trial a row of [trials.csv](trials.csv)."
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _run_rows(comparison: Comparison) -> Iterable[dict[str, Any]]:
-    for run in comparison.runs:
-        best = run.best
-        yield {
-            "problem": run.problem,
-            "strategy": run.strategy,
-            "repeat": run.repeat,
-            "seed": run.seed,
-            "trials": len(run.trials),
-            "failed": sum(t.status == "failed" for t in run.trials),
-            "best": None if best is None else best.value,
-            "test": None if best is None else best.metrics.get("test"),
-            "best_trial": None if best is None else best.number,
-            "seconds": sum(t.seconds or 0.0 for t in run.trials),
-        }
-
-
-def _trial_rows(comparison: Comparison) -> Iterable[dict[str, Any]]:
-    for run in comparison.runs:
-        for t in run.trials:
-            yield {
-                "problem": run.problem,
-                "strategy": run.strategy,
-                "repeat": run.repeat,
-                "trial": t.number,
-                "origin": t.origin,
-                "status": t.status,
-                "value": t.value,
-                "test": t.metrics.get("test"),
-                "seconds": t.seconds,
-                "config": json.dumps(t.params),
-            }
-
-
-def _write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    listed = list(rows)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(listed[0]))
-        writer.writeheader()
-        writer.writerows(listed)

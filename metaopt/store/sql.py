@@ -1,8 +1,9 @@
 """Studies in a database: SQLite by default, others by URL (SQLAlchemy Core).
 
-Two tables: `metaopt_studies`, a row a study with its header as JSON, and `metaopt_events`, a row
-an event, numbered from 0 within its study. Nothing is ever changed or deleted, and nothing that
-is read is executed: rows hold JSON.
+Tables: `metaopt_studies`, a row a study with its header as JSON, `metaopt_events`, a row an event,
+numbered from 0 within its study, and `metaopt_notes`, JSON about several studies together, which
+older files do not have. Nothing is ever changed or deleted, and nothing that is read is executed:
+rows hold JSON.
 """
 
 from __future__ import annotations
@@ -45,6 +46,15 @@ EVENTS = sa.Table(
     METADATA,
     sa.Column("study", sa.ForeignKey("metaopt_studies.id"), primary_key=True),
     sa.Column("position", sa.Integer, primary_key=True),  # one writer a study: a second collides
+    sa.Column("time", sa.Float, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+NEEDED = {STUDIES.name, EVENTS.name}
+NOTES = sa.Table(
+    "metaopt_notes",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("time", sa.Float, nullable=False),
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("body", sa.Text, nullable=False),
@@ -116,9 +126,8 @@ class Store:
     def _prepare(self, create: bool) -> None:
         """Make the tables in an empty database; refuse one that belongs to something else."""
         names = set(sa.inspect(self.engine).get_table_names())
-        ours = set(METADATA.tables)
-        if not ours <= names:
-            if names - ours or not create:
+        if not names >= NEEDED:
+            if names - set(METADATA.tables) or not create:
                 raise StoreError(
                     f"{self.storage} is a database but no study file"
                     f" (it holds {', '.join(sorted(names)) or 'nothing'}); choose another file"
@@ -143,6 +152,31 @@ class Store:
             raise StoreError(f"{self.storage}: {error.orig}") from error
         except SQLAlchemyError as error:
             raise StoreError(f"{self.storage}: {error}") from error
+
+    # -- notes -----------------------------------------------------------------------------------
+
+    def notes(self, kind: str) -> list[Json]:
+        """Return the notes of a kind, oldest first.
+
+        Raises:
+            StoreError: one is damaged.
+        """
+        query = sa.select(NOTES.c.body).where(NOTES.c.kind == kind).order_by(NOTES.c.id)
+        with self._translated(), self.engine.connect() as connection:
+            if not sa.inspect(connection).has_table(NOTES.name):
+                return []
+            bodies = connection.execute(query).scalars().all()
+        try:
+            return [json.loads(body) for body in bodies]
+        except ValueError as error:
+            raise StoreError(f"{self.storage}: a note {kind!r} is damaged: {error}") from None
+
+    def note(self, kind: str, body: Json) -> None:
+        """Add a note."""
+        row = {"time": time.time(), "kind": kind, "body": json.dumps(body, allow_nan=False)}
+        with self._translated(), self.engine.begin() as connection:
+            connection.execute(CreateTable(NOTES, if_not_exists=True))
+            connection.execute(NOTES.insert(), row)
 
     # -- studies ---------------------------------------------------------------------------------
 

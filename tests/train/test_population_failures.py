@@ -167,7 +167,7 @@ class Lockstep:
     def __init__(self):
         self.log = []
 
-    def report(self, number, value, step):
+    def reported(self, number, value, step):
         self.log.append(("report", step, number))
 
     def should_stop(self, number):

@@ -200,7 +200,7 @@ class Stop:
     def __init__(self, after):
         self.after, self.reports = after, []
 
-    def report(self, number, value, step):
+    def reported(self, number, value, step):
         self.reports.append((step, value))
 
     def should_stop(self, number):

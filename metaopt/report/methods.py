@@ -1,0 +1,149 @@
+r"""How a comparison was made, as a paragraph for a paper, with its sources.
+
+Sources stand in the text as ``{wilcoxon1945}``, the keys of ``references.bib``; they become
+"(Wilcoxon 1945)" on the page and ``\citep{wilcoxon1945}`` in LaTeX.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from metaopt.analysis import LEVEL, SHARP, Analysis
+from metaopt.report import escape
+from metaopt.version import __version__
+
+if TYPE_CHECKING:
+    from metaopt.comparison import Comparison
+
+SHORT = {  # how the page cites
+    "alpaydin1999": "Alpaydin 1999",
+    "benavoli2016": "Benavoli et al. 2016",
+    "benavoli2017": "Benavoli et al. 2017",
+    "bouckaert2004": "Bouckaert and Frank 2004",
+    "cochran1950": "Cochran 1950",
+    "corani2015": "Corani and Benavoli 2015",
+    "demsar2006": "Demsar 2006",
+    "dietterich1998": "Dietterich 1998",
+    "efron1979": "Efron 1979",
+    "friedman1937": "Friedman 1937",
+    "holm1979": "Holm 1979",
+    "iman1980": "Iman and Davenport 1980",
+    "mann1947": "Mann and Whitney 1947",
+    "mcnemar1947": "McNemar 1947",
+    "nadeau2003": "Nadeau and Bengio 2003",
+    "vargha2000": "Vargha and Delaney 2000",
+    "wilcoxon1945": "Wilcoxon 1945",
+}
+CITED = re.compile(r"\{(\w+(?:, \w+)*)\}")
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A paragraph with sources in braces, and the names that users chose kept apart from it."""
+
+    text: str
+    names: Sequence[str] = ()
+
+    @property
+    def keys(self) -> list[str]:
+        """Sources in the order of the first mention."""
+        found = [key for group in CITED.findall(self.text) for key in group.split(", ")]
+        return list(dict.fromkeys(found))
+
+    def plain(self) -> str:
+        """For reading."""
+        text = CITED.sub(lambda m: f"({'; '.join(SHORT[k] for k in m[1].split(', '))})", self.text)
+        return _filled(text, self.names)
+
+    def latex(self) -> str:
+        """For a paper."""
+        parts = CITED.split(self.text)
+        cited = [
+            f"\\citep{{{part.replace(' ', '')}}}" if i % 2 else escape.latex(part)
+            for i, part in enumerate(parts)
+        ]
+        return _filled("".join(cited), [escape.latex(name) for name in self.names])
+
+
+def _filled(text: str, names: Sequence[str]) -> str:
+    """Put the names where the text says @, one after the other, without looking into them."""
+    pieces = text.split("@")
+    return "".join(p + n for p, n in zip(pieces, [*names, ""], strict=True))
+
+
+@cache
+def references() -> dict[str, str]:
+    """All BibTeX entries by their key."""
+    text = (files("metaopt.report") / "templates" / "references.bib").read_text(encoding="utf-8")
+    entries = [entry.strip() for entry in text.split("\n\n") if entry.strip()]
+    return {entry[entry.index("{") + 1 : entry.index(",")]: entry for entry in entries}
+
+
+def bibliography(keys: Sequence[str]) -> str:
+    """Return the BibTeX entries of the keys and of metaopt itself."""
+    ours = (
+        "@software{metaopt,\n"
+        "  title = {metaopt: hyper-parameter optimization and fair comparison of its strategies},\n"
+        f"  version = {{{__version__}}}\n"
+        "}"
+    )
+    return "\n\n".join([*(references()[key] for key in sorted(keys)), ours]) + "\n"
+
+
+def paragraph(c: Comparison) -> Cited:
+    """Say how the comparison was made; only what was done is said, and cited."""
+    several = len(c.problems) > 1
+    text = (
+        f"We compared {len(c.strategies)} search strategies (@) on"
+        f" {len(c.problems)} problem{'s' if several else ''} (@) with metaopt {__version__}."
+        f" Each run had {c.n_trials} trials and was repeated {c.repeats} times under different"
+        f" seeds (derived from {c.seed}). Within a repeat all strategies shared the seed, and with"
+        f" it the trial seeds, data splits and order of samples, so that repeats are paired blocks."
+        f" The score of a run is the best validation value that it found."
+    )
+    names = [", ".join(c.strategies), ", ".join(p.name for p in c.problems)]
+    if any(s.test is not None for a in c.analyses for s in a.standings):
+        text += (
+            " Hidden test values belong to the configurations that validation chose, and played no"
+            " part in the search or the ranking."
+        )
+    if any(s.without for a in c.analyses for s in a.standings):
+        text += " A run without any complete trial was ranked last."
+    if any(s.value is not None for a in c.analyses for s in a.standings):
+        text += (
+            " We report medians over repeats with 95 % percentile bootstrap intervals {efron1979}."
+        )
+    tested = [a for a in c.analyses if a.friedman_p is not None]
+    if not tested:
+        return Cited(text + " There were too few runs for a test.", names)
+    return Cited(text + _tests(tested), [*names, c.control])
+
+
+def _tests(analyses: Sequence[Analysis]) -> str:
+    counted = any(a.blocks < SHARP for a in analyses)
+    approximate = any(a.blocks >= SHARP for a in analyses)
+    how = " and ".join(
+        text
+        for text, used in (
+            ("the F approximation of Iman and Davenport {iman1980}", approximate),
+            ("counted or sampled arrangements of ranks where blocks were few", counted),
+        )
+        if used
+    )
+    text = (
+        " Strategies were ranked within blocks, and that any differ at all was tested by"
+        f" Friedman's test {{friedman1937, demsar2006}} with {how}. Each strategy was tested"
+        " against @ by Wilcoxon's signed-rank test {wilcoxon1945}, two-sided, preferred to tests"
+        " on mean ranks, in which the other strategies decide on a pair {benavoli2016}; p-values"
+        f" were adjusted by Holm's method {{holm1979}} and judged at {LEVEL}. The size of a"
+        " difference is given as A12, the probability of a better value than the control's"
+        " {vargha2000}."
+    )
+    if any(a.over == "problems" for a in analyses):
+        text += " Over several problems a block is a problem's mean ranks {demsar2006}."
+    return text
