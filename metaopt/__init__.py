@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from metaopt import problems, stats, testing
     from metaopt.comparison import Comparison, compare
     from metaopt.errors import MetaoptError
+    from metaopt.models import ModelComparison, compare_models
     from metaopt.opening import studies
     from metaopt.problems import Problem
     from metaopt.pruning import MedianPruner, PercentilePruner, Pruner
@@ -37,6 +38,7 @@ _HOMES = {
     "opening": ("studies",),
     "study": ("Study", "load"),
     "comparison": ("Comparison", "compare"),
+    "models": ("ModelComparison", "compare_models"),
     "problems": ("Problem",),
     "train": ("Trainer",),
     "errors": ("MetaoptError",),
@@ -53,6 +55,7 @@ __all__ = [
     "Int",
     "MedianPruner",
     "MetaoptError",
+    "ModelComparison",
     "Ordinal",
     "PercentilePruner",
     "Problem",
@@ -70,6 +73,7 @@ __all__ = [
     "TrialRecord",
     "__version__",
     "compare",
+    "compare_models",
     "fixed_trial",
     "load",
     "make_strategy",
