@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from metaopt import problems, stats, testing
     from metaopt.comparison import Comparison, compare
     from metaopt.errors import MetaoptError
+    from metaopt.models import ModelComparison, compare_models
     from metaopt.opening import studies
     from metaopt.problems import Problem
     from metaopt.pruning import MedianPruner, PercentilePruner, Pruner
@@ -39,6 +40,7 @@ _HOMES = {
     "study": ("Study", "load"),
     "comparison": ("Comparison", "compare"),
     "stored": ("load_comparison",),
+    "models": ("ModelComparison", "compare_models"),
     "problems": ("Problem",),
     "train": ("Trainer",),
     "errors": ("MetaoptError",),
@@ -55,6 +57,7 @@ __all__ = [
     "Int",
     "MedianPruner",
     "MetaoptError",
+    "ModelComparison",
     "Ordinal",
     "PercentilePruner",
     "Problem",
@@ -72,6 +75,7 @@ __all__ = [
     "TrialRecord",
     "__version__",
     "compare",
+    "compare_models",
     "fixed_trial",
     "load",
     "load_comparison",

@@ -1,29 +1,51 @@
-"""From the runs of a comparison to standings, tests and sentences in plain words.
+"""From the runs of a comparison to standings and tests, by `stats.recommend` for its design.
 
-The unit is the repeat on one problem: all strategies share its seeds, initial points and data, so
-repeats are blocks. Over several problems the unit is the problem (Demsar 2006): a block is the
-mean rank of each strategy within it.
+The design: all strategies share the seed, initial points and data of a repeat on a problem, so
+repeats are blocks, and each strategy is compared with one control. Over several problems the unit
+is the problem (Demsar 2006): a block is the mean rank of each strategy within it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaopt import stats
+from metaopt import findings, stats
 
 FloatArray = NDArray[np.float64]
 
 LEVEL = 0.05
-SHARP = 10  # blocks from which the Iman-Davenport F keeps its level; below, ranks are permuted
+OMNIBUS = {
+    "friedman": lambda scores: stats.friedman(scores).f_p,
+    "friedman_permutation": lambda scores: stats.friedman_permutation(scores).p,
+}
+# A12 within 0.5 +- 0.06 is negligible (Vargha and Delaney 2000); mean ranks differ by twice that.
+ROPE = 0.12
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the runs on one problem gave.
+
+    Attributes:
+        title: the problem's name.
+        values: best validation values (repeats, strategies), NaN where a run has none.
+        tests: hidden test values of the same configurations, or None.
+        sign: 1 if lower is better, -1 if higher is.
+    """
+
+    title: str
+    values: FloatArray
+    tests: FloatArray | None = None
+    sign: int = 1
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One strategy in a comparison. Intervals are 95 % bootstrap intervals of the median.
+    """One strategy in a comparison. Intervals are 95 % bootstrap intervals.
 
     Attributes:
         label: of the strategy.
@@ -31,96 +53,164 @@ class Standing:
         value: median best validation value over repeats, None where no repeat has one.
         test: the same for the hidden test value of the configuration chosen by validation.
         test_rank: mean rank by that.
-        p: of the signed-rank test against the control, adjusted by Holm; None for the control.
-        a12: probability of a better value than the control's, ties counting half.
+        p: of the signed-rank test against the control, adjusted by Holm for all comparisons of the
+            design; None for the control, and where the design allows no test.
+        a12: probability of a better value than the control's, ties counting half; repeats are
+            resampled in pairs.
         without: repeats in which no trial was complete; they rank last.
     """
 
     label: str
     rank: float
-    value: stats.Interval | None
-    test: stats.Interval | None
-    test_rank: float | None
-    p: float | None
-    a12: float | None
-    without: int
+    value: stats.Interval | None = None
+    test: stats.Interval | None = None
+    test_rank: float | None = None
+    p: float | None = None
+    a12: stats.Interval | None = None
+    without: int = 0
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """Standings on one problem, or over several (`over` says of what the blocks are)."""
+    """Standings on one problem, or over several.
+
+    Attributes:
+        title: the problem's name, or "all problems".
+        over: what the blocks are, "paired repeats" or "problems".
+        blocks: their number.
+        standings: by mean rank.
+        control: the label that all others are compared with.
+        plan: the tests for the design, None for a single strategy.
+        friedman_p: of the test whether any differ, adjusted by Holm where several problems are
+            tested on their own; None where it was not made.
+        posterior: of two strategies over problems, the difference of their mean ranks, the other
+            minus the control: "below" means that the other is practically better.
+    """
 
     title: str
     over: str
     blocks: int
     standings: tuple[Standing, ...]
     control: str
-    friedman_p: float | None
+    plan: stats.Recommendation | None
+    friedman_p: float | None = None
+    posterior: stats.Posterior | None = None
 
     def sentences(self) -> list[str]:
         """The finding, its uncertainty and its limits, in plain words."""
-        if self.blocks < 2 or len(self.standings) < 2:
-            return [
-                f"{counted(self.blocks, self.over)} of {len(self.standings)} strategies cannot be"
-                f" told from chance: no test was made. Use at least 2 strategies and 6 repeats."
-            ]
-        return [self._first(), self._whole(), *self._pairs(), self._limit()]
-
-    def _first(self) -> str:
-        best = self.standings[0]
-        tied = [s.label for s in self.standings if s.rank == best.rank]
-        who = " and ".join(tied) + (" rank" if len(tied) > 1 else " ranks")
-        where = f"over {counted(self.blocks, self.over)}"
-        where = f"On {self.title}, {where}" if self.over != "problems" else where.capitalize()
-        return f"{where}, {who} first (mean rank {best.rank:.2f} of {len(self.standings)})."
-
-    def _whole(self) -> str:
-        p = self.friedman_p
-        assert p is not None
-        if p < LEVEL:
-            return f"The strategies differ beyond chance (Friedman, {_p(p)})."
-        return f"That the strategies differ at all is not shown (Friedman, {_p(p)})."
-
-    def _pairs(self) -> list[str]:
-        others = [s for s in self.standings if s.p is not None]
-        if not others:
-            return []
-        control = next(s for s in self.standings if s.label == self.control)
-        shown = [s for s in others if s.p is not None and s.p < LEVEL]
-        better = [s.label for s in shown if s.rank < control.rank]
-        worse = [s.label for s in shown if s.rank >= control.rank]
-        open_ = [s.label for s in others if s not in shown]
-        out = []
-        if better:
-            out.append(f"Better than {self.control}: {', '.join(better)}.")
-        if worse:
-            out.append(f"Worse than {self.control}: {', '.join(worse)}.")
-        if open_:
-            out.append(
-                f"Not shown to differ from {self.control} (which is no proof that they are equal):"
-                f" {', '.join(open_)}."
-            )
-        return out
-
-    def _limit(self) -> str:
-        """Say what this number of blocks can show at best."""
-        least = stats.smallest_p(self.blocks)
-        m = len(self.standings) - 1
-        text = f"{counted(self.blocks, self.over)} cannot show less than p = {least:.2g} for a pair"
-        if m > 1:
-            text += f", {min(1.0, m * least):.2g} after Holm's correction for {m} pairs"
-        if min(1.0, m * least) >= LEVEL:
-            need = stats.fewest_pairs(LEVEL, m)
-            text += f": too few for p < {LEVEL}, which needs at least {need}"
-        return text + "."
+        return findings.sentences(self, LEVEL)
 
 
-def counted(n: int, what: str) -> str:
-    return f"{n} {what if n != 1 else what.removesuffix('s')}"
+def analyse(
+    samples: Sequence[Sample], labels: Sequence[str], control: str, seed: int = 0
+) -> list[Analysis]:
+    """Analyse each problem, and all together if there are several; p-values are corrected for all.
+
+    Args:
+        samples: one a problem, of one shape.
+        labels: of the k strategies.
+        control: the label that all others are compared with.
+        seed: of the bootstrap.
+    """
+    k, problems, repeats = len(labels), len(samples), len(samples[0].values)
+    if k < 2:
+        return [_one_problem(s, labels, control, None, seed) for s in samples]
+    design = stats.Design(k, repeats=repeats, control=True)
+    plan = stats.recommend(design, LEVEL, families=problems)
+    each = _corrected([_one_problem(s, labels, control, plan, seed) for s in samples])
+    if problems == 1:
+        return each
+    return [*each, _all_problems(each, labels, replace(design, problems=problems))]
 
 
-def _p(p: float) -> str:
-    return f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"
+def _one_problem(
+    sample: Sample,
+    labels: Sequence[str],
+    control: str,
+    plan: stats.Recommendation | None,
+    seed: int,
+) -> Analysis:
+    """The analysis of one problem, with p-values that are not adjusted yet."""
+    scores = filled(sample.sign * sample.values)
+    tests = sample.tests
+    test_ranks = None if tests is None else _ranks(filled(sample.sign * tests))
+    p = _against(scores, labels, control) if plan and plan.tests else {}
+    standings = [
+        Standing(
+            label,
+            float(_ranks(scores)[j]),
+            interval(sample.values[:, j], seed),
+            None if tests is None else interval(tests[:, j], seed),
+            None if test_ranks is None else float(test_ranks[j]),
+            p.get(label),
+            None if label == control else _a12(scores[:, j], scores[:, labels.index(control)]),
+            int(np.isnan(sample.values[:, j]).sum()),
+        )
+        for j, label in enumerate(labels)
+    ]
+    return Analysis(
+        sample.title,
+        "paired repeats",
+        len(scores),
+        _sorted(standings),
+        control,
+        plan,
+        _omnibus(scores, plan),
+    )
+
+
+def _corrected(each: list[Analysis]) -> list[Analysis]:
+    """Adjust the p-values of all problems together."""
+    pairs = {(a.title, s.label): s.p for a in each for s in a.standings if s.p is not None}
+    adjusted = dict(zip(pairs, stats.holm(list(pairs.values())).tolist(), strict=True))
+    whole = {a.title: a.friedman_p for a in each if a.friedman_p is not None}
+    omnibus = dict(zip(whole, stats.holm(list(whole.values())).tolist(), strict=True))
+    return [
+        replace(
+            a,
+            standings=tuple(replace(s, p=adjusted.get((a.title, s.label))) for s in a.standings),
+            friedman_p=omnibus.get(a.title),
+        )
+        for a in each
+    ]
+
+
+def _all_problems(each: list[Analysis], labels: Sequence[str], design: stats.Design) -> Analysis:
+    """Each problem's mean ranks are one block; tested if problems are the unit of the plan."""
+    plan, control = stats.recommend(design, LEVEL), each[0].control
+    rank = [{s.label: s.rank for s in a.standings} for a in each]
+    test = [{s.label: s.test_rank for s in a.standings} for a in each]
+    scores = np.array([[r[label] for label in labels] for r in rank])
+    tested = plan.unit == "problem"
+    p: dict[str, float] = {}
+    if tested:
+        raw = _against(scores, labels, control)
+        p = dict(zip(raw, stats.holm(list(raw.values())).tolist(), strict=True))
+    standings = []
+    for j, label in enumerate(labels):
+        seen = [t[label] for t in test if t[label] is not None]
+        mean = float(np.mean(np.array(seen, dtype=float))) if seen else None
+        standings.append(
+            Standing(label, float(scores[:, j].mean()), test_rank=mean, p=p.get(label))
+        )
+    posterior = None
+    if "bayes_signed_rank" in plan.tests:
+        c = labels.index(control)
+        posterior = stats.bayes_signed_rank(scores[:, 1 - c], scores[:, c], ROPE)
+    return Analysis(
+        "all problems",
+        "problems",
+        len(each),
+        _sorted(standings),
+        control,
+        plan,
+        _omnibus(scores, plan) if tested else None,
+        posterior,
+    )
+
+
+def _sorted(standings: list[Standing]) -> tuple[Standing, ...]:
+    return tuple(sorted(standings, key=lambda s: s.rank))
 
 
 def filled(values: FloatArray) -> FloatArray:
@@ -132,83 +222,6 @@ def filled(values: FloatArray) -> FloatArray:
     return np.where(np.isfinite(values), values, worst)
 
 
-def analyse(
-    title: str,
-    labels: Sequence[str],
-    values: FloatArray,
-    tests: FloatArray | None,
-    control: str,
-    sign: int,
-    seed: int = 0,
-) -> Analysis:
-    """Analyse one problem.
-
-    Args:
-        title: the problem's name.
-        labels: of the k strategies.
-        values: best validation values (repeats, k), NaN where a run has none.
-        tests: hidden test values of the same configurations, or None.
-        control: the label that all others are compared with.
-        sign: 1 if lower is better, -1 if higher is.
-        seed: of the bootstrap.
-    """
-    n, k = values.shape
-    scores = filled(sign * values)
-    enough = n >= 2 and k >= 2
-    ranks = _ranks(scores)
-    test_ranks = stats.mean_ranks(filled(sign * tests)) if enough and tests is not None else None
-    p, a12 = _against(scores, labels, control) if enough else ({}, {})
-    standings = [
-        Standing(
-            label,
-            float(ranks[j]),
-            interval(values[:, j], seed),
-            None if tests is None else interval(tests[:, j], seed),
-            None if test_ranks is None else float(test_ranks[j]),
-            p.get(label),
-            a12.get(label),
-            int(np.isnan(values[:, j]).sum()),
-        )
-        for j, label in enumerate(labels)
-    ]
-    standings.sort(key=lambda s: s.rank)
-    friedman_p = _friedman(scores) if enough else None
-    return Analysis(title, "paired repeats", n, tuple(standings), control, friedman_p)
-
-
-def analyse_problems(analyses: Sequence[Analysis], labels: Sequence[str]) -> Analysis:
-    """Analyse several problems together; each problem's mean ranks are one block."""
-    first = analyses[0]
-    rank = [{s.label: s.rank for s in a.standings} for a in analyses]
-    test = [{s.label: s.test_rank for s in a.standings} for a in analyses]
-    scores = np.array([[r[label] for label in labels] for r in rank])
-    p, _ = _against(scores, labels, first.control)
-    standings = []
-    for j, label in enumerate(labels):
-        tested = [t[label] for t in test if t[label] is not None]
-        standings.append(
-            Standing(
-                label,
-                float(scores[:, j].mean()),
-                None,
-                None,
-                float(np.mean(np.array(tested, dtype=float))) if tested else None,
-                p.get(label),
-                None,
-                0,
-            )
-        )
-    standings.sort(key=lambda s: s.rank)
-    return Analysis(
-        "all problems",
-        "problems",
-        len(analyses),
-        tuple(standings),
-        first.control,
-        _friedman(scores),
-    )
-
-
 def _ranks(scores: FloatArray) -> FloatArray:
     """Mean ranks; with one block or one strategy, where there is no mean, its own."""
     if scores.shape[1] < 2:
@@ -216,20 +229,22 @@ def _ranks(scores: FloatArray) -> FloatArray:
     return stats.mean_ranks(np.repeat(scores, 2, axis=0) if len(scores) < 2 else scores)
 
 
-def _against(
-    scores: FloatArray, labels: Sequence[str], control: str
-) -> tuple[dict[str, float], dict[str, float]]:
-    found = stats.against_control(scores, list(labels).index(control))
-    return (
-        {labels[c.treatment]: c.p_holm for c in found},
-        {labels[c.treatment]: c.a12 for c in found},
-    )
+def _against(scores: FloatArray, labels: Sequence[str], control: str) -> dict[str, float]:
+    """Unadjusted p-values of the signed-rank tests against the control."""
+    found = stats.pairwise(scores, control=labels.index(control))
+    return {labels[pair.first]: pair.p for pair in found.pairs}
 
 
-def _friedman(scores: FloatArray) -> float:
-    if len(scores) < SHARP:
-        return stats.friedman_permutation(scores).p
-    return stats.friedman(scores).f_p
+def _omnibus(scores: FloatArray, plan: stats.Recommendation | None) -> float | None:
+    made = [OMNIBUS[name](scores) for name in (plan.tests if plan else ()) if name in OMNIBUS]
+    return next(iter(made), None)
+
+
+def _a12(x: FloatArray, y: FloatArray) -> stats.Interval:
+    if len(x) < 2:
+        a = stats.a12(x, y)
+        return stats.Interval(a, 0.0, 1.0, 1.0, "one repeat")
+    return stats.bootstrap_two(x, y, paired=True, n=1000)
 
 
 def interval(values: FloatArray, seed: int) -> stats.Interval | None:

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from metaopt import analysis, plots, problems
-from metaopt.analysis import Analysis, FloatArray
-from metaopt.errors import StudyError, whole
+from metaopt import analysis, plots, problems, stats
+from metaopt.analysis import Analysis, FloatArray, Sample
+from metaopt.errors import StudyError, unknown_name, whole
 from metaopt.execute.pool import run_all
 from metaopt.problems.problem import Problem
 from metaopt.progress import counter
@@ -150,21 +150,42 @@ class Comparison:
     @cached_property
     def analyses(self) -> list[Analysis]:
         """One analysis a problem, and one over all if there are several."""
-        each = [
-            analysis.analyse(
+        samples = [
+            Sample(
                 p.name,
-                self.strategies,
                 self.values(p.name),
                 self.tests(p.name),
-                self.control,
                 1 if p.direction == "minimize" else -1,
-                self.seed,
             )
             for p in self.problems
         ]
-        if len(each) < 2 or len(self.strategies) < 2 or self.repeats < 2:
-            return each
-        return [*each, analysis.analyse_problems(each, self.strategies)]
+        return analysis.analyse(samples, self.strategies, self.control, self.seed)
+
+    def pairwise(self, problem: str | None = None) -> stats.Pairwise:
+        """All pairs of strategies by signed-rank tests, adjusted by Holm; columns: `strategies`.
+
+        On one problem over its repeats, or, with None, over the mean ranks on all problems.
+
+        Raises:
+            StatisticsError: there are fewer than 2 strategies, or fewer than 2 blocks.
+            UnknownNameError: the comparison has no such problem.
+        """
+        return stats.pairwise(self.scores(problem))
+
+    def scores(self, problem: str | None = None) -> FloatArray:
+        """What is ranked (blocks, strategies), lower is better: for critical-difference diagrams.
+
+        On one problem its values by repeats, runs without one worse than all others; with None,
+        and several problems, the mean ranks on each.
+        """
+        if problem is None and len(self.problems) > 1:
+            return np.array([stats.mean_ranks(self.scores(p.name)) for p in self.problems])
+        by_name = {p.name: p for p in self.problems}
+        name = next(iter(by_name)) if problem is None else problem
+        if name not in by_name:
+            raise unknown_name("problem", name, list(by_name))
+        sign = 1 if by_name[name].direction == "minimize" else -1
+        return analysis.filled(sign * self.values(name))
 
     def conclusion(self) -> str:
         """The findings in plain words, a paragraph a problem."""

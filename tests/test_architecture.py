@@ -23,8 +23,8 @@ FLOORS = {
     "journal": 2,
     "view": 2, "opening": 2, "study": 2,
     "train": 3,
-    "stats": 4, "problems": 4, "analysis": 4, "plots": 4, "report": 4, "comparison": 4,
-    "stored": 4,
+    "stats": 4, "problems": 4, "findings": 4, "analysis": 4,
+    "plots": 4, "report": 4, "comparison": 4, "stored": 4, "folds": 4, "models": 4,
     "testing": 5, "cli": 5,
 }  # fmt: skip
 CONTRACT = {room for room, floor in FLOORS.items() if floor <= 1}

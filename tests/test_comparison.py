@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 
 import metaopt
 from metaopt import Float, Problem, Result, Space, analysis, stats
@@ -31,14 +32,14 @@ BOWL = Problem("bowl", SPACE, _bowl, "minimize", 0.0, "a bowl")
 
 
 def _small(**changes: object) -> Comparison:
-    given = {"n_trials": 8, "repeats": 6, "seed": 1} | changes
+    given = {"n_trials": 8, "repeats": 8, "seed": 1} | changes
     return metaopt.compare(["random", "sobol", "grid"], BOWL, **given)  # type: ignore[arg-type]
 
 
 def test_all_strategies_of_a_repeat_share_their_seed_and_repeats_do_not() -> None:
     seeds = {(r.repeat, r.seed) for r in _small().runs}
-    assert len(seeds) == 6
-    assert len({seed for _, seed in seeds}) == 6
+    assert len(seeds) == 8
+    assert len({seed for _, seed in seeds}) == 8
 
 
 def test_strategies_with_an_initial_design_start_at_the_same_points() -> None:
@@ -74,7 +75,7 @@ def test_ranks_and_p_values_are_those_of_the_statistics_room() -> None:
 
 def test_a_maximised_problem_gives_the_ranks_of_the_minimised_negation() -> None:
     up = Problem("bowl", SPACE, _Negated(), "maximize")
-    c = metaopt.compare(["random", "sobol", "grid"], up, n_trials=8, repeats=6, seed=1)
+    c = metaopt.compare(["random", "sobol", "grid"], up, n_trials=8, repeats=8, seed=1)
     plain = _small()
     np.testing.assert_allclose(c.values("bowl"), -plain.values("bowl"))
     assert [(s.label, s.rank, s.p) for s in c.analyses[0].standings] == [
@@ -87,31 +88,97 @@ class _Negated:
         return -_bowl(trial).value
 
 
+def _analyse(*tables: np.ndarray, control: str = "s0") -> list[analysis.Analysis]:
+    labels = [f"s{i}" for i in range(tables[0].shape[1])]
+    samples = [analysis.Sample(f"p{i}", table) for i, table in enumerate(tables)]
+    return analysis.analyse(samples, labels, control)
+
+
+def _apart(repeats: int, k: int, seed: int = 0) -> np.ndarray:
+    """Values as different as can be: column 0 the lowest in every row."""
+    return np.random.default_rng(seed).random((repeats, k)) + np.arange(k) * 10
+
+
+def _ps(a: analysis.Analysis) -> list[float]:
+    return [s.p for s in a.standings if s.p is not None]
+
+
 def test_a_run_without_any_value_ranks_last_and_is_counted() -> None:
-    values = np.array([[1.0, np.nan, 3.0], [1.0, 2.0, 3.0], [2.0, np.nan, 1.0]])
-    a = analysis.analyse("p", ["a", "b", "c"], values, None, "a", 1)
+    (a,) = _analyse(np.array([[1.0, np.nan, 3.0], [1.0, 2.0, 3.0], [2.0, np.nan, 1.0]]))
     by = {s.label: s for s in a.standings}
-    assert by["b"].without == 2
-    assert by["b"].rank == pytest.approx((3 + 2 + 3) / 3)
+    assert by["s1"].without == 2
+    assert by["s1"].rank == pytest.approx((3 + 2 + 3) / 3)
 
 
-@pytest.mark.parametrize(("repeats", "k"), [(5, 4), (8, 7), (6, 2)])
+@pytest.mark.parametrize(("repeats", "k"), [(8, 4), (9, 7), (6, 2)])
 def test_the_limit_names_what_so_many_repeats_can_show_at_best(repeats: int, k: int) -> None:
-    rng = np.random.default_rng(0)
-    values = rng.random((repeats, k)) + np.arange(k) * 10  # as different as can be
-    labels = [f"s{i}" for i in range(k)]
-    a = analysis.analyse("p", labels, values, None, "s0", 1)
+    (a,) = _analyse(_apart(repeats, k))
     least = (k - 1) * 2.0 ** (1 - repeats)
-    assert min(s.p for s in a.standings if s.p is not None) == pytest.approx(least)
-    text = a.sentences()[-1]
-    assert f"p = {2.0 ** (1 - repeats):.2g}" in text
-    assert ("too few" in text) == (least >= 0.05)
+    assert min(_ps(a)) == pytest.approx(least)
+    assert f"p = {2.0 ** (1 - repeats):.2g}" in a.sentences()[-1]
+    assert (f"{least:.2g} after Holm" in a.sentences()[-1]) == (k > 2)
 
 
-def test_without_enough_to_test_it_says_so_instead_of_a_p_value() -> None:
+@pytest.mark.parametrize(("repeats", "k", "need"), [(5, 2, 6), (7, 4, 7), (8, 8, 9), (1, 2, 6)])
+def test_too_few_repeats_get_no_p_value_but_the_number_needed(
+    repeats: int, k: int, need: int
+) -> None:
+    (a,) = _analyse(_apart(repeats, k))
+    if repeats >= need:
+        assert _ps(a)
+        return
+    assert not _ps(a)
+    assert a.friedman_p is None
+    text = " ".join(a.sentences())
+    assert "No test was made" in text
+    assert f"at least {need} are needed" in text
+    assert all(s.a12 is not None for s in a.standings if s.label != "s0")  # reported instead
+
+
+def test_a_single_strategy_has_nothing_to_be_tested_against() -> None:
     c = metaopt.compare(["random"], BOWL, n_trials=3, repeats=1)
     assert "no test was made" in c.conclusion()
     assert all(s.p is None for s in c.analyses[0].standings)
+
+
+def test_few_problems_are_tested_on_their_own_and_corrected_together() -> None:
+    tables = [_apart(10, 3, seed) for seed in range(3)]
+    *each, overall = _analyse(*tables)
+    raw = [stats.wilcoxon(t[:, j], t[:, 0]).p for t in tables for j in (1, 2)]
+    expected = stats.holm(raw)
+    assert sorted(p for a in each for p in _ps(a)) == pytest.approx(sorted(expected))
+    assert min(_ps(each[0])) == pytest.approx(6 * 2.0 ** (1 - 10))
+    assert not _ps(overall)
+    assert "Instead each problem is tested on its own" in " ".join(overall.sentences())
+    assert each[0].friedman_p == pytest.approx(
+        3 * stats.friedman(tables[0]).f_p  # the smallest of three equal ones
+    )
+
+
+def test_enough_problems_are_the_unit() -> None:
+    tables = [_apart(3, 3, seed) for seed in range(8)]
+    *each, overall = _analyse(*tables)
+    assert not any(_ps(a) for a in each)  # 3 repeats show nothing by themselves
+    blocks = np.array([stats.mean_ranks(t) for t in tables])
+    expected = [c.p_holm for c in stats.against_control(blocks, 0)]
+    assert sorted(_ps(overall)) == pytest.approx(sorted(expected))
+    assert overall.friedman_p == pytest.approx(stats.friedman_permutation(blocks).p)
+    assert "Worse than s0: s1, s2." in overall.sentences()
+
+
+def test_two_strategies_over_problems_get_the_probability_of_a_practical_difference() -> None:
+    overall = _analyse(*[_apart(3, 2, seed) for seed in range(8)], control="s1")[-1]
+    assert overall.friedman_p is None  # for three and more
+    assert overall.posterior is not None
+    assert overall.posterior.below > 0.95
+    assert "s0 is practically better than s1 with probability 1.00" in " ".join(overall.sentences())
+
+
+def test_under_the_null_a_comparison_rejects_no_more_often_than_its_level() -> None:
+    rng = np.random.default_rng(5)
+    runs = [_analyse(*rng.random((2, 9, 4))) for _ in range(300)]
+    false = sum(any(p < 0.05 for a in found for p in _ps(a)) for found in runs)
+    assert false <= scipy.stats.binom.ppf(0.999, 300, 0.05)
 
 
 def test_several_problems_are_the_blocks_of_a_common_analysis() -> None:
@@ -121,6 +188,20 @@ def test_several_problems_are_the_blocks_of_a_common_analysis() -> None:
     by_problem = [{s.label: s.rank for s in a.standings} for a in c.analyses[:-1]]
     for s in overall.standings:
         assert s.rank == pytest.approx(np.mean([r[s.label] for r in by_problem]))
+
+
+def test_all_pairs_are_those_of_the_statistics_room_in_either_direction() -> None:
+    up = Problem("up", SPACE, _Negated(), "maximize")
+    c = metaopt.compare(["random", "sobol", "grid"], [BOWL, up], n_trials=8, repeats=8, seed=1)
+    np.testing.assert_allclose(c.scores("up"), c.values("bowl"))
+    np.testing.assert_array_equal(
+        c.pairwise("up").table(), stats.pairwise(c.values("bowl")).table()
+    )
+    blocks = np.array([stats.mean_ranks(c.values("bowl"))] * 2)
+    np.testing.assert_allclose(c.scores(), blocks)
+    assert c.pairwise().n == 2
+    with pytest.raises(UnknownNameError, match="'bowls'; did you mean 'bowl'"):
+        c.pairwise("bowls")
 
 
 class _Counting:

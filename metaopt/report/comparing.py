@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metaopt import plots
-from metaopt.analysis import LEVEL, Analysis, Standing, counted
+from metaopt.analysis import LEVEL, Analysis, Standing
+from metaopt.findings import counted
 from metaopt.records import TrialRecord
-from metaopt.report import methods, shared, text, writing
+from metaopt.report import methods, shared, writing
+from metaopt.report import text as report_text
 from metaopt.report.document import (
     Block,
     Cell,
@@ -48,7 +50,7 @@ def compose(c: Comparison, figures: list[Picture]) -> Document:
     sections = [
         Section("What was found", list(_finding(c))),
         Section("Standings", list(_standings(c))),
-        Section("Tests", [_tests(c), Words(text.HOW_TO_READ.replace("`", ""))]),
+        Section("Tests", list(_tests(c))),
         Section("Figures", figures),
         Section("Runs", [_best(c), _runs(c), _trials(c)]),
         Section("Failures", list(_failures(c))),
@@ -107,7 +109,7 @@ def _standings(c: Comparison) -> Iterator[Table]:
     names = FileNames()
     looks = plots.styles(c.strategies)
     for analysis in reversed(c.analyses):
-        header, shown = text.table(analysis)
+        header, shown = report_text.table(analysis)
         rows = []
         for s, texts in zip(analysis.standings, shown, strict=True):
             numbers = _sorted_by(analysis, s)
@@ -132,7 +134,7 @@ def _sorted_by(analysis: Analysis, s: Standing) -> dict[str, Value]:
         "test": None if s.test is None else s.test.estimate,
         "rank by test": s.test_rank,
         f"p vs {analysis.control}": s.p,
-        "A12": s.a12,
+        "A12": None if s.a12 is None else s.a12.estimate,
         "runs without value": s.without,
     }
 
@@ -147,35 +149,41 @@ def _exact(s: Standing) -> dict[str, Any]:
                 f"{name}_low": value["low"],
                 f"{name}_high": value["high"],
             }
-        elif name in ("value", "test"):
+        elif name in ("value", "test", "a12"):
             out |= {name: None, f"{name}_low": None, f"{name}_high": None}
         else:
             out[name] = value
     return out
 
 
-def _tests(c: Comparison) -> Table:
+def _tests(c: Comparison) -> Iterator[Block]:
     rows = []
     for a in reversed(c.analyses):
         tested = [s for s in a.standings if s.p is not None]
         shown = [s.label for s in tested if s.p is not None and s.p < LEVEL]
+        others = [s.label for s in tested if s.label not in shown]
         rows.append(
             (
                 cell(a.title),
                 cell(counted(a.blocks, a.over)),
-                Cell("no test") if a.friedman_p is None else cell(a.friedman_p, ".3g"),
-                cell(", ".join(shown) or "none"),
-                cell(", ".join(s.label for s in tested if s.label not in shown) or "none"),
+                cell(", ".join(shown) or ("none" if tested else "no test")),
+                cell(", ".join(others) or ("none" if tested else "no test")),
+                cell(a.friedman_p, ".3g"),
             )
         )
     header = (
-        "on", "blocks", "p that none differ", f"differ from {c.control}", "not shown to differ",
+        "on", "blocks", f"differ from {c.control}", "not shown to differ", "p that none differ",
     )  # fmt: skip
     caption = (
-        f"Tests at level {LEVEL}: whether any differ by Friedman's test, and who differs from"
-        f" {c.control} by signed-rank tests, adjusted by Holm."
+        f"Which strategies differ from {c.control} at the level {LEVEL} (signed-rank tests), and"
+        f" whether any differ at all (Friedman). All p-values are corrected for their number."
     )
-    return Table("tests", caption, header, tuple(rows))
+    yield _without_empty(Table("tests", caption, header, tuple(rows)))
+    plan = c.analyses[0].plan
+    if plan is not None:
+        text = f"{plan.why} {plan.advice}".strip()
+        yield Words(f"{text} Correction: {plan.correction}.")
+    yield Words(report_text.HOW_TO_READ.replace("`", ""))
 
 
 def _best(c: Comparison) -> Table:

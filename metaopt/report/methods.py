@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from metaopt.analysis import LEVEL, SHARP, Analysis
+from metaopt.analysis import LEVEL, Analysis
 from metaopt.report import escape
 from metaopt.version import __version__
 
@@ -38,6 +38,10 @@ SHORT = {  # how the page cites
     "nadeau2003": "Nadeau and Bengio 2003",
     "vargha2000": "Vargha and Delaney 2000",
     "wilcoxon1945": "Wilcoxon 1945",
+}
+OMNIBUS = {  # how its p-value was found
+    "friedman": "with the F approximation of Iman and Davenport {iman1980}",
+    "friedman_permutation": "with arrangements of ranks counted or drawn, since blocks are few",
 }
 CITED = re.compile(r"\{(\w+(?:, \w+)*)\}")
 
@@ -118,32 +122,55 @@ def paragraph(c: Comparison) -> Cited:
         text += (
             " We report medians over repeats with 95 % percentile bootstrap intervals {efron1979}."
         )
-    tested = [a for a in c.analyses if a.friedman_p is not None]
-    if not tested:
-        return Cited(text + " There were too few runs for a test.", names)
-    return Cited(text + _tests(tested), [*names, c.control])
+    parts = [_sizes(c.analyses), *(_tests(a) for a in _planned(c.analyses))]
+    for part in parts:
+        text += part
+        names += [c.control] * part.count("@")
+    return Cited(text, names)
 
 
-def _tests(analyses: Sequence[Analysis]) -> str:
-    counted = any(a.blocks < SHARP for a in analyses)
-    approximate = any(a.blocks >= SHARP for a in analyses)
-    how = " and ".join(
-        text
-        for text, used in (
-            ("the F approximation of Iman and Davenport {iman1980}", approximate),
-            ("counted or sampled arrangements of ranks where blocks were few", counted),
+def _planned(analyses: Sequence[Analysis]) -> list[Analysis]:
+    """One analysis of a problem, since all have one plan, and that over problems."""
+    by_unit = {a.over: a for a in analyses if a.plan is not None}
+    return list(by_unit.values())
+
+
+def _sizes(analyses: Sequence[Analysis]) -> str:
+    if not any(s.a12 is not None for a in analyses for s in a.standings):
+        return ""
+    return (
+        " The size of a difference is A12, the probability of a better value than that of @"
+        " {vargha2000}, with a bootstrap interval over paired repeats."
+    )
+
+
+def _tests(a: Analysis) -> str:
+    """What was tested on each problem, or over all; a test that was not made is not claimed."""
+    assert a.plan is not None
+    over = a.over == "problems"
+    if not any(s.p is not None for s in a.standings):
+        return "" if over else f" No test was made. {a.plan.advice}"
+    where = (
+        "Over problems, whose mean ranks are the blocks {demsar2006}," if over else "Over repeats,"
+    )
+    text = f" {where} each strategy was tested against @ by Wilcoxon's signed-rank test"
+    text += " {wilcoxon1945}"
+    if a.plan.comparisons > 1:
+        text += (
+            f", with p-values adjusted by Holm's method {{holm1979}} for all {a.plan.comparisons}"
+            f" comparisons"
         )
-        if used
-    )
-    text = (
-        " Strategies were ranked within blocks, and that any differ at all was tested by"
-        f" Friedman's test {{friedman1937, demsar2006}} with {how}. Each strategy was tested"
-        " against @ by Wilcoxon's signed-rank test {wilcoxon1945}, two-sided, preferred to tests"
-        " on mean ranks, in which the other strategies decide on a pair {benavoli2016}; p-values"
-        f" were adjusted by Holm's method {{holm1979}} and judged at {LEVEL}. The size of a"
-        " difference is given as A12, the probability of a better value than the control's"
-        " {vargha2000}."
-    )
-    if any(a.over == "problems" for a in analyses):
-        text += " Over several problems a block is a problem's mean ranks {demsar2006}."
+    text += f", at the level {LEVEL}."
+    if a.friedman_p is not None:
+        text += (
+            f" That any strategies differ was tested by Friedman's test {{friedman1937}},"
+            f" {OMNIBUS[next(t for t in a.plan.tests if t in OMNIBUS)]}; pairs were not tested by"
+            f" mean ranks, in which the other strategies decide on a pair {{benavoli2016}}."
+        )
+    if a.posterior is not None:
+        text += (
+            " How probable a practical difference is on another problem comes from the Bayesian"
+            " signed-rank test {benavoli2017}; mean ranks are practically equal within"
+            f" {a.posterior.rope:g} of each other."
+        )
     return text

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from metaopt import stats
-from metaopt.analysis import Analysis, counted
+from metaopt.analysis import Analysis
+from metaopt.findings import counted
 from metaopt.seeds import global_random_kept
 
 if TYPE_CHECKING:
@@ -15,8 +16,10 @@ HOW_TO_READ = (
     "Values are medians over the repeats with 95 % bootstrap intervals. Search sees validation"
     " values only; `test` is the hidden test value of the configuration that validation chose."
     " `rank` is the mean rank over the repeats, 1 the best. `p` is of Wilcoxon's signed-rank test"
-    " against the control over paired repeats, adjusted by Holm for all strategies; A12 is the"
-    " probability of a better value than the control's (0.5: none; Vargha and Delaney 2000)."
+    " against the control over paired repeats, adjusted by Holm for all comparisons on all problems"
+    " (over several problems: of their mean ranks); where the design can show nothing, there is no"
+    " p. A12 is the probability of a better value than the control's, with its interval (0.5: no"
+    " difference; Vargha and Delaney 2000)."
 )
 
 WIDE = 100  # columns of a terminal
@@ -32,8 +35,10 @@ def table(analysis: Analysis) -> tuple[list[str], list[list[str]]]:
         "test": [_interval(s.test) for s in analysis.standings],
         "rank by test": [_number(s.test_rank, ".2f") for s in analysis.standings],
         f"p vs {analysis.control}": [_p(s.p) for s in analysis.standings],
-        "A12": [_number(s.a12, ".2f") for s in analysis.standings],
-        "effect": ["" if s.a12 is None else stats.magnitude(s.a12) for s in analysis.standings],
+        "A12": [_share(s.a12) for s in analysis.standings],
+        "effect": [
+            "" if s.a12 is None else stats.magnitude(s.a12.estimate) for s in analysis.standings
+        ],
         "runs without value": [str(s.without) if s.without else "" for s in analysis.standings],
     }
     kept = {name: cells for name, cells in columns.items() if any(cells)}
@@ -56,6 +61,10 @@ def _interval(x: stats.Interval | None) -> str:
     if x.low == x.high == x.estimate:
         return f"{x.estimate:.3g}"
     return f"{x.estimate:.3g} [{x.low:.2g}, {x.high:.2g}]"
+
+
+def _share(x: stats.Interval | None) -> str:
+    return "" if x is None else f"{x.estimate:.2f} [{x.low:.2f}, {x.high:.2f}]"
 
 
 def show(comparison: Comparison) -> None:

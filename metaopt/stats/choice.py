@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import count
 
 from metaopt.stats.design import Design, Recommendation
-from metaopt.stats.errors import StatisticsError, as_level
+from metaopt.stats.errors import StatisticsError, as_level, as_whole
 from metaopt.stats.two import fewest_pairs
 
 CITATIONS = {
@@ -31,35 +31,38 @@ CITATIONS = {
 SHARP = 10  # blocks from which the Iman-Davenport F keeps its level
 
 
-def recommend(design: Design, level: float = 0.05) -> Recommendation:
+def recommend(design: Design, level: float = 0.05, *, families: int = 1) -> Recommendation:
     """Choose tests, correction and effects for a stated design; data play no part.
 
     Several problems: the problem is the unit if there are enough of them to reject at all, so that
     the finding speaks for problems of that kind; else each problem is tested on its own, and Holm's
     correction covers all of them. On one problem the unit is the paired repeat, the split of a
-    corrected test, or the test example.
+    corrected test, or the test example. `families` experiments of this one design, say one a
+    problem, share Holm's correction.
 
     Raises:
-        StatisticsError: `design` is no Design, or `level` is not between 0 and 1.
+        StatisticsError: `design` is no Design, `level` is not between 0 and 1, or `families` is no
+            positive whole number.
     """
     if not isinstance(design, Design):
         raise StatisticsError(f"design must be a stats.Design, got {design!r:.80}")
-    level = as_level(level)
+    level, families = as_level(level), as_whole(families, "families")
     if design.problems == 1:
-        return _one_problem(design, level, 1)
-    need = fewest_pairs(level, design.comparisons)
+        return _one_problem(design, level, families)
+    need = fewest_pairs(level, design.comparisons * families)
     if design.problems >= need:
-        return _over_problems(design)
-    each = _one_problem(replace(design, problems=1), level, design.problems)
+        return _over_problems(design, families)
+    each = _one_problem(replace(design, problems=1), level, design.problems * families)
     advice = (
-        f"{design.problems} problems cannot show p <= {level:g} for {design.comparisons}"
-        f" comparison(s) with the problem as the unit, whatever the scores: that needs at least"
-        f" {need}. Instead each problem is tested on its own: findings hold for these ones only."
+        f"{design.problems} problems cannot show p <= {level:g}"
+        f" for {_comparisons(design.comparisons)} with the problem as the unit, whatever the"
+        f" scores: that needs at least {need}. Instead each problem is tested on its own: findings"
+        f" hold for these ones only."
     )
     return replace(each, advice=f"{advice} {each.advice}".rstrip())
 
 
-def _over_problems(design: Design) -> Recommendation:
+def _over_problems(design: Design, families: int) -> Recommendation:
     why = (
         "Problems are the unit: one mean or median a problem and treatment is independent of the"
         " others, however its repeats or folds are correlated (Demsar 2006). Scores of different"
@@ -68,12 +71,12 @@ def _over_problems(design: Design) -> Recommendation:
     if design.treatments == 2:
         return _make(
             design, ("wilcoxon", "bayes_signed_rank"), ("median_difference",), "problem",
-            design.problems, 1,
+            design.problems, families,
             f"{why} The signed-rank test is for two; its Bayesian form says how probable a"
             f" practical difference is.",
             ("demsar", "wilcoxon", "benavoli2017"),
         )  # fmt: skip
-    return _many_blocks(design, design.problems, "problem", 1, why)
+    return _many_blocks(design, design.problems, "problem", families, why)
 
 
 def _many_blocks(design: Design, n: int, unit: str, families: int, why: str) -> Recommendation:
@@ -118,9 +121,10 @@ def _independent(design: Design, level: float, families: int) -> Recommendation:
             ("vargha",),
         )  # fmt: skip
         advice = (
-            f"{n} {what} cannot show p <= {level:g} for {m} comparison(s), whatever the scores:"
-            f" at least {need} are needed (and more to see a small effect, see power). Instead the"
-            f" size of the effect is reported{', with its interval,' if n > 1 else ''} and no p."
+            f"{n} {what} cannot show p <= {level:g} for {_comparisons(m)}, whatever the scores:"
+            f" at least {need} are needed (and more to see a small effect: stats.power). Instead"
+            f" the size of the effect is reported{', with its interval,' if n > 1 else ''}"
+            f" and no p."
         )
         return replace(out, enough=False, advice=advice)
     if not design.paired:
@@ -181,6 +185,10 @@ def _resampled(design: Design, families: int) -> Recommendation:
     bayes = () if design.resampling == "5x2cv" else ("correlated_t",)
     tests = (test, *bayes) if design.treatments == 2 else ("pairwise", test, *bayes)
     return _make(design, tests, (), "split", design.splits, families, why, cited)
+
+
+def _comparisons(n: int) -> str:
+    return "one comparison" if n == 1 else f"{n} comparisons"
 
 
 def _make(

@@ -1,5 +1,6 @@
 """Training of PyTorch networks as an objective. The only part of metaopt that imports torch."""
 
+from metaopt.train.estimators import NetworkClassifier, NetworkRegressor
 from metaopt.train.fitted import Fitted, load
 from metaopt.train.metrics import Metric, accuracy, cross_entropy, mse
 from metaopt.train.models import cnn, mlp
@@ -11,6 +12,8 @@ __all__ = [
     "EarlyStopping",
     "Fitted",
     "Metric",
+    "NetworkClassifier",
+    "NetworkRegressor",
     "Recipe",
     "Trainer",
     "accuracy",

@@ -193,3 +193,17 @@ def test_equal_values_give_an_interval_of_no_length():
 def test_bad_input_is_refused_with_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()
+
+
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("effect", [a12, cliffs_delta])
+def test_the_fast_bootstrap_of_ranks_is_the_plain_one(effect, paired):
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(2, 9)).round(1)
+    x[2] = np.inf
+    fast = bootstrap_two(x, y, effect, paired=paired, n=300, seed=4)
+    draws = np.random.Generator(np.random.PCG64(4))
+    rows = draws.integers(9, size=(300, 9))
+    columns = rows if paired else draws.integers(9, size=(300, 9))
+    plain = [effect(x[i], y[j]) for i, j in zip(rows, columns, strict=True)]
+    assert (fast.low, fast.high) == pytest.approx(np.quantile(plain, [0.025, 0.975]))
