@@ -10,7 +10,7 @@ import unicodedata
 
 LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''",
     "[": "{[}", "]": "{]}",  # after \\ a bracket would begin an argument
     **{c: f"\\{c}" for c in "{}$&#_%"},
 }  # fmt: skip
@@ -41,7 +41,8 @@ def markdown(text: str) -> str:
 
 def spreadsheet(text: str) -> str:
     """Return a cell of text that no spreadsheet takes for a formula: an apostrophe leads it."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+    kept = re.sub("\r\n?", "\n", text)  # a bare return would end the row
+    return f"'{kept}" if text.startswith(FORMULA) else kept
 
 
 class FileNames:

@@ -101,12 +101,12 @@ def bibliography(keys: Sequence[str]) -> str:
 
 def paragraph(c: Comparison) -> Cited:
     """Say how the comparison was made; only what was done is said, and cited."""
-    several = len(c.problems) > 1
     text = (
-        f"We compared {len(c.strategies)} search strategies (@) on"
-        f" {len(c.problems)} problem{'s' if several else ''} (@) with metaopt {__version__}."
-        f" Each run had {c.n_trials} trials and was repeated {c.repeats} times under different"
-        f" seeds (derived from {c.seed}). Within a repeat all strategies shared the seed, and with"
+        f"We compared {_counted(len(c.strategies), 'search strategy', 'search strategies')} (@) on"
+        f" {_counted(len(c.problems), 'problem', 'problems')} (@) with metaopt {__version__}. Each"
+        f" run had {_counted(c.n_trials, 'trial', 'trials')}, and there"
+        f" {'was' if c.repeats == 1 else 'were'} {_counted(c.repeats, 'repeat', 'repeats')} under"
+        f" seeds derived from {c.seed}. Within a repeat all strategies shared the seed, and with"
         f" it the trial seeds, data splits and order of samples, so that repeats are paired blocks."
         f" The score of a run is the best validation value that it found."
     )
@@ -118,7 +118,7 @@ def paragraph(c: Comparison) -> Cited:
         )
     if any(s.without for a in c.analyses for s in a.standings):
         text += " A run without any complete trial was ranked last."
-    if any(s.value is not None for a in c.analyses for s in a.standings):
+    if c.repeats > 1:
         text += (
             " We report medians over repeats with 95 % percentile bootstrap intervals {efron1979}."
         )
@@ -127,6 +127,10 @@ def paragraph(c: Comparison) -> Cited:
         text += part
         names += [c.control] * part.count("@")
     return Cited(text, names)
+
+
+def _counted(n: int, one: str, more: str) -> str:
+    return f"{n} {one if n == 1 else more}"
 
 
 def _planned(analyses: Sequence[Analysis]) -> list[Analysis]:

@@ -1,0 +1,210 @@
+"""Files of a report: exact, harmless, the same again, and the same from the store."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import nasty
+import numpy as np
+import pytest
+
+import metaopt
+from metaopt import Float, Problem, Result, Space, Study
+from metaopt.comparison import Comparison
+from metaopt.errors import StudyError
+from metaopt.report import escape, tables
+from metaopt.report.document import Table, cell
+
+SPACE = Space(x=Float(-1, 1), y=Float(-1, 1))
+
+
+def bowl(trial) -> Result:
+    value = trial["x"] ** 2 + trial["y"] ** 2
+    return Result(value, metrics={"test": 10 * value})
+
+
+BOWL = Problem("bowl", SPACE, bowl, "minimize", 0.0, "a bowl")
+
+
+def small(**given) -> Comparison:
+    return metaopt.compare(["random", "sobol", "grid"], BOWL, 5, 8, seed=3, **given)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+def test_the_files_hold_every_number_exactly(tmp_path: Path) -> None:
+    c = small()
+    page = c.report(tmp_path / "report")
+    assert page == tmp_path / "report" / "report.html"
+    folder = page.parent / "tables"
+    found = {(r["strategy"], int(r["repeat"])): r for r in rows(folder / "runs.csv")}
+    assert len(found) == 3 * 8
+    for run in c.runs:
+        best = run.best
+        assert best is not None
+        row = found[run.strategy, run.repeat]
+        assert float(row["best value"]) == best.value
+        assert float(row["test"]) == best.metrics["test"]
+        assert int(row["seed"]) == run.seed
+    trials = rows(folder / "trials.csv")
+    assert [json.loads(r["config"]) for r in trials] == [t.params for r in c.runs for t in r.trials]
+    (analysis,) = c.analyses
+    for row, s in zip(rows(folder / "standings-bowl.csv"), analysis.standings, strict=True):
+        assert (row["label"], float(row["rank"])) == (s.label, s.rank)
+        assert s.value is not None
+        assert [float(row[k]) for k in ("value", "value_low", "value_high")] == [
+            s.value.estimate, s.value.low, s.value.high,
+        ]  # fmt: skip
+
+
+def test_page_and_markdown_say_what_the_terminal_says(tmp_path: Path) -> None:
+    c = small()
+    page = c.report(tmp_path).read_text(encoding="utf-8")
+    plain = re.sub(r"\\(.)", r"\1", (tmp_path / "report.md").read_text(encoding="utf-8"))
+    for sentence in c.analyses[0].sentences():
+        assert sentence in plain
+        assert sentence.replace("<", "&lt;").replace("'", "&#39;") in page
+    for name in re.findall(r"\]\((\S+?)\)", plain):
+        assert (tmp_path / name).is_file()
+
+
+def test_figures_lie_beside_it_in_three_formats(tmp_path: Path) -> None:
+    small().report(tmp_path)
+    figures = {p.stem for p in (tmp_path / "figures").iterdir()}
+    assert {"curves-bowl", "values", "ranks"} <= figures
+    for kind, begins in (("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        files = list((tmp_path / "figures").glob(f"*.{kind}"))
+        assert {p.stem for p in files} == figures
+        assert all(p.read_bytes().startswith(begins) for p in files)
+
+
+def test_the_store_gives_the_same_bytes_as_the_comparison(tmp_path: Path) -> None:
+    store = tmp_path / "c.db"
+    c = small(storage=store, control="sobol")
+    c.report(tmp_path / "first")
+    first = everything(tmp_path / "first")
+    assert len(first) > 10
+    again = metaopt.load_comparison(store)
+    assert again == c or again.runs == c.runs  # objectives do not come back
+    again.report(tmp_path / "second")
+    assert everything(tmp_path / "second") == first
+
+
+def test_a_study_gives_the_same_bytes_from_memory_store_and_again(tmp_path: Path) -> None:
+    study = nasty.study(storage=tmp_path / "s.db")
+    for name in ("first", "second"):
+        study.report(tmp_path / name)
+    study.close()
+    loaded = metaopt.load(tmp_path / "s.db")
+    loaded.report(tmp_path / "loaded")
+    loaded.close()
+    first = everything(tmp_path / "first")
+    assert everything(tmp_path / "second") == first
+    assert everything(tmp_path / "loaded") == first
+
+
+def test_a_path_that_ends_with_html_gives_the_page_alone(tmp_path: Path) -> None:
+    page = nasty.study().report(tmp_path / "new" / "page.html")
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["page.html"]
+    assert page == tmp_path / "new" / "page.html"
+
+
+@pytest.mark.parametrize("name", ["taken.txt", "folder.html"])
+def test_a_path_that_is_something_else_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "taken.txt").write_text("mine")
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(StudyError, match=f"{name} is a fo|{name} is a file; name a folder"):
+        nasty.study().report(tmp_path / name)
+    assert (tmp_path / "taken.txt").read_text() == "mine"
+
+
+def test_a_study_without_values_says_so(tmp_path: Path) -> None:
+    def never(trial):
+        raise ValueError("never works")
+
+    study = Study(SPACE, "random")
+    empty = study.report(tmp_path / "empty.html").read_text()
+    assert "No trial of 0 is complete yet" in empty
+    study.optimize(never, 4)
+    page = study.report(tmp_path / "page.html").read_text()
+    assert "No trial of 4 is complete yet" in page
+    assert "4 of 4 finished trials failed" in page
+    assert "ValueError: never works" in page
+
+
+def test_runs_without_a_value_do_not_break_the_report(tmp_path: Path) -> None:
+    def half(trial):
+        if trial["x"] > 0:
+            raise ValueError("no value right of 0")
+        return trial["x"]
+
+    c = metaopt.compare(["random", "sobol"], Problem("half", SPACE, half), 1, 6)
+    values = c.values("half")
+    assert np.isnan(values).any(), "otherwise this tests nothing"
+    assert "rank last" in c.report(tmp_path / "page.html").read_text()
+
+
+def test_no_script_or_address_of_a_user_is_in_the_page(tmp_path: Path) -> None:
+    for page in (
+        nasty.study().report(tmp_path / "s.html"),
+        nasty.comparison().report(tmp_path / "c.html"),
+    ):
+        text = page.read_text(encoding="utf-8")
+        assert text.count("<script") == 1
+        assert "<img" not in text
+        # What a browser would load: the page names itself only, and the namespaces of SVG.
+        found = re.findall(r"(?:src|href|action|data)\s*=\s*[\"']?(?!#)([^\"'\s>]+)", text)
+        assert {link for link in found if not link.startswith(("data:,", "http://example"))} <= {
+            "owned"
+        }
+
+
+# -- escaping ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", range(len(nasty.NAMES)))
+def test_latex_holds_no_command_of_a_user(name: int) -> None:
+    text = escape.latex(nasty.NAMES[name])
+    known = r"\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar)\{\}"
+    rest = re.sub(rf"{known}|\\[{{}}$&#_%]|\{{[\[\]]\}}", "", text)
+    assert not set(rest) & set("\\{}$&#^_%~[]<>|\n\u202e"), rest
+
+
+def test_markdown_cells_stay_cells() -> None:
+    table = Table("t", nasty.PIPES, ("a", "b"), ((cell(nasty.PIPES), cell(nasty.SCRIPT)),))
+    lines = tables.to_markdown(table).splitlines()
+    assert len(lines) == 5  # header, rule, row, nothing, caption
+    assert len(re.findall(r"(?<!\\)\|", lines[2])) == 3
+    assert not re.search(r"(?<!\\)[<`\[]", "\n".join(lines))
+
+
+@pytest.mark.parametrize("lead", ["=", "+", "-", "@", "\t", "\r"])
+def test_spreadsheets_get_no_formula_but_numbers_stay_numbers(lead: str) -> None:
+    table = Table("t", "", (f"{lead}1",), ((cell(f"{lead}2+3"),), (cell(-1.5),)))
+    header, text, number = csv.reader(io.StringIO(tables.to_csv(table), newline=""))
+    read = "\n" if lead == "\r" else lead
+    assert header == [f"'{read}1"]
+    assert text == [f"'{read}2+3"]
+    assert number == ["-1.5"]
+
+
+def test_file_names_are_safe_and_different_where_the_names_are() -> None:
+    given = ["a/b", "a b", "A-B", "../..", "", "con", "x" * 300, "x" * 301, "ü", ".hidden", "a\0b"]
+    allot = escape.FileNames()
+    names = [allot(name) for name in given]
+    assert len({n.casefold() for n in names}) == len(given)
+    for name in names:
+        assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}", name)
+        assert name.casefold() not in escape.DEVICES
