@@ -1,4 +1,4 @@
-"""The command line: ``metaopt run``, ``compare``, ``report``, ``show``, ``studies``, two lists.
+"""The command line: ``metaopt run``, ``compare``, ``watch``, ``report``, ``show`` and lists.
 
 Bad input ends with exit code 2 and one line on stderr; an interrupted run with 130 and the
 command that goes on.
@@ -166,6 +166,21 @@ def report(
         finally:
             opened.close()
     typer.echo(f"report: {page}")
+
+
+@app.command()
+def watch(
+    storage: Annotated[str, typer.Argument(help="A study file or database URL.")],
+    study: Annotated[str | None, typer.Option(help="Name, for one of several studies.")] = None,
+    interval: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks.")] = 1.0,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="How many each study shall hold, if it is not known.")
+    ] = None,
+) -> None:
+    """Show running studies until they are complete; Ctrl-C stops watching, not the studies."""
+    from metaopt.watch import watch as watch_
+
+    watch_(storage, study, interval, trials)
 
 
 def _check_report(option: str, path: Path) -> None:

@@ -215,6 +215,18 @@ class Store:
             raise unknown_name("study", name, [s.name for s in self.studies()])
         return SqlLog(self, int(found), name)
 
+    def events(self, name: str, start: int = 0) -> list[Event]:
+        """Return the events of a study from a position on, for those who only look; [] if none."""
+        query = (
+            sa.select(EVENTS.c.kind, EVENTS.c.time, EVENTS.c.body)
+            .join(STUDIES)
+            .where((STUDIES.c.name == name) & (EVENTS.c.position >= start))
+            .order_by(EVENTS.c.position)
+        )
+        with self._translated(), self.engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return [event_from_text(row.kind, row.time, row.body) for row in rows]
+
     def close(self) -> None:
         """Let go of the database."""
         self.engine.dispose()

@@ -89,8 +89,10 @@ def test_a_click_sorts_numbers_as_numbers_and_empty_cells_come_last(
         assert set(after[len(expected) :]) == {""}
         assert _state(chromium, "trials")[j] == direction
         assert {s for i, s in enumerate(_state(chromium, "trials")) if i != j} == {"none"}
-    # Rows move as a whole.
+    # Rows move as a whole, and 10 comes after 2.
     numbers = _column(chromium, "trials", 0)
+    chromium.click("#table-trials thead th button")
+    assert _column(chromium, "trials", 0) == [f"{i}.0" for i in range(len(before))]
     assert dict(zip(numbers, after, strict=True)) == {f"{i}.0": v for i, v in enumerate(before)}
 
 
