@@ -99,7 +99,7 @@ def display(seen: Overview, blocks: str = BLOCKS) -> RenderableType:
         parts.append(_many(seen))
     parts.append(Text(f"{_progress(seen)}{_pace(seen)}", style="bold"))
     quiet = age(seen.last)
-    if not seen.complete and quiet is not None and quiet > QUIET:
+    if not seen.complete and quiet is not None and quiet > QUIET + 2 / (seen.rate or 1.0):
         parts.append(
             Text(f"nothing has happened for {duration(quiet)}: a long trial, or nobody drives it")
         )
@@ -212,9 +212,9 @@ def _best(seen: Overview) -> str:
 def _pace(seen: Overview) -> str:
     if seen.complete:
         return "; complete"
-    rate, left = seen.rate, seen.seconds_left
-    if rate is None:
-        return ""
+    rate, left, quiet = seen.rate, seen.seconds_left, age(seen.last)
+    if rate is None or (quiet is not None and quiet > QUIET + 2 / rate):
+        return ""  # a rate of long ago says nothing of now
     pace = f"{rate:.3g} trials/s" if rate >= 1 else f"{60 * rate:.3g} trials/min"
     return f"; {pace}" + ("" if left is None else f", about {duration(left)} left")
 
