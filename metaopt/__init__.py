@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from metaopt.version import __version__
 
 if TYPE_CHECKING:
-    from metaopt import problems, stats, testing
+    from metaopt import importance, plots, problems, stats, testing
     from metaopt.comparison import Comparison, compare
     from metaopt.errors import MetaoptError
+    from metaopt.importance import parameter_importance
     from metaopt.opening import studies
     from metaopt.problems import Problem
     from metaopt.pruning import MedianPruner, PercentilePruner, Pruner
@@ -37,12 +38,13 @@ _HOMES = {
     "opening": ("studies",),
     "study": ("Study", "load"),
     "comparison": ("Comparison", "compare"),
+    "importance": ("parameter_importance",),
     "problems": ("Problem",),
     "train": ("Trainer",),
     "errors": ("MetaoptError",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_ROOMS = ("problems", "stats", "testing")
+_ROOMS = ("importance", "plots", "problems", "stats", "testing")
 
 __all__ = [
     "Categorical",
@@ -71,8 +73,11 @@ __all__ = [
     "__version__",
     "compare",
     "fixed_trial",
+    "importance",
     "load",
     "make_strategy",
+    "parameter_importance",
+    "plots",
     "problems",
     "stats",
     "strategies",
