@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from metaopt.version import __version__
 
 if TYPE_CHECKING:
-    from metaopt import problems, stats, testing
+    from metaopt import importance, plots, problems, stats, testing
     from metaopt.comparison import Comparison, compare
     from metaopt.errors import MetaoptError
+    from metaopt.importance import parameter_importance
     from metaopt.models import ModelComparison, compare_models
     from metaopt.opening import studies
     from metaopt.problems import Problem
@@ -39,6 +40,7 @@ _HOMES = {
     "opening": ("studies",),
     "study": ("Study", "load"),
     "comparison": ("Comparison", "compare"),
+    "importance": ("parameter_importance",),
     "stored": ("load_comparison",),
     "models": ("ModelComparison", "compare_models"),
     "problems": ("Problem",),
@@ -46,7 +48,7 @@ _HOMES = {
     "errors": ("MetaoptError",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_ROOMS = ("problems", "stats", "testing")
+_ROOMS = ("importance", "plots", "problems", "stats", "testing")
 
 __all__ = [
     "Categorical",
@@ -77,9 +79,12 @@ __all__ = [
     "compare",
     "compare_models",
     "fixed_trial",
+    "importance",
     "load",
     "load_comparison",
     "make_strategy",
+    "parameter_importance",
+    "plots",
     "problems",
     "stats",
     "strategies",

@@ -23,7 +23,7 @@ FLOORS = {
     "journal": 2,
     "view": 2, "opening": 2, "study": 2,
     "train": 3,
-    "stats": 4, "problems": 4, "findings": 4, "analysis": 4,
+    "stats": 4, "problems": 4, "importance": 4, "findings": 4, "analysis": 4,
     "plots": 4, "report": 4, "comparison": 4, "stored": 4, "folds": 4, "models": 4,
     "testing": 5, "watch": 5, "cli": 5,
 }  # fmt: skip
@@ -123,6 +123,8 @@ HEAVY = ("torch", "sklearn", "pandas", "matplotlib", "scipy", "sqlalchemy", "ric
         ("import metaopt; metaopt.strategies()", ("scipy",)),
         ("import metaopt; metaopt.problems.describe()", ()),
         ("import metaopt.stats", ()),
+        ("import metaopt.importance", ()),
+        ("import metaopt.plots", ()),
     ],
 )
 def test_importing_loads_no_heavy_package(code: str, allowed: tuple[str, ...]) -> None:

@@ -38,7 +38,7 @@ def curves(
         StatisticsError: there is nothing to draw, or the rows are not sequences of numbers.
     """
     looks = styles(repeats, colors)
-    figure, (axes,) = style.panels(6.4, 4.0)
+    figure, (axes,) = style.panels(6.4 + style.room_for(looks), 4.0)
     ends: dict[str, tuple[float, float]] = {}
     drawn = []
     for label, rows in repeats.items():

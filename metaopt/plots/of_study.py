@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from metaopt.plots.history import history
 from metaopt.plots.spec import FigureSpec, counted, listed, number
+from metaopt.plots.trials import history
 
 if TYPE_CHECKING:
     from metaopt.view import StudyView

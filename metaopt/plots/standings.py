@@ -35,7 +35,7 @@ def ranks(
         if not math.isfinite(mean):
             raise StatisticsError(f"the mean rank of {label!r} must be finite, got {mean!r}")
     order = sorted(means, key=lambda label: means[label])
-    figure, (axes,) = style.panels(6.4, 1.1 + 0.36 * len(order))
+    figure, (axes,) = style.panels(6.4 + style.room_for(order), 1.1 + 0.36 * len(order))
     for y, label in enumerate(order):
         look = looks[label]
         if intervals and label in intervals:
@@ -72,7 +72,10 @@ def values(
     labels.sort(key=(list(colors) if colors is not None else labels[:]).index)
     lines, columns = style.grid_of(len(finals), columns)
     figure, panels = style.panels(
-        2.0 + 2.6 * columns, (0.9 + 0.28 * len(labels)) * lines, lines, columns
+        2.0 + style.room_for(labels) + 2.6 * columns,
+        (0.9 + 0.28 * len(labels)) * lines,
+        lines,
+        columns,
     )
     for axes in panels[len(finals) :]:
         axes.set_visible(False)
@@ -85,7 +88,7 @@ def values(
         if wants_log(shown):
             style.log_axis(axes, "x", shown)
         style.rows(axes, labels if at % columns == 0 else [""] * len(labels))
-        style.title(axes, problem)
+        style.title(axes, problem if columns == 1 else style.cut(problem, 24))
         if at + columns >= len(finals):
             axes.set_xlabel(xlabel)
     return figure

@@ -36,6 +36,7 @@ FAINT = 0.15  # opacity of ink for a grid, faint on white and on black
 SCALE = "viridis"  # of values: even steps of lightness, for all kinds of colour vision
 LOG_FACTOR = 10  # below it a linear axis still shows the smallest values apart
 LABEL_GAP = 0.058  # of the height of a figure of curves: a line of text and some air
+CHARACTER = 0.085  # width in inches, at the size of labels
 LONGEST = 28  # characters of a label before it is cut
 
 
@@ -200,18 +201,26 @@ def grid_of(n: int, columns: int = 3) -> tuple[int, int]:
     return math.ceil(n / columns), columns
 
 
-def legend(figure: Figure, columns: int = 4, **how: Any) -> None:
+def legend(figure: Figure, **how: Any) -> None:
     """A legend above all axes, where it covers no data."""
     found: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
+            found.setdefault(cut(label), handle)
     if found:
+        column = 0.55 + CHARACTER * max(map(len, found))
+        columns = max(1, int(figure.get_size_inches()[0] / column))
         figure.legend(
-            found.values(), [cut(label) for label in found], loc="outside upper left",
-            ncols=min(columns, len(found)), frameon=False, fontsize=9, labelcolor=INK,
-            handlelength=1.8, columnspacing=1.4, **how,
+            found.values(), found.keys(), loc="outside upper left", frameon=False, fontsize=9,
+            ncols=min(columns, len(found)), labelcolor=INK, handlelength=1.8, columnspacing=1.4,
+            **how,
         )  # fmt: skip
+
+
+def room_for(labels: Iterable[str], sides: int = 1) -> float:
+    """Inches that labels need beside axes, above what short ones do."""
+    longest = max((len(cut(label)) for label in labels), default=0)
+    return sides * CHARACTER * max(0, longest - 10)
 
 
 def robust(axes: Axes, values: FloatArray, direction: str, which: Literal["x", "y"] = "y") -> None:

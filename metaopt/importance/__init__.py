@@ -1,0 +1,11 @@
+"""Which parameters matter: shares of what decides the value.
+
+`parameter_importance` reads a study; `fanova` and `ped_anova` take a space, configurations and
+their values. scikit-learn is loaded by `fanova` when it is called.
+"""
+
+from metaopt.importance.density import ped_anova
+from metaopt.importance.study import METHODS, parameter_importance
+from metaopt.importance.variance import Fanova, fanova
+
+__all__ = ["METHODS", "Fanova", "fanova", "parameter_importance", "ped_anova"]

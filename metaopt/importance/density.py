@@ -1,0 +1,91 @@
+"""Importance from where the best trials lie (PED-ANOVA; Watanabe, Bansal and Hutter 2023).
+
+Notation: p the density of a parameter over all trials, q over the best of them, the share `top`.
+The variance that the parameter alone explains of being among the best is top^2 E_p[(q / p - 1)^2].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from metaopt.errors import StudyError
+from metaopt.importance.columns import Column, read
+from metaopt.space import Space
+from metaopt.space.parameters import FloatArray
+
+PRIOR = 1.0  # uniform observations added to a sample
+
+
+def ped_anova(
+    space: Space,
+    configs: Sequence[Mapping[str, Any]],
+    values: Any,
+    *,
+    top: float = 0.1,
+) -> dict[str, float]:
+    """How much each parameter decides whether a trial is among the best share `top`, largest first.
+
+    Shares add up to 1. Only the order of the values counts, so that no outlier matters, and the
+    densities are one-dimensional, so that it takes no time; interactions do not show. The best are
+    compared with all trials and not with the whole space: the question is what decided within what
+    the search looked at.
+    Conditional parameters: among the trials in which they are active, weighted by how often that
+    is so for the best and for all (a^2 / b times the divergence; the regimes of conditional
+    PED-ANOVA, arXiv:2601.20800).
+
+    Args:
+        space: of the configurations.
+        configs: n configurations.
+        values: (n,), finite, lower is better.
+        top: share of trials that count as the best; at least 5 do.
+
+    Raises:
+        StudyError: fewer than 10 trials, values not finite or all equal, no free parameter, or
+            `top` is not between 0 and 1.
+        SpaceError: a configuration is not in the space.
+    """
+    if not 0 < top < 1:
+        raise StudyError(f"top must lie between 0 and 1, got {top!r}")
+    data = read(space, configs, values)
+    count = min(max(math.ceil(top * len(data.y)), 5), len(data.y) - 1)
+    # Trials that are as good as the last of the best are among them: their order means nothing.
+    best = data.y <= np.sort(data.y)[count - 1]
+    if best.all():
+        best = data.y < data.y.max()
+    found = {}
+    for j, column in enumerate(data.columns):
+        on = data.A[:, j]
+        among_best, among_all = on[best].mean(), on.mean()
+        if not on[best].any():
+            found[column.name] = 0.0
+            continue
+        p = _density(column, data.U[on, j])
+        q = _density(column, data.U[on & best, j])
+        divergence = float(np.sum(np.square(q - p) / p))
+        found[column.name] = float(among_best**2 / among_all) * divergence
+    total = sum(found.values())
+    shares = {k: v / total if total > 0 else 0.0 for k, v in found.items()}
+    return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
+
+
+def _density(column: Column, u: FloatArray) -> FloatArray:
+    """Probability of each cell of a column, (c,), from a sample of coordinates, (n,)."""
+    at, width = column.at, column.width
+    if column.ordered:
+        weight = np.exp(-0.5 * np.square((at - u[:, None]) / _bandwidth(u, width))) * width
+        kernels = weight / weight.sum(axis=1, keepdims=True)  # cut at the ends of the range
+    else:
+        kernels = (np.abs(at - u[:, None]) < 1e-9).astype(np.float64)
+    mixed: FloatArray = (kernels.sum(axis=0) + PRIOR * width) / (len(u) + PRIOR)
+    return mixed
+
+
+def _bandwidth(u: FloatArray, width: FloatArray) -> float:
+    """Scott's rule (1992), and at least what reaches the next cell."""
+    q1, q3 = np.quantile(u, [0.25, 0.75])
+    spread = min(float(u.std(ddof=1)) if len(u) > 1 else 0.0, float(q3 - q1) / 1.34)
+    return float(max(1.059 * spread * len(u) ** -0.2, width.min() / 3.29))

@@ -1,0 +1,146 @@
+"""How good final results are: probabilities of improvement, interquartile means, test values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metaopt import stats
+from metaopt.errors import StudyError
+from metaopt.plots import gather, style
+from metaopt.plots.standings import beside
+from metaopt.plots.style import FloatArray, styles
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from metaopt.comparison import Comparison
+
+DIVERGING = "PuOr"  # its two ends differ for all kinds of colour vision
+
+
+def improvement_of(comparison: Comparison) -> stats.Improvement:
+    """Probabilities that one strategy ends better than another; runs without a value lose.
+
+    Raises:
+        StatisticsError: fewer than 2 repeats or strategies.
+    """
+    tables = [gather.finals(comparison, p) for p in comparison.problems]
+    scores = np.array([np.where(np.isfinite(t), t, np.inf) for t in tables])
+    return stats.improvement(scores, seed=comparison.seed)
+
+
+def improvement(comparison: Comparison) -> Figure:
+    """Draw the matrix of probabilities of improvement (Agarwal et al. 2021), best on top.
+
+    A cell holds the probability that its row ends better than its column in a repeat, averaged
+    over problems; bold where the 95 % interval leaves out one half.
+
+    Raises:
+        StatisticsError: fewer than 2 repeats or strategies.
+    """
+    found, labels = improvement_of(comparison), comparison.strategies
+    order = np.argsort(-found.probability.mean(axis=1), kind="stable")
+    table = found.probability[np.ix_(order, order)]
+    k = len(labels)
+    names = [style.cut(labels[j], 18) for j in order]
+    size = 1.0 + 0.52 * k + style.room_for(names)
+    figure, (axes,) = style.panels(max(size, 3.2), size)
+    axes.grid(visible=False)
+    edges = np.arange(k + 1) - 0.5
+    shown = np.ma.masked_array(table, np.eye(k, dtype=bool))
+    axes.pcolormesh(edges, edges, shown, cmap=DIVERGING, vmin=0, vmax=1, linewidth=0)
+    axes.set_aspect("equal")
+    axes.set_ylim(k - 0.5, -0.5)
+    for i in range(k):
+        for j in range(k):
+            if i != j:
+                at = order[i], order[j]
+                sure = not found.low[at] <= 0.5 <= found.high[at]
+                axes.text(
+                    j, i, f"{table[i, j]:.2f}", ha="center", va="center", fontsize=9,
+                    fontweight="bold" if sure else "normal",
+                    color="#FFFFFF" if abs(table[i, j] - 0.5) > 0.32 else "#111111",
+                )  # fmt: skip
+    axes.set_yticks(range(k), names, parse_math=False)
+    how: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(k), names, parse_math=False, **how)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("P(row better than column)")
+    return figure
+
+
+def aggregates(comparison: Comparison) -> dict[str, stats.Interval]:
+    """Interquartile mean of the scaled final values of each strategy, with its interval.
+
+    0 is the least known value (the optimum where it is known), 1 a typical first trial.
+
+    Raises:
+        StudyError: no run was better than its first trials.
+        StatisticsError: fewer than 2 repeats.
+    """
+    scores = gather.scaled_finals(comparison)
+    if scores is None:
+        raise StudyError("no run found anything better than its first trials: there is no scale")
+    return {
+        s: stats.interquartile_mean(scores[:, :, j], seed=comparison.seed)
+        for j, s in enumerate(comparison.strategies)
+    }
+
+
+def interquartile_means(comparison: Comparison) -> Figure:
+    """Draw interquartile means of scaled final values with bootstrap intervals, best on top.
+
+    Agarwal et al. (2021); repeats are drawn anew within each problem.
+
+    Raises:
+        StudyError: no run was better than its first trials.
+        StatisticsError: fewer than 2 repeats.
+    """
+    found, looks = aggregates(comparison), styles(comparison.strategies)
+    order = sorted(found, key=lambda s: found[s].estimate)
+    figure, (axes,) = style.panels(6.4 + style.room_for(order), 1.1 + 0.36 * len(order))
+    for y, label in enumerate(order):
+        x, look = found[label], looks[label]
+        axes.plot([x.low, x.high], [y, y], color=look.color, lw=2.2, alpha=0.55, zorder=2)
+        axes.plot([x.estimate], [y], look.marker, color=look.color, ms=8, label=label, zorder=3)
+        beside(axes, y, f"{x.estimate:.3g}")
+    shown = np.array([[x.low, x.high] for x in found.values()]).ravel()
+    if style.wants_log(shown):
+        style.log_axis(axes, "x", shown)
+    style.rows(axes, order)
+    axes.set_xlabel("share of the way left (interquartile mean; lower is better)")
+    return figure
+
+
+def validation_against_test(comparison: Comparison, problem: str | None = None) -> Figure:
+    """Draw the hidden test value of each run's choice against its validation value.
+
+    On the diagonal both are the same; runs on its worse side have overfitted the validation data.
+
+    Raises:
+        UnknownNameError: there is no such problem.
+        StudyError: the problem has no test values.
+    """
+    p = gather.problem_of(comparison, problem)
+    tests = comparison.tests(p.name)
+    if tests is None:
+        raise StudyError(f"the problem {p.name!r} has no hidden test values")
+    values, looks = comparison.values(p.name), styles(comparison.strategies)
+    figure, (axes,) = style.panels(5.4 + style.room_for(looks), 4.6)
+    for j, label in enumerate(comparison.strategies):
+        axes.plot(
+            values[:, j], tests[:, j], looks[label].marker, color=looks[label].color, ms=6,
+            alpha=0.75, mew=0, ls="none", label=label, zorder=3,
+        )  # fmt: skip
+    both = np.isfinite(values) & np.isfinite(tests)
+    shown: FloatArray = np.concatenate([values[both], tests[both]])
+    if len(shown):
+        ends = [float(shown.min()), float(shown.max())]
+        axes.plot(ends, ends, color=style.INK, lw=1, ls=":", label="equal", zorder=2)
+    axes.set_xlabel("validation value")
+    axes.set_ylabel("test value")
+    style.legend(figure)
+    return figure
