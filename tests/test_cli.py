@@ -52,16 +52,16 @@ def test_a_run_is_stored_shown_and_continued(tmp_path: Path) -> None:
 def test_a_comparison_prints_a_ranking_and_writes_a_report(tmp_path: Path) -> None:
     done = _metaopt(
         "compare", "branin", "--strategies", "random, sobol", "--trials", "5", "--repeats", "6",
-        "--storage", tmp_path / "c.db", "--report", tmp_path / "report",
+        "--storage", tmp_path / "c.db", "--report", tmp_path / "page.html",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "ranks first" in done.stdout or "rank first" in done.stdout
-    page = tmp_path / "report" / "report.html"
+    page = tmp_path / "page.html"
     assert f"report: {page}" in done.stdout.replace("\n", "")
     written = page.read_bytes()
-    again = _metaopt("report", tmp_path / "c.db", "--out", tmp_path / "again")
+    again = _metaopt("report", tmp_path / "c.db", "--out", tmp_path / "again.html")
     assert again.returncode == 0, again.stderr
-    assert (tmp_path / "again" / "report.html").read_bytes() == written
+    assert (tmp_path / "again.html").read_bytes() == written
 
 
 def _not_a_study(tmp_path: Path) -> Path:
