@@ -25,7 +25,7 @@ FLOORS = {
     "train": 3,
     "stats": 4, "problems": 4, "importance": 4, "findings": 4, "analysis": 4,
     "plots": 4, "report": 4, "comparison": 4, "stored": 4, "folds": 4, "models": 4,
-    "testing": 5, "watch": 5, "cli": 5,
+    "testing": 5, "integrations": 5, "watch": 5, "cli": 5,
 }  # fmt: skip
 CONTRACT = {room for room, floor in FLOORS.items() if floor <= 1}
 

@@ -1,0 +1,1 @@
+"""Ways to other tools; each needs its extra and says so: `tensorboard`, `mlflow`."""
