@@ -1,1 +1,6 @@
-"""Ways to other tools; each needs its extra and says so: `tensorboard`, `mlflow`."""
+"""Ways to other tools, as callbacks of `Study.optimize`; each needs its extra and says so."""
+
+from metaopt.integrations.mlflow import MLflow
+from metaopt.integrations.tensorboard import TensorBoard
+
+__all__ = ["MLflow", "TensorBoard"]
