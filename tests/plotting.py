@@ -76,9 +76,7 @@ def overlapping_texts(figure):
 
 def _ticks(axis):
     """Labels of the ticks within the view; matplotlib keeps some beyond it, undrawn."""
-    low, high = sorted(axis.get_view_interval())
-    places = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
-    return [label for at, label in places if axis.get_visible() and low <= at <= high]
+    return [t.label1 for t in axis._update_ticks() if axis.get_visible() and t.label1.get_visible()]
 
 
 def _covered(a, b):

@@ -4,7 +4,8 @@
   dict of `FigureSpec`.
 - Of a comparison: `anytime`, `rank_over_time`, `critical_difference`, `improvement`,
   `interquartile_means`, `performance_profiles`, `runtime_distribution`, `validation_against_test`.
-- Of a study: `history`.
+- Of a study: `history`, `intermediate`, `importances`, `parallel_coordinates`, `slices`,
+  `contours`, `resources`.
 - Of arrays: `curves`, `ranks`, `values`, `cd_diagram`.
 - To files and pages: `save`, `svg`.
 
@@ -15,6 +16,8 @@ matplotlib is loaded by the first figure.
 from metaopt.plots.catalogue import FigureSpec, comparison_figures, study_figures
 from metaopt.plots.convergence import curves
 from metaopt.plots.critical import cd_diagram, critical_difference
+from metaopt.plots.landscape import contours, slices
+from metaopt.plots.many import importances, parallel_coordinates
 from metaopt.plots.over_time import (
     anytime,
     performance_profiles,
@@ -25,7 +28,7 @@ from metaopt.plots.saving import save, svg
 from metaopt.plots.scores import improvement, interquartile_means, validation_against_test
 from metaopt.plots.standings import ranks, values
 from metaopt.plots.style import PALETTE, Style, spread_apart, styles, wants_log
-from metaopt.plots.trials import history
+from metaopt.plots.trials import history, intermediate, resources
 
 __all__ = [
     "PALETTE",
@@ -34,16 +37,22 @@ __all__ = [
     "anytime",
     "cd_diagram",
     "comparison_figures",
+    "contours",
     "critical_difference",
     "curves",
     "history",
+    "importances",
     "improvement",
+    "intermediate",
     "interquartile_means",
+    "parallel_coordinates",
     "performance_profiles",
     "rank_over_time",
     "ranks",
+    "resources",
     "runtime_distribution",
     "save",
+    "slices",
     "spread_apart",
     "study_figures",
     "styles",

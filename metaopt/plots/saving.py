@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metaopt.errors import StudyError
-from metaopt.plots.style import INK
+from metaopt.plots.style import INK, PAPER
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +61,8 @@ def svg(figure: Figure, name: str, alt: str = "") -> str:
 
     Its ids begin with `name`, so that figures do not share them; text and axes have the colour of
     the page's text (``currentColor``), and there is no background, so that it suits a light and a
-    dark page. `alt` is what a screen reader says.
+    dark page (behind crossed text lies ``--paper`` or else the browser's ``Canvas``). `alt` is
+    what a screen reader says.
     """
     import matplotlib
 
@@ -75,5 +76,6 @@ def svg(figure: Figure, name: str, alt: str = "") -> str:
     text = re.sub(r'href="#([^"]+)"', lambda m: f'href="#{name}-{m[1]}"', text)
     text = re.sub(r"url\(#([^)]+)\)", lambda m: f"url(#{name}-{m[1]})", text)
     text = re.sub(INK, "currentColor", text, flags=re.IGNORECASE)
+    text = re.sub(PAPER, "var(--paper, Canvas)", text, flags=re.IGNORECASE)
     label = f' role="img" aria-label="{escape(alt)}"' if alt else ' role="img"'
     return text.replace("<svg", f"<svg{label}", 1)

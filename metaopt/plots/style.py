@@ -32,6 +32,7 @@ PALETTE = (
 LINES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D")
 INK = "#333333"  # text and axes; `svg` lets a page choose it
+PAPER = "#FEFEFE"  # behind text that lines cross; `svg` lets a page choose it
 FAINT = 0.15  # opacity of ink for a grid, faint on white and on black
 SCALE = "viridis"  # of values: even steps of lightness, for all kinds of colour vision
 LOG_FACTOR = 10  # below it a linear axis still shows the smallest values apart
@@ -223,17 +224,19 @@ def room_for(labels: Iterable[str], sides: int = 1) -> float:
     return sides * CHARACTER * max(0, longest - 10)
 
 
-def robust(axes: Axes, values: FloatArray, direction: str, which: Literal["x", "y"] = "y") -> None:
+def robust(axes: Axes, values: FloatArray, direction: str, *, tell: bool = True) -> None:
     """Scale a value axis so that a few very bad values do not flatten the rest.
 
     Logarithmic by the rule of `wants_log`, linear else; then the axis ends five interquartile
-    ranges beyond the worse quartile, and a note says how many values lie beyond it.
+    ranges beyond the worse quartile, and a note tells how many values lie beyond it.
     """
     known = values[np.isfinite(values)]
     if not len(known):
         return
     if wants_log(known):
-        log_axis(axes, which, known)
+        log_axis(axes, "y", known)
+        room = (known.max() / known.min()) ** 0.05
+        axes.set_ylim(known.min() / room, known.max() * room)
         return
     sign = 1 if direction == "minimize" else -1
     costs = sign * known
@@ -243,11 +246,17 @@ def robust(axes: Axes, values: FloatArray, direction: str, which: Literal["x", "
         return
     room = 0.05 * (end - costs.min())
     ends = sorted((sign * (costs.min() - room), sign * (end + room)))
-    axes.set(**{f"{which}lim": ends})
+    axes.set_ylim(*ends)
     beyond = int((costs > end).sum())
-    if beyond:
-        at = (1.0, 0.0 if which == "y" and sign < 0 else 1.0)
+    if beyond and tell:
         axes.annotate(
-            f"{beyond} worse beyond the axis", at, xycoords="axes fraction", xytext=(0, 2),
+            f"{beyond} worse beyond the axis", (1, 1), xycoords="axes fraction", xytext=(0, 2),
             textcoords="offset points", ha="right", va="bottom", fontsize=8, color=INK,
         )  # fmt: skip
+
+
+def whole_numbers(most: int = 8) -> Any:
+    """Ticks at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(most, integer=True)

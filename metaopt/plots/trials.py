@@ -1,4 +1,4 @@
-"""What happened in a study, trial by trial."""
+"""What happened in a study: its trials one by one, their curves, and what they cost."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metaopt.errors import StudyError
+from metaopt.errors import StudyError, unknown_name
 from metaopt.plots import style
-from metaopt.records import TrialRecord
+from metaopt.plots.style import FloatArray
+from metaopt.records import TrialRecord, completed
 from metaopt.stats import best_so_far
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from metaopt.view import StudyView
 
 COMPLETE, BEST, PRUNED, FAILED = (style.PALETTE[i] for i in (0, 1, 4, 7))
+MANY = 150  # trials from which marks are smaller
 
 
 def finished(study: StudyView) -> list[TrialRecord]:
@@ -28,6 +30,18 @@ def finished(study: StudyView) -> list[TrialRecord]:
     found = [r for r in study.trials if r.result is not None]
     if not found:
         raise StudyError(f"no trial of the study {study.name!r} is finished: nothing to draw yet")
+    return found
+
+
+def complete(study: StudyView) -> list[TrialRecord]:
+    """Trials that have a value, by number.
+
+    Raises:
+        StudyError: there is none.
+    """
+    found = completed(finished(study))
+    if not found:
+        raise StudyError(f"no trial of the study {study.name!r} is complete: nothing to draw yet")
     return found
 
 
@@ -52,22 +66,105 @@ def history(study: StudyView) -> Figure:
     at = np.array([r.number for r in records], dtype=np.float64)
     y = np.array([value_of(r) for r in records])
     status = np.array([r.status for r in records])
-    complete, pruned = status == "complete", (status == "pruned") & np.isfinite(y)
-    best = best_so_far(np.where(complete, y, np.nan), study.direction)
-    size = 5.0 if len(records) < 150 else 3.0
+    whole, pruned = status == "complete", (status == "pruned") & np.isfinite(y)
+    best = best_so_far(np.where(whole, y, np.nan), study.direction)
+    size = 5.0 if len(records) < MANY else 3.0
     how: dict[str, Any] = {"ls": "none", "ms": size, "mew": 0, "alpha": 0.7}
-    axes.plot(at[complete], y[complete], "o", color=COMPLETE, label="complete", **how)
+    if whole.any():
+        axes.plot(at[whole], y[whole], "o", color=COMPLETE, label="complete", **how)
+        axes.step(at, best, where="post", color=BEST, lw=1.8, label="best so far", zorder=3)
     if pruned.any():
         axes.plot(at[pruned], y[pruned], "v", color=PRUNED, label="pruned (last report)", **how)
-    axes.step(at, best, where="post", color=BEST, lw=1.8, label="best so far", zorder=3)
-    style.robust(axes, y[complete | pruned], study.direction)
-    lost = ~complete & ~pruned
+    style.robust(axes, y[whole | pruned], study.direction)
+    lost = ~whole & ~pruned
     if lost.any():
         axes.plot(
             at[lost], np.full(lost.sum(), 0.015), "x", color=FAILED, ms=size + 1, mew=1.4,
-            label="failed", transform=axes.get_xaxis_transform(), clip_on=False, zorder=4,
+            ls="none", label="failed" if (status[lost] == "failed").all() else "without a value",
+            transform=axes.get_xaxis_transform(), clip_on=False, zorder=4,
         )  # fmt: skip
+    axes.xaxis.set_major_locator(style.whole_numbers())
     axes.set_xlabel("trial")
-    axes.set_ylabel(f"value ({study.direction})")
+    axes.set_ylabel(f"value (to {study.direction})")
     style.legend(figure)
     return figure
+
+
+def intermediate(study: StudyView) -> Figure:
+    """Draw the reports of every trial by step; pruned ones end in a mark, the best is thick.
+
+    Raises:
+        StudyError: no finished trial has reported anything.
+    """
+    records = [r for r in finished(study) if r.curve]
+    if not records:
+        raise StudyError("no finished trial has reported anything: call trial.report(value, step)")
+    best = study.best_record
+    figure, (axes,) = style.panels(6.4, 4.0)
+    faint = 0.6 if len(records) < 40 else 0.3
+    looks = {"complete": (COMPLETE, "-"), "pruned": (PRUNED, "-"), "failed": (FAILED, ":")}
+    for record in records:
+        color, line = looks[record.status]
+        x, y = (np.array(part, dtype=np.float64) for part in zip(*record.curve, strict=True))
+        how: dict[str, Any] = {"lw": 1.0, "alpha": faint, "label": record.status}
+        if best is not None and record.number == best.number:
+            color, how = BEST, {"lw": 2.2, "label": f"best (trial {best.number})", "zorder": 4}
+        axes.plot(x, y, line, color=color, gid=f"trial-{record.number}", **how)
+        if record.status != "complete" or len(x) == 1:
+            mark = "v" if record.status == "pruned" else "x"
+            mark = "o" if record.status == "complete" else mark
+            axes.plot(x[-1:], y[-1:], mark, color=color, ms=4, alpha=0.8, label="_end")
+    shown = np.concatenate([[v for _, v in r.curve] for r in records]).astype(np.float64)
+    style.robust(axes, shown, study.direction)
+    axes.set_xlabel("step")
+    axes.set_ylabel(f"reported value (to {study.direction})")
+    style.legend(figure)
+    return figure
+
+
+def resource_of(record: TrialRecord, resource: str) -> float:
+    """What a trial used: its seconds, or a metric such as ``"memory_mb"``; NaN if not known."""
+    found = record.seconds if resource == "seconds" else record.metrics.get(resource)
+    return np.nan if found is None else float(found)
+
+
+def resources(study: StudyView, resource: str = "seconds") -> Figure:
+    """Draw the value of complete trials against a resource, with the Pareto front as a line.
+
+    On the front are the trials than which none is both cheaper and at least as good, or as cheap
+    and better. `resource` is "seconds" or the name of a metric, such as "memory_mb".
+
+    Raises:
+        StudyError: no trial is complete.
+        UnknownNameError: no complete trial has recorded such a resource.
+    """
+    records = complete(study)
+    known = {"seconds"} | {name for r in records for name in r.metrics}
+    records = [r for r in records if np.isfinite(resource_of(r, resource))]
+    if not records:
+        raise unknown_name("resource", resource, known)
+    x = np.array([resource_of(r, resource) for r in records])
+    y = np.array([r.value for r in records], dtype=np.float64)
+    front = pareto(x, y if study.direction == "minimize" else -y)
+    figure, (axes,) = style.panels(6.4, 4.0)
+    size = 5.0 if len(records) < MANY else 3.0
+    axes.plot(x, y, "o", color=COMPLETE, ms=size, mew=0, alpha=0.55, ls="none", label="trials")
+    axes.step(x[front], y[front], where="post", color=BEST, lw=1.4, label="_steps", zorder=3)
+    axes.plot(
+        x[front], y[front], "D", color=BEST, ms=size + 1, mew=0, ls="none", label="Pareto front",
+        zorder=4,
+    )  # fmt: skip
+    if style.wants_log(x):
+        style.log_axis(axes, "x", x)
+    style.robust(axes, y, study.direction)
+    axes.set_xlabel(resource.replace("_mb", " (MB)").replace("_", " "), parse_math=False)
+    axes.set_ylabel(f"value (to {study.direction})")
+    style.legend(figure)
+    return figure
+
+
+def pareto(cost: FloatArray, loss: FloatArray) -> Any:
+    """Indices of the points that no other beats in both, by ascending cost; both (n,)."""
+    order = np.lexsort((loss, cost))
+    ahead = np.concatenate([[np.inf], np.minimum.accumulate(loss[order])[:-1]])
+    return order[loss[order] < ahead]

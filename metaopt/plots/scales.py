@@ -1,0 +1,76 @@
+"""Parameters on axes: where values stand, and how an axis of a parameter is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from metaopt.errors import StudyError, unknown_name
+from metaopt.plots import style
+from metaopt.plots.style import FloatArray
+from metaopt.space import Space
+from metaopt.space.parameters import Parameter
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_TICKS = 8  # of an axis of listed values
+
+
+def chosen(space: Space, names: Iterable[str] | None) -> list[str]:
+    """The parameters to draw: those named, else all that have more than one value.
+
+    Raises:
+        UnknownNameError: there is no such parameter; the message names the nearest.
+        StudyError: none is left.
+    """
+    if isinstance(names, str):
+        names = [names]
+    wanted = list(names) if names is not None else [n for n in space.names if space[n].count != 1]
+    for name in wanted:
+        if name not in space.names:
+            raise unknown_name("parameter", name, space.names)
+    if not wanted:
+        raise StudyError("no parameter of the space has more than one value: nothing to draw")
+    return wanted
+
+
+def is_listed(p: Parameter) -> bool:
+    """Whether values stand side by side with names, and not at places of a number line."""
+    return p.kind in ("categorical", "ordinal", "constant")
+
+
+def places(p: Parameter, values: Sequence[Any]) -> FloatArray:
+    """Where values stand on the parameter's axis, (n,)."""
+    found = [float(p.index(v)) for v in values] if is_listed(p) else [float(v) for v in values]
+    return np.array(found)
+
+
+def axis(axes: Axes, which: Literal["x", "y"], name: str, p: Parameter) -> None:
+    """Give an axis the scale, the range and the name of a parameter."""
+    own = axes.xaxis if which == "x" else axes.yaxis
+    own.set_label_text(style.cut(name), parse_math=False)
+    if is_listed(p):
+        assert p.count is not None
+        shown = np.unique(np.linspace(0, p.count - 1, min(p.count, MOST_TICKS)).round())
+        values = p.take(shown.astype(np.int64))
+        own.set_ticks(shown, [style.cut(str(v), 10) for v in values], parse_math=False)
+        own.grid(visible=False)
+        if which == "x" and sum(len(t.get_text()) for t in own.get_ticklabels()) > 22:
+            axes.tick_params(axis="x", labelrotation=30)
+            for label in own.get_ticklabels():
+                label.set(ha="right", rotation_mode="anchor")
+        axes.set(**{f"{which}lim": (-0.5, p.count - 0.5)})
+        return
+    low, high = float(p.low), float(p.high)  # type: ignore[attr-defined]
+    if p.log:  # type: ignore[attr-defined]
+        style.log_axis(axes, which, np.array([low, high]))
+        room = (high / low) ** 0.03
+        axes.set(**{f"{which}lim": (low / room, high * room)})
+    else:
+        room = 0.03 * (high - low)
+        axes.set(**{f"{which}lim": (low - room, high + room)})
+        if p.kind == "int":
+            own.set_major_locator(style.whole_numbers(5))
