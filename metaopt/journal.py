@@ -37,6 +37,7 @@ class Journal:
         self._log = log
         self._sign = -1 if maximise else 1
         self._fold = Fold()
+        self._curves: dict[int, Curve] = {}  # of finished trials, to be minimised
         try:
             self._replay(log)
         except MetaoptError:
@@ -108,18 +109,19 @@ class Journal:
         """Trials without a result that nobody holds."""
         return [n for n in self._fold.untold if n not in held and self[n].result is None]
 
-    def minimised(self, value: float) -> float:
-        """A value of the user's in the sign of the strategy and the pruner."""
-        return self._sign * value
-
-    def curve(self, number: int) -> Curve:
-        """What the running attempt at a trial has reported."""
-        return self._fold.running_curve(number)
-
     def curves(self, numbers: Iterable[int]) -> dict[int, Curve]:
         """What trials have reported, finished or running, to be minimised."""
-        given = {n: self[n].curve if self[n].result is not None else self.curve(n) for n in numbers}
-        return {n: tuple((s, self._sign * v) for s, v in curve) for n, curve in given.items()}
+        return {n: self._curve(n) for n in numbers}
+
+    def _curve(self, number: int) -> Curve:
+        if number in self._curves:
+            return self._curves[number]
+        result = self[number].result
+        given = self._fold.running_curve(number) if result is None else result.curve
+        curve = given if self._sign > 0 else tuple((step, -value) for step, value in given)
+        if result is not None:  # it will not change, and a pruner asks again and again
+            self._curves[number] = curve
+        return curve
 
     # -- writing ---------------------------------------------------------------------------------
 
