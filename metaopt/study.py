@@ -330,15 +330,14 @@ class Study(StudyView):
         """Decide whether a running trial ends early; called by `Trial.should_stop`."""
         if time.monotonic() > self._deadlines.get(number, float("inf")):
             return True
+        if self.pruner is None:
+            return False
         # Members of a running batch are not told, and count only while they go in lockstep: who
         # ran earlier in a batch must not matter.
-        cohort = self._lockstep if number in self._lockstep else frozenset()
-        return self._judge.stops(
-            number,
-            self._journal.curves([number])[number],
-            lambda: self._journal.curves({*self._journal.told_numbers, *cohort} - {number}),
-            cohort,
-        )
+        members = self._lockstep if number in self._lockstep else ()
+        journal = self._journal
+        cohort = {n: journal.curve(n) for n in members if n != number}
+        return self._judge.stops(number, journal.curve(number), journal.told_curves, cohort)
 
     # -- small things ----------------------------------------------------------------------------
 

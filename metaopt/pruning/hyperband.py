@@ -74,11 +74,16 @@ class HyperbandPruner(TrialPruner):
         return level
 
     def _sizes(self) -> tuple[int, ...]:
-        """n_s for s = 0, ..., s_max."""
-        eta, s_max = self.reduction_factor, 0
-        while self.min_resource * eta ** (s_max + 1) <= self.max_resource:
-            s_max += 1
-        return tuple((s_max + 1) // (s + 1) * eta**s for s in range(s_max + 1))
+        return _sizes(self.max_resource, self.min_resource, self.reduction_factor)
+
+
+@lru_cache(maxsize=16)
+def _sizes(most: float, least: float, eta: int) -> tuple[int, ...]:
+    """Return n_s for s = 0, ..., s_max."""
+    s_max = 0
+    while least * eta ** (s_max + 1) <= most:
+        s_max += 1
+    return tuple((s_max + 1) // (s + 1) * eta**s for s in range(s_max + 1))
 
 
 @lru_cache(maxsize=64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from metaopt.pruning.pruner import Candidate, Curve, Pruner, until
@@ -36,29 +36,29 @@ class Judge:
         self,
         number: int,
         curve: Curve,
-        others: Callable[[], Mapping[int, Curve]],
-        cohort: frozenset[int],
+        told: Mapping[int, Curve],
+        cohort: Mapping[int, Curve],
     ) -> bool:
-        """Tell whether a trial ends now.
+        """Tell whether a trial ends now; all curves are to be minimised.
 
         Args:
             number: of the trial.
-            curve: what it has reported so far, to be minimised.
-            others: makes the curves of those that it is compared with.
-            cohort: who runs in lockstep with it. Their reports count up to the trial's step only:
-                when a batch is resumed, members that had finished are further than that.
+            curve: what it has reported so far.
+            told: curves of the trials that the strategy has learnt.
+            cohort: curves of those that run in lockstep with it. They count up to the trial's
+                step only: when a batch is resumed, members that had finished are further.
         """
         if self._pruner is None or number in self._stopped:
             return number in self._stopped
         first = self._judged.get(number, 0)
         self._judged[number] = len(curve)
-        if first == len(curve):
-            return False
-        company = others()
         for n in range(first + 1, len(curve) + 1):
-            trial = Candidate(curve[:n], number, self._seed, cohort - {number}, self._direction)
-            seen = {k: until(c, trial.step) if k in cohort else c for k, c in company.items()}
-            if self._pruner.judge(trial, seen):
+            trial = Candidate(
+                tuple(curve[:n]), number, self._seed, frozenset(cohort), self._direction
+            )
+            others = {**told, **{k: until(c, trial.step) for k, c in cohort.items()}}
+            others.pop(number, None)
+            if self._pruner.judge(trial, others):
                 self._stopped.add(number)
                 return True
         return False

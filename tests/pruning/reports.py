@@ -18,7 +18,6 @@ def play(pruner, curves, *, lockstep=False, told=(), seed=0, direction="minimize
         for number, curve in curves.items():
             company[number] = _alone(judge, number, curve, dict(company), ask_every)
         return {n: company[n] for n in curves}
-    cohort = frozenset(curves)
     shown = dict.fromkeys(curves, ())
     running = list(curves)
     for k in range(max(map(len, curves.values()))):
@@ -26,19 +25,15 @@ def play(pruner, curves, *, lockstep=False, told=(), seed=0, direction="minimize
         for n in running:
             shown[n] = tuple(curves[n][: k + 1])
         random.Random(k).shuffle(running)
-        others = {**company, **shown}
-        running = [n for n in running if not judge.stops(n, shown[n], _without(others, n), cohort)]
+        cohorts = {n: {m: c for m, c in shown.items() if m != n} for n in running}
+        running = [n for n in running if not judge.stops(n, shown[n], company, cohorts[n])]
     return shown
 
 
-def _without(curves, number):
-    return lambda: {n: c for n, c in curves.items() if n != number}
-
-
-def _alone(judge, number, curve, company, ask_every):
+def _alone(judge, number, curve, told, ask_every):
     for k in range(1, len(curve) + 1):
         shown = tuple(curve[:k])
-        if k % ask_every == 0 and judge.stops(number, shown, lambda: company, frozenset()):
+        if k % ask_every == 0 and judge.stops(number, shown, told, {}):
             return shown
     return tuple(curve)
 
