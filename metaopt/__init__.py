@@ -17,7 +17,19 @@ if TYPE_CHECKING:
     from metaopt.models import ModelComparison, compare_models
     from metaopt.opening import studies
     from metaopt.problems import Problem
-    from metaopt.pruning import MedianPruner, PercentilePruner, Pruner
+    from metaopt.pruning import (
+        Candidate,
+        CurvePruner,
+        HyperbandPruner,
+        MedianPruner,
+        PatientPruner,
+        PercentilePruner,
+        Pruner,
+        SuccessiveHalvingPruner,
+        ThresholdPruner,
+        TrialPruner,
+        make_pruner,
+    )
     from metaopt.records import Failure, Proposal, Result, TrialRecord
     from metaopt.registry import make_strategy, strategies
     from metaopt.space import Categorical, Constant, Float, Int, Ordinal, Space
@@ -33,7 +45,19 @@ _HOMES = {
     "trial": ("Trial", "TrialPruned", "fixed_trial"),
     "strategy": ("Strategy",),
     "registry": ("make_strategy", "strategies"),
-    "pruning": ("MedianPruner", "PercentilePruner", "Pruner"),
+    "pruning": (
+        "Candidate",
+        "CurvePruner",
+        "HyperbandPruner",
+        "MedianPruner",
+        "PatientPruner",
+        "PercentilePruner",
+        "Pruner",
+        "SuccessiveHalvingPruner",
+        "ThresholdPruner",
+        "TrialPruner",
+        "make_pruner",
+    ),
     "stopping": ("Stall", "Target"),
     "opening": ("studies",),
     "study": ("Study", "load"),
@@ -47,16 +71,20 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = ("problems", "stats", "testing")
 
 __all__ = [
+    "Candidate",
     "Categorical",
     "Comparison",
     "Constant",
+    "CurvePruner",
     "Failure",
     "Float",
+    "HyperbandPruner",
     "Int",
     "MedianPruner",
     "MetaoptError",
     "ModelComparison",
     "Ordinal",
+    "PatientPruner",
     "PercentilePruner",
     "Problem",
     "Proposal",
@@ -66,16 +94,20 @@ __all__ = [
     "Stall",
     "Strategy",
     "Study",
+    "SuccessiveHalvingPruner",
     "Target",
+    "ThresholdPruner",
     "Trainer",
     "Trial",
     "TrialPruned",
+    "TrialPruner",
     "TrialRecord",
     "__version__",
     "compare",
     "compare_models",
     "fixed_trial",
     "load",
+    "make_pruner",
     "make_strategy",
     "problems",
     "stats",

@@ -20,6 +20,7 @@ from metaopt.errors import StudyError, unknown_name, whole
 from metaopt.execute.pool import run_all
 from metaopt.problems.problem import Problem
 from metaopt.progress import counter
+from metaopt.pruning import Pruner, find_pruner
 from metaopt.records import TrialRecord, best_first
 from metaopt.registry import make_strategy
 from metaopt.report import text as report_text
@@ -66,6 +67,7 @@ class Job:
     seed: int
     n_trials: int
     storage: str | None
+    pruner: Pruner | None = None
 
     def study(self) -> Study:
         """Open the study of this run, at its beginning or where it stopped."""
@@ -76,6 +78,7 @@ class Job:
             strategy,
             self.problem.direction,
             storage=self.storage,
+            pruner=self.pruner,
             name=name,
         )
 
@@ -112,6 +115,7 @@ class Comparison:
     repeats: int
     seed: int
     control: str
+    pruner: Pruner | None = None
 
     def _of(self, problem: str, strategy: str) -> list[Run]:
         found = [r for r in self.runs if (r.problem, r.strategy) == (problem, strategy)]
@@ -239,6 +243,7 @@ def compare(
     storage: str | Path | None = None,
     *,
     control: str | None = None,
+    pruner: Pruner | str | None = None,
     workers: int = 1,
     progress: bool = False,
 ) -> Comparison:
@@ -253,6 +258,7 @@ def compare(
         seed: what all seeds derive from.
         storage: where the studies are kept; the same call resumes what is not finished.
         control: the label that others are tested against; default "random" or the first.
+        pruner: of every run, as for a `Study`; a trial is compared with those of its own run.
         workers: processes. More than 1 needs ``if __name__ == "__main__":`` around the script.
         progress: show how many trials are done.
 
@@ -272,16 +278,17 @@ def compare(
     if control not in factories:
         raise StudyError(f"control {control!r} is not among {', '.join(factories)}")
     where = None if storage is None else str(storage)
+    pruner = find_pruner(pruner)
     # Repeats outermost: an interrupted comparison has complete blocks.
     jobs = [
-        Job(p, label, factory, r, derive(seed, "repeat", r), n_trials, where)
+        Job(p, label, factory, r, derive(seed, "repeat", r), n_trials, where, pruner)
         for r in range(repeats)
         for p in chosen
         for label, factory in factories.items()
     ]
     runs = _run(jobs, workers, progress)
     return Comparison(
-        tuple(runs), tuple(chosen), tuple(factories), n_trials, repeats, seed, control
+        tuple(runs), tuple(chosen), tuple(factories), n_trials, repeats, seed, control, pruner
     )
 
 

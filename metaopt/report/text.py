@@ -124,7 +124,8 @@ def _markdown(comparison: Comparison, figures: Sequence[str]) -> Iterable[str]:
     yield (
         f"Problems: {', '.join(p.name for p in c.problems)}; paired repeats: {c.repeats};"
         f" trials a run: {c.n_trials};"
-        f" seed {c.seed}; control: {c.control}."
+        f" seed {c.seed}; control: {c.control}"
+        f"{f'; pruner: {c.pruner!r}' if c.pruner else ''}."
     )
     for analysis in c.analyses:
         yield f"\n## {_heading(c, analysis)}\n"
