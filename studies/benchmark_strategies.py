@@ -39,6 +39,7 @@ Runs = dict[tuple[str, str], list[parts.Record]]
 HERE = Path(__file__).parent
 QUICK = ("bayes", "random", "optuna-tpe", "cmaes", "optuna-gp")
 SLOW = ("skopt",)
+LACKING = "Its tasks need the package ioh."
 HELD = ("250", "500", "1000", "2000")
 
 
@@ -104,6 +105,8 @@ class Bench:
 
     def batch(self, names: Sequence[str]) -> str:
         makers = tasks.functions([*tasks.ROUGH[1:], (12, 5), (17, 5)])
+        if not makers:
+            return LACKING
         one = self.runs("single", ["bayes"], makers, lambda *a: parts.search(*a, trials=96))
         eight = self.runs(
             "eight", ["bayes"], makers, lambda *a: parts.search(*a, trials=96, batch=8)
@@ -113,17 +116,22 @@ class Bench:
 
     def noise(self, names: Sequence[str]) -> str:
         chosen = [n for n in names if n in ("bayes", "optuna-gp", "optuna-tpe")]
-        return report.noise(self.runs("noise", chosen, tasks.functions(tasks.ROUGH), parts.noisy))
+        makers = tasks.functions(tasks.ROUGH)
+        return report.noise(self.runs("noise", chosen, makers, parts.noisy)) if makers else LACKING
 
     def late(self, names: Sequence[str]) -> str:
         chosen = [n for n in names if n in ("bayes", "cmaes")]
         makers = tasks.functions(tasks.LATE)
+        if not makers:
+            return LACKING
         return report.late(
             self.runs("late", chosen, makers, lambda *a: parts.search(*a, trials=300))
         )
 
     def failing(self, names: Sequence[str]) -> str:
         makers = tasks.functions(tasks.ROUGH)
+        if not makers:
+            return LACKING
         plain = self.runs("quality", ["bayes"], makers, parts.search)
         return report.failing(self.runs("failing", ["bayes"], makers, parts.failing), plain)
 
@@ -176,6 +184,8 @@ def main() -> int:
     names: Any = given.contestants.split(",") if given.contestants else QUICK
     if given.full and not given.contestants:
         names = [*QUICK, *SLOW]
+    if not {"bayes", "random"} <= set(names):
+        parser.error("bayes and random must be among the contestants: regrets are relative to them")
     bench, names = Bench(given.out, range(first, end), given.full), present(names)
     text = [f"# Strategies compared\n\n{__doc__.split(chr(10))[0]} Made by",
             f"`python studies/benchmark_strategies.py --full`; {versions()}"]  # fmt: skip
