@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from metaopt.models import ModelComparison, compare_models
     from metaopt.opening import studies
     from metaopt.problems import Problem
-    from metaopt.pruning import MedianPruner, PercentilePruner, Pruner
+    from metaopt.pruning import (
+        Candidate,
+        CurvePruner,
+        HyperbandPruner,
+        MedianPruner,
+        PatientPruner,
+        PercentilePruner,
+        Pruner,
+        SuccessiveHalvingPruner,
+        ThresholdPruner,
+        TrialPruner,
+        make_pruner,
+    )
     from metaopt.records import Failure, Proposal, Result, TrialRecord
     from metaopt.registry import make_strategy, strategies
     from metaopt.space import Categorical, Constant, Float, Int, Ordinal, Space
@@ -35,7 +47,19 @@ _HOMES = {
     "trial": ("Trial", "TrialPruned", "fixed_trial"),
     "strategy": ("Strategy",),
     "registry": ("make_strategy", "strategies"),
-    "pruning": ("MedianPruner", "PercentilePruner", "Pruner"),
+    "pruning": (
+        "Candidate",
+        "CurvePruner",
+        "HyperbandPruner",
+        "MedianPruner",
+        "PatientPruner",
+        "PercentilePruner",
+        "Pruner",
+        "SuccessiveHalvingPruner",
+        "ThresholdPruner",
+        "TrialPruner",
+        "make_pruner",
+    ),
     "stopping": ("Stall", "Target"),
     "opening": ("studies",),
     "study": ("Study", "load"),
@@ -51,16 +75,20 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = ("importance", "plots", "problems", "stats", "testing")
 
 __all__ = [
+    "Candidate",
     "Categorical",
     "Comparison",
     "Constant",
+    "CurvePruner",
     "Failure",
     "Float",
+    "HyperbandPruner",
     "Int",
     "MedianPruner",
     "MetaoptError",
     "ModelComparison",
     "Ordinal",
+    "PatientPruner",
     "PercentilePruner",
     "Problem",
     "Proposal",
@@ -70,10 +98,13 @@ __all__ = [
     "Stall",
     "Strategy",
     "Study",
+    "SuccessiveHalvingPruner",
     "Target",
+    "ThresholdPruner",
     "Trainer",
     "Trial",
     "TrialPruned",
+    "TrialPruner",
     "TrialRecord",
     "__version__",
     "compare",
@@ -82,6 +113,7 @@ __all__ = [
     "importance",
     "load",
     "load_comparison",
+    "make_pruner",
     "make_strategy",
     "parameter_importance",
     "plots",

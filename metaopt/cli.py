@@ -32,6 +32,10 @@ INTERRUPTED = 130  # the shell's code for Ctrl-C
 Storage = Annotated[
     str | None, typer.Option(help="File (SQLite) or database URL; the same command goes on there.")
 ]
+Pruning = Annotated[
+    str | None,
+    typer.Option("--pruner", help="median, asha, hyperband:max_resource=81, ...; default: none."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="What all randomness derives from.")]
 
 
@@ -76,6 +80,7 @@ def run(
     name: Annotated[str | None, typer.Option(help="Of the study; default: the problem's.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Ask for so many at once.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds until no trial starts.")] = None,
+    pruner: Pruning = None,
 ) -> None:
     """Search one problem with one strategy."""
     from metaopt import problems as room
@@ -87,7 +92,7 @@ def run(
     # A stored study keeps the budget that it was made for, so that it can be extended.
     budget = trials if storage is None else _stored_budget(storage, name, trials)
     made = make_strategy(strategy or DEFAULT_STRATEGY, chosen.space, seed, budget)
-    study = Study(chosen.space, made, chosen.direction, storage=storage, name=name)
+    study = Study(chosen.space, made, chosen.direction, storage=storage, pruner=pruner, name=name)
     outcome = study.optimize(
         chosen.objective, trials, timeout, batch_size=batch_size, progress=True
     )
@@ -117,6 +122,7 @@ def compare(
         Path | None, typer.Option(help="Folder for the page, its figures and tables; or X.html.")
     ] = None,
     control: Annotated[str | None, typer.Option(help="What others are tested against.")] = None,
+    pruner: Pruning = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Compare strategies on problems, with repeats paired by seed."""
@@ -133,6 +139,7 @@ def compare(
         seed,
         storage,
         control=control,
+        pruner=pruner,
         workers=workers,
         progress=True,
     )

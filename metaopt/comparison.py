@@ -20,6 +20,7 @@ from metaopt.errors import StudyError, unknown_name, whole
 from metaopt.execute.pool import run_all
 from metaopt.problems.problem import Problem
 from metaopt.progress import counter
+from metaopt.pruning import Pruner, find_pruner
 from metaopt.records import TrialRecord, best_first, number_to_json
 from metaopt.registry import make_strategy
 from metaopt.report import comparing as report_page
@@ -70,6 +71,7 @@ class Job:
     seed: int
     n_trials: int
     storage: str | None
+    pruner: Pruner | None = None
 
     def study(self) -> Study:
         """Open the study of this run, at its beginning or where it stopped."""
@@ -80,6 +82,7 @@ class Job:
             strategy,
             self.problem.direction,
             storage=self.storage,
+            pruner=self.pruner,
             name=name,
         )
 
@@ -120,6 +123,7 @@ class Comparison:
     repeats: int
     seed: int
     control: str
+    pruner: Pruner | None = None
     storage: str | None = None
     unfinished: int = 0
 
@@ -220,6 +224,7 @@ def compare(
     storage: str | Path | None = None,
     *,
     control: str | None = None,
+    pruner: Pruner | str | None = None,
     workers: int = 1,
     progress: bool = False,
 ) -> Comparison:
@@ -234,6 +239,7 @@ def compare(
         seed: what all seeds derive from.
         storage: where the studies are kept; the same call resumes what is not finished.
         control: the label that others are tested against; default "random" or the first.
+        pruner: of every run, as for a `Study`; a trial is compared with those of its own run.
         workers: processes. More than 1 needs ``if __name__ == "__main__":`` around the script.
         progress: show how many trials are done.
 
@@ -253,16 +259,17 @@ def compare(
     if control not in factories:
         raise StudyError(f"control {control!r} is not among {', '.join(factories)}")
     where = None if storage is None else str(storage)
+    pruner = find_pruner(pruner)
     # Repeats outermost: an interrupted comparison has complete blocks.
     jobs = [
-        Job(p, label, factory, r, derive(seed, "repeat", r), n_trials, where)
+        Job(p, label, factory, r, derive(seed, "repeat", r), n_trials, where, pruner)
         for r in range(repeats)
         for p in chosen
         for label, factory in factories.items()
     ]
     stored = {i: job.finished() for i, job in enumerate(jobs)} if where else {}
     comparison = Comparison(
-        (), tuple(chosen), tuple(factories), n_trials, repeats, seed, control, where
+        (), tuple(chosen), tuple(factories), n_trials, repeats, seed, control, pruner, where
     )
     if where is not None:  # what is there is of these runs: an interrupted one can be read, too
         _note(comparison, where)

@@ -8,7 +8,7 @@ here and minimised in the strategy.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from metaopt.errors import MetaoptError, StoreError
@@ -37,6 +37,10 @@ class Journal:
         self._log = log
         self._sign = -1 if maximise else 1
         self._fold = Fold()
+        # Curves to be minimised; kept, for a pruner asks for them after every report.
+        self._running: dict[int, list[tuple[float, float]]] = {}
+        self._finished: dict[int, Curve] = {}
+        self._told: dict[int, Curve] = {}
         try:
             self._replay(log)
         except MetaoptError:
@@ -52,11 +56,15 @@ class Journal:
                 entries.append({"ask": event.entry})
             elif isinstance(event, Enqueued):
                 entries.append({"enqueue": event.config})
+            elif isinstance(event, Finished):
+                self._finished[event.number] = self._minimised(event.result).curve
             elif isinstance(event, Told):
                 result = self._minimised(self._fold.trials[event.number].result)
+                self._told[event.number] = result.curve
                 entries.append({"tell": {"number": event.number, "result": result.to_json()}})
             elif isinstance(event, Added):
                 result = self._minimised(event.result)
+                self._told[event.proposal.number] = result.curve
                 config = event.proposal.config
                 entries.append({"observe": {"config": config, "result": result.to_json()}})
         if entries:
@@ -84,11 +92,6 @@ class Journal:
         return [self._fold.trials[n] for n in self._fold.told]
 
     @property
-    def told_numbers(self) -> list[int]:
-        """Their numbers, in that order."""
-        return list(self._fold.told)
-
-    @property
     def told_count(self) -> int:
         return len(self._fold.told)
 
@@ -108,18 +111,15 @@ class Journal:
         """Trials without a result that nobody holds."""
         return [n for n in self._fold.untold if n not in held and self[n].result is None]
 
-    def minimised(self, value: float) -> float:
-        """A value of the user's in the sign of the strategy and the pruner."""
-        return self._sign * value
-
     def curve(self, number: int) -> Curve:
-        """What the running attempt at a trial has reported."""
-        return self._fold.running_curve(number)
+        """What a trial has reported, finished or in its running attempt, to be minimised."""
+        running = self._running.get(number)
+        return self._finished.get(number, ()) if running is None else running
 
-    def curves(self, numbers: Iterable[int]) -> dict[int, Curve]:
-        """What trials have reported, finished or running, to be minimised."""
-        given = {n: self[n].curve if self[n].result is not None else self.curve(n) for n in numbers}
-        return {n: tuple((s, self._sign * v) for s, v in curve) for n, curve in given.items()}
+    @property
+    def told_curves(self) -> Mapping[int, Curve]:
+        """The curves of the trials that the strategy has learnt, by number, to be minimised."""
+        return self._told
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -139,16 +139,20 @@ class Journal:
     def start(self, number: int, worker: str) -> None:
         """Note that an attempt at a trial begins."""
         self._write(Started(time.time(), number, self[number].attempts + 1, worker))
+        self._running[number] = []
 
     def report(self, number: int, value: float, step: float) -> None:
         """Note what a running trial reports."""
         attempt = self[number].attempts
         self._write(Reported(time.time(), number, attempt, step, value), durable=False)
+        self._running.setdefault(number, []).append((step, self._sign * value))
 
     def finish(self, number: int, result: Result) -> None:
         """Keep a result; from here on it is never lost and the trial never runs again."""
         attempt = max(1, self[number].attempts)
         self._write(Finished(time.time(), number, attempt, result))
+        self._running.pop(number, None)
+        self._finished[number] = self._minimised(result).curve
 
     def tell_ready(self, then: Callable[[TrialRecord], Any]) -> list[TrialRecord]:
         """Tell the strategy what has finished, by number; a batch only when all of it has."""
@@ -162,6 +166,7 @@ class Journal:
             self._strategy.tell(record.number, self._minimised(record.result))
             # Lost with a crash, this event comes again on reopening: no need to wait for the disk.
             self._write(Told(time.time(), record.number), durable=False)
+            self._told[record.number] = self._finished[record.number]
             then(record)
         return records
 
@@ -174,8 +179,10 @@ class Journal:
 
     def add(self, config: Config, result: Result) -> TrialRecord:
         """Take in a trial from elsewhere."""
-        proposal: Proposal = self._strategy.observe(config, self._minimised(result))
+        minimised = self._minimised(result)
+        proposal: Proposal = self._strategy.observe(config, minimised)
         self._write(Added(time.time(), proposal, result))
+        self._told[proposal.number] = minimised.curve
         return self[proposal.number]
 
     def flush(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from metaopt.comparison import NOTE, Comparison, Run
 from metaopt.errors import SpaceError, StoreError, StudyError
 from metaopt.problems.problem import Problem
+from metaopt.pruning import PRUNERS, Pruner, pruner_from_json
 from metaopt.records import Json, number_from_json
 from metaopt.space import Space
 from metaopt.store import Fold, Store, StudyHeader
@@ -80,7 +81,7 @@ def _read(store: Store, note: Json, storage: str) -> Comparison:
         )
     return Comparison(
         tuple(whole), tuple(problems), tuple(note["strategies"]), note["n_trials"], repeats,
-        note["seed"], note["control"], storage, note["repeats"] - repeats,
+        note["seed"], note["control"], _pruner(made["pruner"]), storage, note["repeats"] - repeats,
     )  # fmt: skip
 
 
@@ -102,6 +103,32 @@ def _run(
         return None
     trials = tuple(kept.trials[number] for number in sorted(kept.trials))[:n_trials]
     return Run(problem, strategy, repeat, made["seed"], made["direction"], trials)
+
+
+class GonePruner(Pruner):
+    """Stands for a pruner that is not metaopt's own: it tells how it was set, and decides not."""
+
+    name = "gone"
+
+    def __init__(self, settings: Json) -> None:
+        self.settings = settings
+
+    def decide(self, step: float, value: float, others: Any) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            StudyError: always.
+        """
+        raise StudyError(f"the pruner {self.settings['name']!r} is not metaopt's own")
+
+    def to_json(self) -> dict[str, Json]:
+        return dict(self.settings)
+
+
+def _pruner(settings: Json) -> Pruner | None:
+    if settings is not None and settings["name"] not in PRUNERS:
+        return GonePruner(settings)
+    return pruner_from_json(settings)
 
 
 def _gone(trial: Any) -> NoReturn:

@@ -19,7 +19,7 @@ from metaopt.execute.evaluate import Objective, finish, read
 from metaopt.journal import Journal
 from metaopt.opening import find_study, open_log
 from metaopt.progress import progress_bar
-from metaopt.pruning import Pruner, pruner_from_json
+from metaopt.pruning import Judge, Pruner, find_pruner, pruner_from_json
 from metaopt.records import Json, Result, TrialRecord, settle
 from metaopt.registry import load_strategy, make_strategy
 from metaopt.seeds import derive
@@ -57,7 +57,8 @@ class Study(StudyView):
         seed: what every proposal and trial seed derives from; default 0 or the Strategy's.
         storage: None (memory), a path (SQLite) or a database URL. A study of that name which is
             there already is continued; it must have been made from the same arguments.
-        pruner: decides from their reports which trials stop early.
+        pruner: decides from their reports which trials stop early: a Pruner, or a text such as
+            "median", "asha" or "hyperband:max_resource=81".
         name: of the study in the storage.
 
     Raises:
@@ -72,7 +73,7 @@ class Study(StudyView):
         direction: Direction = "minimize",
         seed: int | None = None,
         storage: str | Path | None = None,
-        pruner: Pruner | None = None,
+        pruner: Pruner | str | None = None,
         name: str | None = None,
     ) -> None:
         if not isinstance(space, Space):
@@ -80,11 +81,9 @@ class Study(StudyView):
         if direction not in ("minimize", "maximize"):
             hint = did_you_mean(direction, ("minimize", "maximize"))
             raise StudyError(f"direction must be 'minimize' or 'maximize', got {direction!r}{hint}")
-        if pruner is not None and not isinstance(pruner, Pruner):
-            raise StudyError(f"pruner must be a metaopt Pruner or None, got {pruner!r}")
         self.space = space
         self.direction: Direction = direction
-        self.pruner = pruner
+        self.pruner = find_pruner(pruner)
         self.name = name or DEFAULT_NAME
         self.strategy = _resolve(strategy, space, seed)
         self.seed = self.strategy.seed
@@ -96,6 +95,7 @@ class Study(StudyView):
         self._stopping = False
         self._deadlines: dict[int, float] = {}
         self._trial_timeout: float | None = None
+        self._judge = Judge(self.pruner, self.seed, direction)
         self._lockstep: frozenset[int] = frozenset()  # members of a batch that train together
 
     def _header(self) -> dict[str, Json]:
@@ -319,6 +319,7 @@ class Study(StudyView):
         """Note that an attempt at a trial begins; called by executors."""
         if self._trial_timeout is not None:
             self._deadlines[number] = time.monotonic() + self._trial_timeout
+        self._judge.forget(number)
         self._journal.start(number, "inline")
 
     def reported(self, number: int, value: float, step: float) -> None:
@@ -329,14 +330,14 @@ class Study(StudyView):
         """Decide whether a running trial ends early; called by `Trial.should_stop`."""
         if time.monotonic() > self._deadlines.get(number, float("inf")):
             return True
-        curve = self._journal.curve(number)
-        if self.pruner is None or not curve:
+        if self.pruner is None:
             return False
-        step, value = curve[-1]
         # Members of a running batch are not told, and count only while they go in lockstep: who
         # ran earlier in a batch must not matter.
-        others = self._journal.curves({*self._journal.told_numbers, *self._lockstep} - {number})
-        return self.pruner.decide(step, self._journal.minimised(value), others)
+        members = self._lockstep if number in self._lockstep else ()
+        journal = self._journal
+        cohort = {n: journal.curve(n) for n in members if n != number}
+        return self._judge.stops(number, journal.curve(number), journal.told_curves, cohort)
 
     # -- small things ----------------------------------------------------------------------------
 
@@ -418,5 +419,6 @@ def load(storage: str | Path, name: str | None = None, *, pruner: Pruner | None 
         raise StoreError(f"the study {found.name!r} is damaged: no {error} in its header") from None
     cls, seed, budget, options, direction, settings = made
     strategy = load_strategy(cls)(space, seed, budget, **options)
-    pruner = pruner or pruner_from_json(settings)
+    if pruner is None:
+        pruner = pruner_from_json(settings)
     return Study(space, strategy, direction, storage=storage, pruner=pruner, name=found.name)

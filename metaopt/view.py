@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from metaopt.errors import StudyError, did_you_mean, missing_extra
 from metaopt.journal import Journal
+from metaopt.pruning import Pruner
 from metaopt.records import TrialRecord, best_first
 from metaopt.space import Config
 from metaopt.strategy import Strategy
@@ -36,6 +37,7 @@ class StudyView:
     direction: Direction
     strategy: Strategy
     storage: str | None
+    pruner: Pruner | None
     _journal: Journal
 
     @property

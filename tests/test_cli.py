@@ -64,6 +64,20 @@ def test_a_comparison_prints_a_ranking_and_writes_a_report(tmp_path: Path) -> No
     assert (tmp_path / "again.html").read_bytes() == written
 
 
+def test_a_pruner_is_named_on_the_command_line(tmp_path: Path) -> None:
+    run = (
+        "run", "breast_cancer", "--strategy", "random", "--trials", "8",
+        "--pruner", "asha:reduction_factor=2", "--storage", tmp_path / "a.db",
+    )  # fmt: skip
+    done = _metaopt(*run)
+    assert done.returncode == 0, done.stderr
+    assert " pruned" in done.stdout
+    assert metaopt.load(tmp_path / "a.db").pruner.to_json()["reduction_factor"] == 2
+    wrong = _metaopt("run", "branin", "--pruner", "hyperband")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "'hyperband' needs max_resource" in wrong.stderr and "Traceback" not in wrong.stderr
+
+
 def _not_a_study(tmp_path: Path) -> Path:
     path = tmp_path / "other.db"
     with sqlite3.connect(path) as connection:

@@ -289,6 +289,7 @@ def test_workers_leave_the_environment_as_it_was() -> None:
         (["random"], BOWL, {"repeats": 0}, StudyError, "repeats"),
         (["random"], BOWL, {"workers": 1.5}, StudyError, "workers"),
         ({"a/b": "random"}, BOWL, {}, StudyError, "must not contain"),
+        (["random"], BOWL, {"pruner": "medain"}, UnknownNameError, "did you mean 'median'"),
     ],
 )
 def test_bad_input_is_refused_before_anything_runs(
@@ -298,6 +299,32 @@ def test_bad_input_is_refused_before_anything_runs(
     with pytest.raises(error, match=words):
         metaopt.compare(strategies, problems, storage=storage, **changes)
     assert not storage.exists()
+
+
+def _learning(trial) -> float:
+    for step in range(1, 5):
+        trial.report(trial["x"] ** 2 + 1 / step, step)
+        if trial.should_stop():
+            break
+    return trial["x"] ** 2 + 1 / step
+
+
+def test_a_pruner_stops_trials_of_every_run_and_is_named_in_the_report(tmp_path: Path) -> None:
+    learning = Problem("learning", SPACE, _learning, "minimize", 0.25, "it learns")
+
+    def compared(**changes: object) -> Comparison:
+        given = {"n_trials": 8, "repeats": 2, "pruner": "asha:reduction_factor=2"} | changes
+        return metaopt.compare(["random", "sobol"], learning, **given)  # type: ignore[arg-type]
+
+    c = compared(storage=tmp_path / "c.db")
+    for run in c.runs:
+        assert {t.status for t in run.trials} == {"complete", "pruned"}
+        assert len(run.trials[0].curve) == 4  # nobody from other runs is there to compare with
+    both = [[[t.curve for t in r.trials] for r in k.runs] for k in (c, compared(workers=2))]
+    assert both[0] == both[1]
+    assert "pruner: SuccessiveHalvingPruner(" in c.report(tmp_path / "report").read_text()
+    with pytest.raises(StudyError, match="another pruner"):
+        compared(storage=tmp_path / "c.db", pruner=None)
 
 
 def test_another_number_of_trials_in_the_same_file_is_refused_by_name(tmp_path: Path) -> None:

@@ -21,6 +21,35 @@ def square(trial) -> float:
 SQUARE = Problem("square", SPACE, square, "minimize", 0.0, "a parabola")
 
 
+class Mine(metaopt.Pruner):
+    name = "mine"
+
+    def __init__(self) -> None:
+        self.limit = 0.5
+
+    def decide(self, step, value, others) -> bool:
+        return value > self.limit
+
+
+def reporting(trial) -> float:
+    trial.report(trial["x"] ** 2, 1)
+    trial.should_stop()
+    return trial["x"] ** 2
+
+
+@pytest.mark.parametrize("pruner", ["median", Mine()], ids=["ours", "theirs"])
+def test_a_pruner_is_told_also_where_it_is_not_ours(pruner, tmp_path: Path) -> None:
+    store = tmp_path / "c.db"
+    problem = Problem("reporting", SPACE, reporting)
+    made = metaopt.compare(["random", "sobol"], problem, 8, 2, storage=store, pruner=pruner)
+    read = metaopt.load_comparison(store)
+    assert read.pruner.to_json() == made.pruner.to_json()
+    assert read.runs == made.runs
+    pages = [c.report(tmp_path / f"{i}.html").read_text() for i, c in enumerate((made, read))]
+    assert pages[0] == pages[1]
+    assert made.pruner.to_json()["name"] in pages[0]
+
+
 class Fragile:
     """Works so many times, then is interrupted, as by Ctrl-C."""
 

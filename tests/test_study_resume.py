@@ -1,5 +1,6 @@
 """Law 2: killed at any point and resumed, a study is the uninterrupted one, bit for bit."""
 
+import math
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ import pytest
 from running import SPACE, cheap, learnt, main, pruner, seen
 
 from metaopt.execute import evaluate
+from metaopt.pruning import PatientPruner, Pruner, find_pruner
 from metaopt.records import Result
 from metaopt.space import Categorical, Int, Space
 from metaopt.store import StudyHeader
@@ -151,6 +153,75 @@ def test_a_crash_amid_a_batch_in_lockstep_changes_nothing(eager, monkeypatch):
         store.boot()
         again = run(make("genetic", with_pruner=True))
         assert seen(again) == seen(expected), f"after a crash at append {k}"
+
+
+KINDS = ["asha:reduction_factor=2", "hyperband:max_resource=8,reduction_factor=2",
+         "curve:max_resource=8,min_reports=3,threshold=0.4", "threshold:upper=5,warmup_steps=4",
+         "percentile:percentile=40,min_trials=2"]  # fmt: skip
+
+
+class Racing(Pruner):
+    """Looks at all that others have reported, however far they have come."""
+
+    name = "racing"
+
+    def decide(self, step, value, others):
+        return value > 2 + min((v for c in others.values() for _, v in c), default=math.inf)
+
+
+KINDS += [PatientPruner(find_pruner("threshold:upper=5"), 0), Racing()]
+
+
+def falling(trial, step):
+    """A report of a curve that falls at its own pace, with bumps."""
+    bump = 0.7 * math.sin(7 * step + trial.number)
+    return trial["x"] ** 2 / 2 + trial["n"] / 9 + 8 / step ** (trial["rate"] + 0.5) + bump
+
+
+class Ending(Together):
+    """A population whose members end at different steps of their own accord."""
+
+    def many(self, trials):
+        running = {t.number: t for t in trials}
+        for step in range(1, 9):
+            for trial in running.values():
+                trial.report(falling(trial, step), step)
+            for trial in list(running.values()):
+                if trial.should_stop():
+                    yield running.pop(trial.number).number, Result(status="pruned")
+                elif step == 8 - trial.number % 4:
+                    yield running.pop(trial.number).number, trial.curve[-1][1]
+
+
+def ending(trial):
+    for step in range(1, 9 - trial.number % 4):
+        trial.report(falling(trial, step), step)
+        if trial.should_stop():
+            break
+    return trial.curve[-1][1]
+
+
+@pytest.mark.parametrize("objective", [Ending(), ending], ids=["lockstep", "serial"])
+@pytest.mark.parametrize("kind", KINDS, ids=["asha", "hyperband", "curve", "threshold",
+                                             "percentile", "patient", "racing"])  # fmt: skip
+def test_with_every_pruner_a_crash_changes_nothing(kind, objective, monkeypatch):
+    def run(storage=None, direction="minimize"):
+        study = Study(SPACE, "random", direction, seed=3, storage=storage, pruner=kind)
+        study.optimize(objective, 16, batch_size=8)
+        return study
+
+    expected = run()
+    assert {r.status for r in expected.trials} == {"pruned", "complete"}
+    assert seen(run()) == seen(expected)
+    store = FragileStore(eager=True).boot()
+    monkeypatch.setattr("metaopt.opening.Store", lambda storage: store)
+    run("there")
+    for k in range(3, store.appended, 3 if objective is not ending else 9):
+        store = FragileStore(eager=True).boot(crash_at=k)
+        with pytest.raises(Crash):
+            run("there")
+        store.boot()
+        assert seen(run("there")) == seen(expected), f"after a crash at append {k}"
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -94,6 +94,7 @@ def _finding(c: Comparison) -> Iterator[Block]:
             "Strategies": ", ".join(c.strategies),
             "Problems": ", ".join(f"{p.name} ({p.direction})" for p in c.problems),
             "Control": c.control,
+            "Pruner": shared.settings(c.pruner),
             "Paired repeats": c.repeats,
             "Trials a run": c.n_trials,
             "Seed": c.seed,

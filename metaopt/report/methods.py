@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from metaopt.analysis import LEVEL, Analysis
-from metaopt.report import escape
+from metaopt.report import escape, shared
 from metaopt.version import __version__
 
 if TYPE_CHECKING:
@@ -111,6 +111,9 @@ def paragraph(c: Comparison) -> Cited:
         f" The score of a run is the best validation value that it found."
     )
     names = [", ".join(c.strategies), ", ".join(p.name for p in c.problems)]
+    if c.pruner is not None:
+        text += " A pruner, @, stopped trials early; what it stopped has no value."
+        names.append(shared.settings(c.pruner))
     if any(s.test is not None for a in c.analyses for s in a.standings):
         text += (
             " Hidden test values belong to the configurations that validation chose, and played no"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from metaopt.pruning import Pruner
 from metaopt.records import TrialRecord
 from metaopt.report.document import Facts, Table, cell
 from metaopt.version import __version__
@@ -33,6 +34,20 @@ def environment() -> dict[str, str]:
 def facts(pairs: Mapping[str, Any]) -> Facts:
     """Facts of a mapping, without those that are empty."""
     return Facts(tuple((k, str(v)) for k, v in pairs.items() if v not in (None, "")))
+
+
+def settings(pruner: Pruner | None) -> str:
+    """A pruner with what it was set to; empty without one."""
+    return "" if pruner is None else _settings(pruner.to_json())
+
+
+def _settings(given: Mapping[str, Any]) -> str:
+    shown = ", ".join(
+        f"{k}={_settings(v) if isinstance(v, Mapping) else v}"
+        for k, v in given.items()
+        if k != "name" and v is not None
+    )
+    return f"{given['name']} ({shown})" if shown else str(given["name"])
 
 
 def day(seconds: float | None) -> str:

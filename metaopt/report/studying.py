@@ -87,6 +87,7 @@ def _finding(
         {
             "Strategy": made["strategy"],
             "Options": ", ".join(f"{k}={v}" for k, v in made["options"].items() if v is not None),
+            "Pruner": shared.settings(study.pruner),
             "Seed": made["seed"],
             "Budget told to the strategy": made["budget"],
             "Trials": shared.counts(trials),

@@ -90,12 +90,12 @@ class Acquisition:
 
     def slopes(self, U: FloatArray, A: BoolArray) -> tuple[FloatArray, FloatArray]:
         """Values (m,) and their derivatives by the coordinates (m, d)."""
-        mu, sd, by_mu, by_sd = self.model.slopes(U, A)
+        mu, sd, pull = self.model.slopes(U, A)
         value, a, b = log_ei_slopes(mu, sd, self.best)
-        slope = a[:, None] * by_mu + b[:, None] * by_sd
+        slope = pull(a, b)
         if self.feasible is not None:
-            mu, sd, by_mu, by_sd = self.feasible.slopes(U, A)
+            mu, sd, pull = self.feasible.slopes(U, A)
             more, a, b = log_feasible(mu, sd)
             value = value + RISK * more
-            slope = slope + RISK * (a[:, None] * by_mu + b[:, None] * by_sd)
+            slope = slope + pull(RISK * a, RISK * b)
         return value, slope

@@ -16,11 +16,11 @@ import numpy as np
 from metaopt.records import Json
 from metaopt.space.encoding import BoolArray
 from metaopt.space.parameters import FloatArray
-from metaopt_strategies.bayes.model import FITTED, Model
+from metaopt_strategies.bayes.model import Model, Offer
 from metaopt_strategies.bayes.transforms import Outcome, Shape
 
 FRESH = 4  # a fit starts from the prior's mean too, this many times while n doubles
-FEW = 50  # beyond FITTED points a model is fitted again when n has grown by a FEW-th
+FEW = 30  # a model is fitted again when n has grown by a FEW-th
 
 
 def epoch(n: int) -> int:
@@ -68,31 +68,25 @@ class Fits:
         U, A, y = data
         last = self.last.get(name)
         if last is None or epoch(n) > epoch(last.n):
-            losses = []
-            for i, shape in enumerate(shapes or (None,)):
-                warm = last.theta if last is not None and last.shape == i else None
-                losses.append(self._try(model, data, shape, warm))
-            best = min(range(len(losses)), key=lambda i: losses[i][0])
-            last = self.last[name] = Fit(losses[best][1], n, best)
-        elif n - last.n >= max(1, n // FEW if n > FITTED else 1):
-            w = Outcome.fit(y, shapes[last.shape]).forward(y) if shapes else y
-            last = self.last[name] = Fit(model.fit(U, A, w, last.theta, False), n, last.shape)
-        w = Outcome.fit(y, shapes[last.shape]).forward(y) if shapes else y
-        model.theta = last.theta
+            offers = [offer(y, shapes, i, last) for i in range(max(len(shapes), 1))]
+            taken = model.fit(U, A, offers, fresh=True)
+            w = offers[taken].w
+            self.last[name] = Fit(model.theta, n, taken)
+        else:
+            again = offer(y, shapes, last.shape, last)
+            w = again.w
+            model.theta = last.theta
+            if n - last.n >= max(1, n // FEW):
+                model.fit(U, A, [again], fresh=False)
+                self.last[name] = Fit(model.theta, n, last.shape)
         model.condition(U, A, w)
         return w
 
-    @staticmethod
-    def _try(
-        model: Model,
-        data: tuple[FloatArray, BoolArray, FloatArray],
-        shape: Shape | None,
-        warm: FloatArray | None,
-    ) -> tuple[float, FloatArray]:
-        """Negative log evidence of the untransformed outcomes at the optimum, and the optimum."""
-        U, A, y = data
-        if shape is None:
-            return 0.0, model.fit(U, A, y, warm, True)
-        outcome = Outcome.fit(y, shape)
-        theta = model.fit(U, A, outcome.forward(y), warm, True)
-        return model.loss - outcome.log_jacobian(y), theta
+
+def offer(y: FloatArray, shapes: tuple[Shape, ...], i: int, last: Fit | None) -> Offer:
+    """Values y in the i-th shape, or as they are if there are none."""
+    warm = last.theta if last is not None and last.shape == i else None
+    if not shapes:
+        return Offer(y, 0.0, warm)
+    outcome = Outcome.fit(y, shapes[i])
+    return Offer(outcome.forward(y), outcome.log_jacobian(y), warm)

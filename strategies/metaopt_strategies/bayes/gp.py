@@ -3,7 +3,7 @@
 Notation: n observations, g length scales, p features, q trend features; Z (n, p); Phi (n, q);
 w (n,) standardised outcomes; theta = [log length (g), log sf, log noise, log sl];
 K = sf k(r2) + sl Phi Phi' + noise I = L L'; alpha = K^-1 w; P = n (n - 1) / 2 pairs i > j;
-D (P, g) squared unscaled distances; r2 = D exp(-2 log length).
+D (g, P) squared unscaled distances; r2 = exp(-2 log length) D.
 
 Rasmussen and Williams (2006), chapters 2, 5; the prior on length scales grows with the dimension
 (Hvarfner et al. 2024). One triangle of K is kept, in Fortran order, as LAPACK wants it.
@@ -12,6 +12,7 @@ Rasmussen and Williams (2006), chapters 2, 5; the prior on length scales grows w
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtri
 from scipy.optimize import fmin_l_bfgs_b
 
 from metaopt.space.parameters import FloatArray, IntArray
-from metaopt_strategies.bayes.kernels import Kernel
+from metaopt_strategies.bayes.kernels import matern52, matern52_slope
 
 JITTER = 1e-10  # relative to the mean of the diagonal; ten times more at each failure
 ENOUGH = 1e10  # a fit ends when a step gains less than this many eps, relatively: 2e-6
@@ -87,42 +88,37 @@ def factor(K: FloatArray) -> tuple[FloatArray, float]:
     raise ArithmeticError("the covariance is not positive definite")  # holds non-finite numbers
 
 
-class Likelihood:
-    """Negative log posterior of theta and its gradient, for one set of data."""
+class Pairs:
+    """What does not depend on theta or w: distances and trend products of all pairs, made once."""
 
-    def __init__(
-        self,
-        Z: FloatArray,
-        groups: IntArray,
-        Phi: FloatArray,
-        w: FloatArray,
-        prior: Prior,
-        kernel: Kernel,
-    ) -> None:
-        self.n, self.g = len(w), len(groups)
-        i, j = pair_indices(self.n)
-        difference = Z[i] - Z[j]
-        difference *= difference
-        self.D = (
-            difference
-            if self.g == Z.shape[1]
-            else np.ascontiguousarray(np.add.reduceat(difference, groups, axis=1))
-        )
+    def __init__(self, Z: FloatArray, groups: IntArray, Phi: FloatArray) -> None:
+        self.n, self.g = len(Z), len(groups)
+        self.i, self.j = pair_indices(self.n)
+        columns = np.ascontiguousarray(Z.T)
+        D = columns[:, self.i] - columns[:, self.j]
+        D *= D
+        self.D = D if self.g == len(D) else np.add.reduceat(D, groups, axis=0)
         T = Phi @ Phi.T
-        self.T, self.t = T[i, j], T.diagonal().copy()
-        self.w, self.prior, self.kernel = w, prior, kernel
-        self._place = j * self.n + i
+        self.T, self.t = T[self.i, self.j], T.diagonal().copy()
+        self.place = self.j * self.n + self.i
+
+
+class Likelihood:
+    """Negative log posterior of theta and its gradient, for outcomes w (n,)."""
+
+    def __init__(self, pairs: Pairs, w: FloatArray, prior: Prior) -> None:
+        self.pairs, self.w, self.prior = pairs, w, prior
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Value and gradient (g + 3,)."""
-        n, g = self.n, self.g
+        pairs = self.pairs
+        n, g, D, T = pairs.n, pairs.g, pairs.D, pairs.T
         weights = np.exp(-2.0 * theta[:g])
-        sf, noise, sl = np.exp(theta[g:])
-        k, slope = self.kernel(self.D @ weights)
+        sf, noise, sl = np.exp(theta[g:]).tolist()
+        k, slope = matern52_slope(weights @ D)
         K = np.zeros((n, n), order="F")
-        flat = K.T.reshape(-1)  # a view: memory order
-        flat[self._place] = sf * k + sl * self.T
-        np.fill_diagonal(K, sf + noise + sl * self.t)
+        K.T.reshape(-1)[pairs.place] = sf * k + sl * T  # a view: memory order
+        np.fill_diagonal(K, sf + noise + sl * pairs.t)
         L, _ = factor(K)
         alpha, _ = dpotrs(L, self.w, lower=1)
         logdet = 2.0 * float(np.log(L.diagonal()).sum())
@@ -130,15 +126,16 @@ class Likelihood:
 
         inverse, _ = dpotri(L, lower=1, overwrite_c=1)
         # d(-log likelihood) / dK = (K^-1 - alpha alpha') / 2; a pair stands for two entries.
-        pairs = inverse.T.reshape(-1)[self._place]
-        outer = np.outer(alpha, alpha).reshape(-1)[self._place]
-        G = pairs - outer
+        G = inverse.T.reshape(-1).take(pairs.place)
+        G -= alpha.take(pairs.i) * alpha.take(pairs.j)
         G0 = 0.5 * (inverse.diagonal() - alpha * alpha)
+        slope *= G
+        trace = float(G0.sum())
         gradient = np.empty(g + 3)
-        gradient[:g] = -2.0 * sf * weights * ((G * slope) @ self.D)
-        gradient[g] = sf * (float(G @ k) + float(G0.sum()))
-        gradient[g + 1] = noise * float(G0.sum())
-        gradient[g + 2] = sl * (float(G @ self.T) + float(G0 @ self.t))
+        gradient[:g] = (-2.0 * sf) * weights * (D @ slope)
+        gradient[g] = sf * (float(G @ k) + trace)
+        gradient[g + 1] = noise * trace
+        gradient[g + 2] = sl * (float(G @ T) + float(G0 @ pairs.t))
 
         off = (theta - self.prior.mean) / self.prior.sd
         return value + 0.5 * float(off @ off), gradient + off / self.prior.sd
@@ -167,10 +164,9 @@ class Posterior:
         groups: IntArray,
         Phi: FloatArray,
         w: FloatArray,
-        kernel: Kernel,
     ) -> None:
         g = len(groups)
-        self.theta, self.kernel, self.w = theta, kernel, w
+        self.theta, self.w = theta, w
         self.sf, self.noise, self.sl = (float(v) for v in np.exp(theta[g:]))
         width = np.diff(np.r_[groups, Z.shape[1]])
         self._scale = np.repeat(np.exp(-theta[:g]), width)
@@ -179,20 +175,18 @@ class Posterior:
         self._X = (Z - self._origin) * self._scale
         self._X2 = np.einsum("ij,ij->i", self._X, self._X)
         self._Phi = Phi
-        k, _ = kernel(self._r2(self._X, self._X2))
-        K = np.asfortranarray(self.sf * k + self.sl * (Phi @ Phi.T))
+        K = self.sf * matern52(self._r2(self._X)) + self.sl * (Phi @ Phi.T)
         np.fill_diagonal(K, self.sf + self.noise + self.sl * np.einsum("ij,ij->i", Phi, Phi))
-        L, jitter = factor(K)
+        L, jitter = factor(K.T)  # symmetric, and in Fortran order as it is
         self.alpha, _ = dpotrs(L, w, lower=1)
         self._nugget = self.noise + jitter
-        L[np.triu_indices(len(w), 1)] = 0.0
-        self._Linv, _ = dtrtri(L, lower=1, overwrite_c=1)
+        self._Linv, _ = dtrtri(L, lower=1, overwrite_c=1)  # its upper triangle is not used
         self._beta = self.sl * (Phi.T @ self.alpha)
 
-    def _r2(self, X: FloatArray, X2: FloatArray) -> FloatArray:
+    def _r2(self, X: FloatArray) -> FloatArray:
         r2 = X @ self._X.T
         r2 *= -2.0
-        r2 += X2[:, None]
+        r2 += np.einsum("ij,ij->i", X, X)[:, None]
         r2 += self._X2
         positive: FloatArray = np.maximum(r2, 0.0, out=r2)
         return positive
@@ -204,11 +198,10 @@ class Posterior:
 
     def predict(self, Z: FloatArray, Phi: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the latent function at (m, p), (m, q)."""
-        X = (Z - self._origin) * self._scale
-        k, _ = self.kernel(self._r2(X, np.einsum("ij,ij->i", X, X)))
-        c = self.sf * k + self.sl * (Phi @ self._Phi.T)
-        v = self._solve(c)
-        return c @ self.alpha, self._deviation(Phi, v)
+        c = matern52(self._r2((Z - self._origin) * self._scale))
+        c *= self.sf
+        c += (self.sl * Phi) @ self._Phi.T
+        return c @ self.alpha, self._deviation(Phi, self._solve(c))
 
     def _solve(self, c: FloatArray) -> FloatArray:
         """L^-1 c' as (n, m), c kept; the triangular product costs half of a full one."""
@@ -222,38 +215,32 @@ class Posterior:
 
     def predict_with_slopes(
         self, Z: FloatArray, Phi: FloatArray
-    ) -> tuple[FloatArray, FloatArray, Slopes]:
-        """As `predict`, and the derivatives of both by Z and by Phi."""
+    ) -> tuple[FloatArray, FloatArray, Pull]:
+        """As `predict`, and what turns derivatives by both into derivatives by Z and by Phi."""
         X = (Z - self._origin) * self._scale
-        k, slope = self.kernel(self._r2(X, np.einsum("ij,ij->i", X, X)))
-        c = self.sf * k + self.sl * (Phi @ self._Phi.T)
-        v = self._solve(c)
+        k, slope = matern52_slope(self._r2(X))
+        k *= self.sf
+        k += (self.sl * Phi) @ self._Phi.T
+        v = self._solve(k)
         sd = self._deviation(Phi, v)
-        b = dtrmm(1.0, self._Linv, v, lower=1, trans_a=1)  # K^-1 c', (n, m)
         slope *= 2.0 * self.sf
-        mean_z = self._contract(X, slope * self.alpha)
-        # variance = prior - c K^-1 c', so its derivative is -2 b' dc, and sd has half of that / sd
-        sd_z = -self._contract(X, slope * b.T) / sd[:, None]
-        sd_phi = self.sl * (Phi - b.T @ self._Phi) / sd[:, None]
-        mean_phi = np.broadcast_to(self._beta, Phi.shape)
-        return c @ self.alpha, sd, Slopes(mean_z, mean_phi, sd_z, sd_phi)
 
-    def _contract(self, X: FloatArray, C: FloatArray) -> FloatArray:
-        """Sum of C_i (x - x_i) / length over the data, (m, p)."""
-        total: FloatArray = (X * C.sum(axis=1)[:, None] - C @ self._X) * self._scale
-        return total
+        def pull(by_mean: FloatArray, by_sd: FloatArray) -> tuple[FloatArray, FloatArray]:
+            # variance = prior - c K^-1 c', so its derivative is -2 c K^-1 dc', sd's half of it / sd
+            a, b = by_mean[:, None], (by_sd / sd)[:, None]
+            solved = b * dtrmm(1.0, self._Linv, v, lower=1, trans_a=1).T  # b c K^-1, (m, n)
+            C = slope * (a * self.alpha - solved)
+            # the sum of C_i (x - x_i) / length over the data
+            by_z = (X * C.sum(axis=1)[:, None] - C @ self._X) * self._scale
+            return by_z, a * self._beta + self.sl * (b * Phi - solved @ self._Phi)
+
+        return k @ self.alpha, sd, pull
 
     def leave_one_out(self) -> tuple[FloatArray, FloatArray]:
         """Mean and sd of each outcome given all others (Rasmussen and Williams, 5.12)."""
-        precision = np.einsum("ij,ij->j", self._Linv, self._Linv)
+        Linv = np.tril(self._Linv)
+        precision = np.einsum("ij,ij->j", Linv, Linv)
         return self.w - self.alpha / precision, 1.0 / np.sqrt(precision)
 
 
-@dataclass(frozen=True)
-class Slopes:
-    """Derivatives of the posterior's mean and sd by features (m, p) and trend features (m, q)."""
-
-    mean_z: FloatArray
-    mean_phi: FloatArray
-    sd_z: FloatArray
-    sd_phi: FloatArray
+Pull = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]

@@ -43,9 +43,13 @@ class Quadratic:
         k = len(numbers)
         i, j = np.triu_indices(k) if k <= PRODUCTS else (np.arange(k), np.arange(k))
         self._i, self._j = i, j
+        self._only_squares = k > PRODUCTS
+        self._pair = np.zeros((k, k), dtype=np.int64)  # the feature x_i x_j by i and j
+        self._pair[i, j] = self._pair[j, i] = np.arange(len(i))
         self.q = 1 + k + len(i)
         # A square's weight is 1, a product's sqrt 2, as in the kernel (x x')^2.
         self._weight = np.where(i == j, 1.0, np.sqrt(2.0))
+        self._slope = np.where(i == j, 2.0, np.sqrt(2.0))
 
     def features(self, U: FloatArray, A: BoolArray) -> FloatArray:
         """Phi (m, q)."""
@@ -55,12 +59,14 @@ class Quadratic:
 
     def pull_back(self, U: FloatArray, A: BoolArray, G: FloatArray) -> FloatArray:
         """Turn derivatives by Phi, G (m, q), into derivatives by U (m, d)."""
-        m, k = len(U), len(self._numbers)
+        k = len(self._numbers)
         on = A[:, self._numbers]
         x = np.where(on, (U[:, self._numbers] - self._c) / self._R, 0.0)
-        B = np.zeros((m, k, k))
-        B[:, self._i, self._j] = self._weight * G[:, k + 1 :]
-        slope = G[:, 1 : k + 1] + np.einsum("mij,mj->mi", B, x) + np.einsum("mij,mi->mj", B, x)
+        slope, B = G[:, 1 : k + 1].copy(), self._slope * G[:, k + 1 :]
+        if self._only_squares:
+            slope += B * x
+        else:
+            slope += (B[:, self._pair] @ x[:, :, None])[:, :, 0]
         out = np.zeros(U.shape)
         out[:, self._numbers] = np.where(on, slope / self._R, 0.0)
         return out

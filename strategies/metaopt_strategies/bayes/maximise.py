@@ -22,8 +22,9 @@ from metaopt_strategies.bayes.columns import Columns
 UNIFORM = 300
 ANCHORS, COPIES, SCALES = 5, 20, (0.2, 0.05, 0.01)
 STARTS, APART = 6, 0.05
-ASCENT = 25
+ASCENT, ENOUGH = 25, 1e-4  # steps at most, and the gain of a step that ends an ascent
 ROUNDS, CLIMBERS = 4, 3
+OFFERED = 64  # points in the end, should the first ones be forbidden or not new
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,11 @@ def candidates(
 
 def spread(U: FloatArray, a: FloatArray, count: int) -> IntArray:
     """Indices of the best rows that lie more than APART from each other."""
+    rows = np.argsort(-a, kind="stable")[: 30 * count]
     chosen: list[int] = []
-    for i in np.argsort(-a, kind="stable")[: 30 * count].tolist():
-        if all(np.abs(U[i] - U[j]).max() > APART for j in chosen):
-            chosen.append(i)
-            if len(chosen) == count:
-                break
+    while len(rows) and len(chosen) < count:
+        chosen.append(int(rows[0]))
+        rows = rows[np.abs(U[rows] - U[rows[0]]).max(axis=1) > APART]
     return np.array(chosen, dtype=np.int64)
 
 
@@ -95,30 +95,32 @@ def ascend(
     g = np.where(on, g[:, movable], 0.0)
     # The first step: a tenth of the cube at most, whatever the size of the gradient.
     H = np.eye(k) * _tenth(g)[:, None]
-    step = np.ones(S)
+    step, done = np.ones(S), np.zeros(S, dtype=bool)
     for _ in range(ASCENT):
         x = U[:, movable]
         blocked = ((x <= low) & (g < 0.0)) | ((x >= high) & (g > 0.0))
         free = np.where(blocked, 0.0, g)
-        p = np.where(blocked, 0.0, np.einsum("sij,sj->si", H, free))
+        p = np.where(blocked, 0.0, (H @ free[:, :, None])[:, :, 0])
         uphill = np.einsum("si,si->s", p, free) > 0.0
-        p = np.where(uphill[:, None], p, free * _tenth(free))
+        if not uphill.all():
+            p = np.where(uphill[:, None], p, free * _tenth(free))
         longest = np.abs(p).max(axis=1)
-        p *= np.minimum(1.0, 0.5 / np.maximum(longest, 1e-300))[:, None]
-        new = np.clip(x + step[:, None] * p, low, high)
-        if float(np.abs(new - x).max(initial=0.0)) < 1e-9:
-            break
+        p *= (step * np.minimum(1.0, 0.5 / np.maximum(longest, 1e-300)))[:, None]
+        new = np.clip(x + p, low, high)
+        moved = new - x
         V = U.copy()
         V[:, movable] = new
         b, h = acquisition.slopes(V, A)
         h = np.where(on, h[:, movable], 0.0)
         gain = b - a
-        good = gain >= 1e-4 * np.einsum("si,si->s", g, new - x)
-        good &= np.isfinite(b)
-        _update(H, new - x, g - h, good)
+        good = gain >= 1e-4 * np.einsum("si,si->s", g, moved)  # false where b is not a number
+        _update(H, moved, g - h, good)
         step = np.where(good, 1.0, 0.3 * step)
         U = np.where(good[:, None], V, U)
         a, g = np.where(good, b, a), np.where(good[:, None], h, g)
+        done |= np.where(good, gain < ENOUGH, step < 1e-3)
+        if done.all():
+            break
     return U
 
 
@@ -133,13 +135,14 @@ def _update(H: FloatArray, s: FloatArray, y: FloatArray, good: BoolArray) -> Non
     sy = np.einsum("si,si->s", s, y)
     size = np.einsum("si,si->s", s, s) * np.einsum("si,si->s", y, y)
     use = good & (sy > 1e-8 * np.sqrt(size)) & (sy > 1e-300)
-    rho = np.where(use, 1.0 / np.where(use, sy, 1.0), 0.0)
-    Hy = np.einsum("sij,sj->si", H, y)
-    yHy = np.einsum("si,si->s", y, Hy)
-    ss = s[:, :, None] * s[:, None, :]
-    sHy = s[:, :, None] * Hy[:, None, :]
-    change = (1.0 + rho * yHy)[:, None, None] * ss - sHy - sHy.transpose(0, 2, 1)
-    H += rho[:, None, None] * change
+    rho = np.where(use, 1.0 / np.where(use, sy, 1.0), 0.0)[:, None]
+    Hy = (H @ y[:, :, None])[:, :, 0]
+    yHy = np.einsum("si,si->s", y, Hy)[:, None]
+    # (1 + rho yHy) ss' - s Hy' - Hy s' = s t' + t s' with t = (1 + rho yHy) s / 2 - Hy
+    t = rho * (0.5 * (1.0 + rho * yHy) * s - Hy)
+    change = s[:, :, None] * t[:, None, :]
+    H += change
+    H += change.transpose(0, 2, 1)
 
 
 def neighbours(columns: Columns, u: FloatArray, box: Box) -> FloatArray:
@@ -167,11 +170,15 @@ class Pool:
         self._known: dict[bytes, tuple[float, FloatArray, BoolArray]] = {}
 
     def add(self, U: FloatArray, A: BoolArray, a: FloatArray) -> None:
-        """Keep new points that have a value."""
-        for u, on, value in zip(U, A, a.tolist(), strict=True):
-            key = u.tobytes()
-            if key not in self._seen and value == value:
-                self._known.setdefault(key, (value, u, on))
+        """Keep the OFFERED best of the points that are new and have a value."""
+        kept = 0
+        for i in np.argsort(-a, kind="stable").tolist():
+            key = U[i].tobytes()
+            if kept == OFFERED or a[i] != a[i]:  # those without a value come last
+                return
+            if key not in self._seen and key not in self._known:
+                self._known[key] = float(a[i]), U[i], A[i]
+                kept += 1
 
     def best(self, count: int) -> list[tuple[float, FloatArray, BoolArray]]:
         """The `count` best points, best first; the earlier among equals."""
@@ -216,8 +223,7 @@ def maximise(
     pool = Pool(seen)
     if len(U):
         a = acquisition.value(U, A)
-        order = np.argsort(-a, kind="stable")
-        pool.add(U[order], A[order], a[order])
+        pool.add(U, A, a)
         movable = columns.movable[~box.frozen[columns.movable]]
         if len(movable):
             start = spread(U, a, STARTS)
@@ -226,5 +232,5 @@ def maximise(
             pool.add(found, on, acquisition.value(found, on))
     if len(columns.discrete):
         climb(acquisition, columns, pool, box, rng)
-    for _, u, _ in pool.best(64):
+    for _, u, _ in pool.best(OFFERED):
         yield u

@@ -9,19 +9,22 @@ points chosen in the same way, which loses little because they are few and well 
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from metaopt.space.encoding import BoolArray
 from metaopt.space.parameters import FloatArray, IntArray
 from metaopt_strategies.bayes.columns import Columns
-from metaopt_strategies.bayes.gp import Likelihood, Posterior, Prior, fit
-from metaopt_strategies.bayes.kernels import Features, Kernel, matern52
+from metaopt_strategies.bayes.gp import Likelihood, Pairs, Posterior, Prior, fit
+from metaopt_strategies.bayes.kernels import Features
+
+Pull = Callable[[FloatArray, FloatArray], FloatArray]
 
 HELD = 1000
 FITTED = 250
-WARM, COLD = 10, 30  # iterations of a fit from the last optimum, and from the prior's mean
+RACE, REST = 10, 20  # iterations of every start, and of the best of several after that
 
 
 def subset(w: FloatArray, size: int) -> IntArray:
@@ -34,20 +37,27 @@ def subset(w: FloatArray, size: int) -> IntArray:
     return np.sort(np.r_[best, spread])
 
 
+@dataclass(frozen=True)
+class Offer:
+    """Outcomes to be fitted, one transform of several; evidences compare after the Jacobian."""
+
+    w: FloatArray
+    log_jacobian: float = 0.0
+    warm: FloatArray | None = None  # theta of the last fit
+
+
 class Model:
-    """A fitted process; `theta` None until `fit`, data none until `condition`."""
+    """A process; `theta` comes with `fit` (or is set), the posterior with `condition`."""
 
     def __init__(
         self,
         columns: Columns,
         trend: Features,
         prior: Prior,
-        kernel: Kernel = matern52,
         zoom: float = 1.0,
     ) -> None:
-        self.columns, self.trend, self.prior, self.kernel = columns, trend, prior, kernel
-        self.theta: FloatArray | None = None
-        self.loss = math.inf  # negative log posterior of theta
+        self.columns, self.trend, self.prior = columns, trend, prior
+        self.theta: FloatArray
         self.offset = 0.0  # added to means
         # Numbers are magnified by `zoom`, so that length scales are relative to a neighbourhood.
         self._zoom = np.ones(columns.p)
@@ -57,46 +67,51 @@ class Model:
     def _features(self, U: FloatArray, A: BoolArray) -> tuple[FloatArray, FloatArray]:
         return self.columns.features(U, A) * self._zoom, self.trend.features(U, A)
 
-    def fit(
-        self, U: FloatArray, A: BoolArray, w: FloatArray, warm: FloatArray | None, cold: bool
-    ) -> FloatArray:
-        """Find theta from the last optimum (`warm`) and, if `cold`, from the prior's mean too."""
-        some = subset(w, FITTED)
-        U, A, w = U[some], A[some], w[some]
-        Z, Phi = self._features(U, A)
-        likelihood = Likelihood(Z, self.columns.groups, Phi, w, self.prior, self.kernel)
-        found = []
-        if warm is not None:
-            found.append(fit(likelihood, warm, WARM))
-        if cold or warm is None:
-            found += [fit(likelihood, start, COLD) for start in self.prior.starts]
-        self.theta, self.loss = min(found, key=lambda pair: pair[1])
-        return self.theta
+    def fit(self, U: FloatArray, A: BoolArray, offers: Sequence[Offer], fresh: bool) -> int:
+        """Find theta; of several `offers` for the same points, take that of the largest evidence.
+
+        Each is fitted from where it was fitted last and, if `fresh`, from the prior's starts too;
+        of all these fits, the best goes on. Returns the index of the offer taken.
+        """
+        some = subset(offers[0].w, FITTED)
+        Z, Phi = self._features(U[some], A[some])
+        pairs = Pairs(Z, self.columns.groups, Phi)
+        runs = []
+        for i, offer in enumerate(offers):
+            likelihood = Likelihood(pairs, offer.w[some], self.prior)
+            starts = [] if offer.warm is None else [offer.warm]
+            if fresh or offer.warm is None:
+                starts += self.prior.starts
+            for start in starts:
+                theta, loss = fit(likelihood, start, RACE)
+                runs.append((loss - offer.log_jacobian, i, theta, likelihood))
+        _, i, self.theta, likelihood = min(runs, key=lambda run: run[0])
+        if len(runs) > 1:
+            self.theta, _ = fit(likelihood, self.theta, REST)
+        return i
 
     def condition(self, U: FloatArray, A: BoolArray, w: FloatArray) -> None:
         """Take the data in, at the present theta; `held` tells which rows the posterior holds."""
-        assert self.theta is not None
         self.held = subset(w, HELD)
         U, A = U[self.held], A[self.held]
         Z, Phi = self._features(U, A)
-        self.posterior = Posterior(
-            self.theta, Z, self.columns.groups, Phi, w[self.held], self.kernel
-        )
+        self.posterior = Posterior(self.theta, Z, self.columns.groups, Phi, w[self.held])
 
     def predict(self, U: FloatArray, A: BoolArray) -> tuple[FloatArray, FloatArray]:
         """Posterior mean and sd (m,)."""
         mu, sd = self.posterior.predict(*self._features(U, A))
         return mu + self.offset, sd
 
-    def slopes(
-        self, U: FloatArray, A: BoolArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Mean, sd (m,) and their derivatives by the coordinates (m, d)."""
-        mu, sd, s = self.posterior.predict_with_slopes(*self._features(U, A))
-        back, trend = self.columns.pull_back, self.trend.pull_back
-        by_mu = back(U, A, s.mean_z * self._zoom) + trend(U, A, s.mean_phi)
-        by_sd = back(U, A, s.sd_z * self._zoom) + trend(U, A, s.sd_phi)
-        return mu + self.offset, sd, by_mu, by_sd
+    def slopes(self, U: FloatArray, A: BoolArray) -> tuple[FloatArray, FloatArray, Pull]:
+        """Mean, sd (m,) and what turns derivatives by them (m,) into ones by U (m, d)."""
+        mu, sd, pull_features = self.posterior.predict_with_slopes(*self._features(U, A))
+
+        def pull(by_mean: FloatArray, by_sd: FloatArray) -> FloatArray:
+            by_z, by_phi = pull_features(by_mean, by_sd)
+            by_z *= self._zoom
+            return self.columns.pull_back(U, A, by_z) + self.trend.pull_back(U, A, by_phi)
+
+        return mu + self.offset, sd, pull
 
 
 def believe(

@@ -29,7 +29,7 @@ from metaopt_strategies.bayes.fits import Fits
 from metaopt_strategies.bayes.gp import Prior
 from metaopt_strategies.bayes.kernels import Trend
 from metaopt_strategies.bayes.maximise import ANCHORS, Box, maximise
-from metaopt_strategies.bayes.model import Model, believe
+from metaopt_strategies.bayes.model import Model, Offer, believe
 from metaopt_strategies.bayes.surrogate import Surrogate
 from metaopt_strategies.bayes.threads import one_thread
 from metaopt_strategies.bayes.transforms import Outcome
@@ -83,9 +83,10 @@ class Bayes(Strategy):
     def _ask(self, rng: np.random.Generator) -> tuple[Config, Json]:
         if not len(self._columns.groups):
             return self.space.decode(np.full((1, len(self.space)), 0.5))[0], None
-        centre = self.space.decode(np.full((1, len(self.space)), 0.5))[0]
-        if self._wants_centre() and self._is_free(centre):
-            return centre, None
+        if self._wants_centre():
+            centre = self.space.decode(np.full((1, len(self.space)), 0.5))[0]
+            if self._is_free(centre):
+                return centre, None
         turn = PHASE if self._is_local() else None
         with one_thread():
             first: Config | None = None
@@ -192,7 +193,7 @@ class Bayes(Strategy):
         last = self._fits.last.get("global")
         with one_thread():
             w = outcome.forward(y)
-            model.fit(U, A, w, None if last is None else last.theta, cold=True)
+            model.fit(U, A, [Offer(w, warm=None if last is None else last.theta)], fresh=True)
             model.condition(U, A, w)
         return Surrogate(self.space, model, outcome, y)
 

@@ -46,7 +46,6 @@ class Surrogate:
         A length scale is a fraction of the parameter's range; constants have no entry.
         """
         columns, theta = self._model.columns, self._model.theta
-        assert theta is not None
         names = [self._space.names[c.index] for c in columns.columns]
         inverse = np.exp(-theta[: len(names)]).tolist()
         return dict(sorted(zip(names, inverse, strict=True), key=lambda pair: -pair[1]))

@@ -9,7 +9,7 @@ from metaopt_strategies.bayes.columns import Columns
 from metaopt_strategies.bayes.gp import Prior
 from metaopt_strategies.bayes.kernels import Trend
 from metaopt_strategies.bayes.maximise import Box, ascend, maximise, neighbours
-from metaopt_strategies.bayes.model import Model, subset
+from metaopt_strategies.bayes.model import Model, Offer, subset
 
 SPACE = Space(
     x=Float(0, 1),
@@ -28,7 +28,7 @@ def fitted(seed=0, n=40):
     w = np.sin(5 * U[:, 0]) + (U[:, 1] - 0.3) ** 2 + 0.5 * (U[:, 2] > 0.6) + 0.3 * U[:, 4]
     model = Model(COLUMNS, Trend(COLUMNS), Prior.standard(len(COLUMNS.groups)))
     w = (w - w.mean()) / w.std()
-    model.fit(U, A, w, None, True)
+    model.fit(U, A, [Offer(w)], fresh=True)
     model.condition(U, A, w)
     return model, U, A, w
 

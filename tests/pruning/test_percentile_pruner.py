@@ -1,4 +1,3 @@
-import json
 import math
 import statistics
 
@@ -7,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaopt.errors import StudyError
-from metaopt.pruning import MedianPruner, PercentilePruner, Pruner
+from metaopt.pruning import Candidate, MedianPruner, PercentilePruner
 
 laws = settings(derandomize=True, deadline=None, max_examples=150)
 values = st.integers(-9, 9).map(float)
@@ -115,13 +114,10 @@ def test_wrong_settings_are_refused_by_name(make, part):
     assert part in str(caught.value)
 
 
-def test_settings_are_json():
-    pruner = PercentilePruner(25.0, warmup_steps=3, min_trials=7)
-    assert json.loads(json.dumps(pruner.to_json())) == {
-        "name": "percentile",
-        "percentile": 25.0,
-        "warmup_steps": 3,
-        "min_trials": 7,
-    }
-    assert MedianPruner().to_json()["name"] == "median"
-    assert isinstance(pruner, Pruner)
+def test_a_trial_counts_with_its_best_report_like_the_others():
+    # a good trial with one bad epoch is not worse than others, whose bad epochs do not count
+    curves = {n: curve(4, 3, 2) for n in range(5)}
+    pruner = PercentilePruner(50)
+    assert not pruner.judge(Candidate(curve(4, 2, 9), 9), curves)
+    assert pruner.judge(Candidate(curve(4, 2.5, 2.5), 9), curves)
+    assert pruner.judge(Candidate(curve(4, 1, math.nan), 9), curves)

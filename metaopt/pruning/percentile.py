@@ -1,0 +1,67 @@
+"""Pruners that compare a trial with a percentile of the others at the same step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from metaopt.errors import StudyError, real, whole
+from metaopt.pruning.pruner import Candidate, Curve, TrialPruner, best, until
+from metaopt.records import Json
+from metaopt.space.parameters import is_number
+
+
+class PercentilePruner(TrialPruner):
+    """Stops a trial that is worse than a percentile of the others at the same step.
+
+    Every trial counts with its best report up to that step, the judged one too; another trial
+    that has not come as far does not count. This is the median stopping rule of Vizier (Golovin
+    et al. 2017, section 3.2.2) for any percentile, with best reports where Vizier averages those
+    of the others: ranks, so that monotone transforms of the objective change no decision. A
+    report that is NaN stops its trial.
+
+    Args:
+        percentile: between 0 and 100; the share of trials that are good enough to go on.
+        warmup_steps: reports before this step never stop a trial.
+        min_trials: how many others must have come as far.
+    """
+
+    name = "percentile"
+
+    def __init__(
+        self, percentile: float = 50.0, *, warmup_steps: float = 1, min_trials: int = 5
+    ) -> None:
+        if not is_number(percentile) or not 0 < percentile < 100:
+            raise StudyError(f"percentile must lie between 0 and 100, got {percentile!r}")
+        self.percentile = percentile
+        self.warmup_steps = real("warmup_steps", warmup_steps, StudyError)
+        self.min_trials = whole("min_trials", min_trials, StudyError)
+
+    def judge(self, trial: Candidate, others: Mapping[int, Curve]) -> bool:
+        step = trial.step
+        if step < self.warmup_steps:
+            return False
+        reached = [
+            best(until(curve, step)) for curve in others.values() if curve and curve[-1][0] >= step
+        ]
+        if len(reached) < self.min_trials:
+            return False
+        if math.isnan(trial.value):
+            return True
+        # An order statistic, so that monotone transforms of the objective change nothing.
+        limit = float(np.percentile(reached, self.percentile, method="higher"))
+        return best(trial.curve) > limit
+
+
+class MedianPruner(PercentilePruner):
+    """Stops a trial that is worse than the median of the others at the same step."""
+
+    name = "median"
+
+    def __init__(self, *, warmup_steps: float = 1, min_trials: int = 5) -> None:
+        super().__init__(50.0, warmup_steps=warmup_steps, min_trials=min_trials)
+
+    def to_json(self) -> dict[str, Json]:
+        return {k: v for k, v in super().to_json().items() if k != "percentile"}

@@ -1,0 +1,37 @@
+"""Driving a strategy, and the error that says how it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from metaopt.errors import MetaoptError
+from metaopt.records import Proposal
+from metaopt.strategy import Strategy
+from metaopt.testing.spaces import objective
+
+Factory = Callable[..., Strategy]  # called as factory(space, seed=..., budget=...)
+
+
+class ConformanceError(MetaoptError, AssertionError):
+    """A strategy breaks a law; the message names the check, the space and what happened."""
+
+
+def require(holds: bool, message: str) -> None:
+    """Raise a ConformanceError with the message unless it holds."""
+    if not holds:
+        raise ConformanceError(message)
+
+
+def drive(
+    strategy: Strategy, trials: int, batch: int = 1, transform: Callable[[float], float] = float
+) -> list[Proposal]:
+    """Ask and tell until `trials` are asked or the space is exhausted."""
+    asked: list[Proposal] = []
+    while len(asked) < trials:
+        proposals = strategy.ask(min(batch, trials - len(asked)))
+        if not proposals:
+            break
+        for p in proposals:
+            strategy.tell(p, transform(objective(strategy.space, p.config)))
+        asked += proposals
+    return asked

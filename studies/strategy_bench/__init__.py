@@ -1,0 +1,1 @@
+"""The parts of benchmark_strategies.py: peers, problems, measurements and their tables."""

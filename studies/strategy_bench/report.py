@@ -1,0 +1,175 @@
+"""Tables of the records, as Markdown.
+
+The unit is the task: its median over seeds. A regret is taken relative to the median regret of
+random search after as many trials, and floored at 0.01; where no optimum is known, the best value
+of any run stands in.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from metaopt import stats
+from strategy_bench.parts import Record, best_so_far
+
+AT = (25, 50, 100)
+FLOOR = 0.01
+Runs = Mapping[tuple[str, str], Sequence[Record]]  # by contestant and task
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def geometric(x: Any) -> float:
+    return float(np.exp(np.log(np.maximum(x, 1e-12)).mean()))
+
+
+def ratios(runs: Runs, at: int, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Floored regret ratios by task and contestant, for tasks that all have run."""
+    tasks = sorted({task for _, task in runs})
+    out: dict[str, dict[str, float]] = {}
+    for task in tasks:
+        if not all((name, task) in runs for name in names):
+            continue
+        optimum = runs[names[0], task][0]["optimum"]
+        if optimum is None:
+            optimum = min(best_so_far(runs[name, task], 10**9).min() for name in names)
+        random = max(float(np.median(best_so_far(runs["random", task], at))) - optimum, 1e-12)
+        out[task] = {
+            name: float(
+                np.median(
+                    np.clip((best_so_far(runs[name, task], at) - optimum) / random, FLOOR, 100.0)
+                )
+            )
+            for name in names
+        }
+    return out
+
+
+def quality(runs: Runs) -> str:
+    """Mean ranks and regret ratios, and bayes against each other contestant."""
+    names = sorted({name for name, _ in runs})
+    group = {task: records[0]["group"] for (_, task), records in runs.items()}
+    groups = sorted(set(group.values()))
+    cells: dict[str, list[str]] = defaultdict(list)
+    last: Any = None
+    tasks: list[str] = []
+    for at in AT:
+        found = ratios(runs, at, names)
+        tasks = sorted(found)
+        last = np.array([[found[t][name] for name in names] for t in tasks])
+        ranks = stats.mean_ranks(last)
+        for j, name in enumerate(names):
+            of = [last[[group[t] == g for t in tasks], j] for g in groups]
+            ratio = " / ".join(f"{geometric(x):.3f}" if len(x) else "-" for x in of)
+            cells[name] += [f"{ranks[j]:.2f}", ratio]
+    ours = names.index("bayes")
+    others = [j for j in range(len(names)) if j != ours]
+    logs = np.log(last)
+    ps = [stats.wilcoxon(logs[:, ours], logs[:, j]).p for j in others]
+    adjusted = dict(zip(others, stats.holm(ps).tolist(), strict=True))
+    rows = []
+    for j in np.argsort([float(cells[name][-2]) for name in names], kind="stable").tolist():
+        name, difference = names[j], logs[:, j] - logs[:, ours]
+        won = f"{(difference > 1e-9).sum()}-{(difference < -1e-9).sum()}"
+        mean = np.mean([r["cpu"] / len(r["values"]) for t in tasks for r in runs[name, t]])
+        verdict = "" if j == ours else f"{won}, p = {adjusted[j]:.3g}"
+        rows.append([name, *cells[name], verdict, f"{1000 * mean:.1f}"])
+    head = ["contestant"]
+    for at in AT:
+        head += [f"rank@{at}", f"ratio@{at}"]
+    seeds = min(len(records) for records in runs.values())
+    text = (
+        f"{len(tasks)} tasks, at least {seeds} seeds each; ratios to random search: "
+        f"{' / '.join(groups)}. Last: tasks on which bayes was better-worse at {AT[-1]}, with "
+        "Wilcoxon's p after Holm over the contestants; CPU milliseconds a trial.\n\n"
+    )
+    return text + table([*head, "bayes better-worse", "ms"], rows)
+
+
+def speed(records: Sequence[Record]) -> str:
+    """Suggestion times and their ratios."""
+    rows = []
+    for r in sorted(records, key=lambda r: (r["n"], r["d"])):
+        theirs = r.get("theirs")
+        rows.append(
+            [f"{r['n']}, {r['d']}-d", f"{r['ours']:.1f}"]
+            + ([f"{theirs:.0f}", f"1/{theirs / r['ours']:.1f}"] if theirs else ["", ""])
+            + [f"{r['peak']:.0f}"]
+        )
+    head = ["observed", "bayes, ms", "Optuna's GPSampler, ms", "ratio", "peak memory, MB"]
+    return table(head, rows)
+
+
+def regrets(records: Sequence[Record], at: int) -> float:
+    """Median regret."""
+    return float(np.median(best_so_far(records, at))) - records[0]["optimum"]
+
+
+def batch(single: Runs, eight: Runs, random: Runs) -> str:
+    """Regret of asking 8 at once relative to asking one at a time."""
+    rows, every = [], []
+    for (_, task), records in sorted(eight.items()):
+        cells = []
+        for at in (48, 96):
+            floor = FLOOR * regrets(random["random", task], at)
+            mine = max(regrets(records, at), floor)
+            cells.append(mine / max(regrets(single["bayes", task], at), floor))
+        every.append(cells)
+        rows.append([task, *(f"{x:.2f}" for x in cells)])
+    means = [f"{geometric([c[i] for c in every]):.2f}" for i in range(2)]
+    return table(["task", "ratio@48", "ratio@96"], [*rows, ["**geometric mean**", *means]])
+
+
+def noise(runs: Runs) -> str:
+    """Geometric means over tasks of the true regret relative to that of bayes."""
+    names, tasks = sorted({n for n, _ in runs}), sorted({t for _, t in runs})
+    median = {k: {at: np.median([r["regret"][at] for r in v]) for at in ("50", "100")}
+              for k, v in runs.items()}  # fmt: skip
+    rows = [[task, *(f"{median[name, task]['100']:.3g}" for name in names)] for task in tasks]
+    for at in ("50", "100"):
+        relative = [
+            geometric([median[n, t][at] / median["bayes", t][at] for t in tasks]) for n in names
+        ]
+        rows.append([f"**relative to bayes@{at}**", *(f"{x:.2f}" for x in relative)])
+    return table(["true regret@100", *names], rows)
+
+
+def late(runs: Runs) -> str:
+    """Median regrets after 300 trials."""
+    names, tasks = sorted({n for n, _ in runs}), sorted({t for _, t in runs})
+    rows = [[t, *(f"{regrets(runs[n, t], 300):.3g}" for n in names)] for t in tasks]
+    return table(["regret@300", *names], rows)
+
+
+def failing(runs: Runs, plain: Runs) -> str:
+    """Regret with a failing region relative to without, and how often it was asked."""
+    rows, every = [], []
+    for (name, task), records in sorted(runs.items()):
+        ratio = regrets(records, 100) / max(regrets(plain[name, task], 100), 1e-12)
+        inside = float(np.mean([r["inside"] for r in records]))
+        every.append((ratio, inside))
+        rows.append([task, f"{ratio:.2f}", f"{100 * inside:.1f} %"])
+    ratio, inside = np.median([e[0] for e in every]), np.mean([e[1] for e in every])
+    rows.append(["**median, mean**", f"{ratio:.2f}", f"{100 * inside:.1f} %"])
+    return table(["task", "regret@100, ratio to no failures", "asks after 30 inside"], rows)
+
+
+def subset(runs: Runs) -> str:
+    """What a smaller posterior costs: regret relative to the largest one, and time."""
+    sizes = sorted({n for n, _ in runs}, key=int)
+    tasks = sorted({t for _, t in runs})
+    best = {k: max(regrets(v, 10**9), 1e-9) for k, v in runs.items()}
+    rows = []
+    for size in sizes:
+        relative = [best[size, t] / best[sizes[-1], t] for t in tasks]
+        ms = 1000.0 * float(np.mean([r["cpu"] for t in tasks for r in runs[size, t]]))
+        cells = [f"{x:.2f}" for x in [*relative, geometric(relative)]]
+        rows.append([size, *cells, f"{ms:.0f}"])
+    return table(["points held", *tasks, "geometric mean", "ms"], rows)
