@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import rcParams
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
 from metaopt import plots
 from metaopt.errors import StudyError
@@ -227,3 +227,57 @@ def test_a_pdf_is_the_same_each_time_and_an_unknown_format_is_refused(repeats, t
     assert first.read_bytes() == again.read_bytes() and b"CreationDate" not in first.read_bytes()
     with pytest.raises(StudyError, match="one of png, svg, pdf, got 'gif'"):
         plots.save(plots.curves(repeats), tmp_path / "c", ["gif"])
+
+
+MACHADO = {  # Machado, Oliveira and Fernandes (2009): full protanopia, deuteranopia, tritanopia
+    "normal": np.eye(3),
+    "protan": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deutan": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritan": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+XYZ = np.array(
+    [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
+)
+
+
+def linear(color):
+    c = np.array(to_rgb(color))
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb):
+    t = XYZ @ np.clip(rgb, 0, 1) / (XYZ @ np.ones(3))
+    f = np.where(t > 0.008856, np.cbrt(t), 7.787 * t + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("eye", MACHADO)
+def test_colours_differ_for_every_kind_of_vision(eye):
+    seen = [lab(np.array(MACHADO[eye]) @ linear(c)) for c in plots.PALETTE]
+    apart = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]
+    assert min(apart) > 15  # 2.3 is just noticeable side by side
+
+
+@pytest.mark.parametrize("page", ["#FFFFFF", "#14171C"])
+def test_colours_stand_out_on_a_light_and_a_dark_page(page):
+    """WCAG's contrast ratio; 3 is asked of graphics without a label, ours are labelled."""
+    paper = (XYZ @ linear(page))[1] + 0.05
+    for color in plots.PALETTE:
+        ink = (XYZ @ linear(color))[1] + 0.05
+        assert max(ink, paper) / min(ink, paper) > 2.0, color

@@ -40,12 +40,23 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Trials with values: U (n, d) coordinates, A (n, d) mask of active ones, y (n,) values."""
+    """Trials with values.
+
+    Attributes:
+        columns: d of them.
+        U: coordinates, (n, d).
+        A: mask of active parameters, (n, d).
+        y: values, (n,), less `center` and divided by `scale`, so that their size plays no part.
+        center: of the values.
+        scale: of the values, a power of two.
+    """
 
     columns: tuple[Column, ...]
     U: FloatArray
     A: BoolArray
     y: FloatArray
+    center: float
+    scale: float
 
 
 def columns_of(space: Space) -> list[Column]:
@@ -89,7 +100,12 @@ def read(space: Space, configs: Sequence[Mapping[str, Any]], values: Any) -> Dat
     U, A = space.encode(configs)
     kept = [space.names.index(c.name) for c in columns]
     snapped = [_nearest(c.at, U[:, j]) for c, j in zip(columns, kept, strict=True)]
-    return Data(tuple(columns), np.stack(snapped, axis=1), A[:, kept], y)
+    # Halves, since a sum or difference of the largest floats overflows.
+    center = float(np.median(y))
+    away = y / 2 - center / 2
+    scale = 2.0 ** np.floor(np.log2(np.abs(away).max()))
+    U = np.stack(snapped, axis=1)
+    return Data(tuple(columns), U, A[:, kept], away / scale, center, float(2 * scale))
 
 
 def _nearest(at: FloatArray, u: FloatArray) -> FloatArray:

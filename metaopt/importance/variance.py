@@ -82,8 +82,9 @@ def fanova(
     alone = [_main(forest, share, volume, mean, j) for j in range(len(names))]
     effect = [float(w @ (f * f)) for w, f in zip(forest.widths, alone, strict=True)]
     variance = sum(effect) + _rest(grown, data, alone, mean, rng)
-    if variance <= 1e-14 * max(mean**2, float(np.square(data.y).mean())):
-        return Fanova(dict.fromkeys(names, 0.0), {}, mean, 0.0)  # too noisy to be cut anywhere
+    if variance <= 1e-14 * float(np.square(data.y).mean()):
+        # No tree found anything to cut.
+        return Fanova(dict.fromkeys(names, 0.0), {}, mean * data.scale + data.center, 0.0)
     found = {name: v / variance for name, v in zip(names, effect, strict=True)}
     both = {}
     if pairs:
@@ -91,6 +92,7 @@ def fanova(
             joint = _joint(forest, share, volume, mean, i, j) - alone[i][:, None] - alone[j]
             square = forest.widths[i] @ (joint * joint) @ forest.widths[j]
             both[names[i], names[j]] = float(square) / variance
+    mean, variance = mean * data.scale + data.center, variance * data.scale * data.scale
     return Fanova(_sorted(found), _sorted(both), mean, variance)
 
 

@@ -24,4 +24,5 @@ def study_figures(study: StudyView) -> dict[str, FigureSpec]:
 
     Empty while no trial is finished.
     """
-    return by_name(spec for make in of_study.SPECS for spec in make(study))
+    look = of_study.Look(study)
+    return by_name(spec for make in of_study.SPECS for spec in make(look))

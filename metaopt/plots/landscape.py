@@ -73,7 +73,7 @@ def _dots(
         x = x + 0.3 * (np.modf(np.array(on) * 0.618034)[0] - 0.5)
     size = 4.0 if len(records) < 150 else 2.5
     how: dict[str, Any] = {"ls": "none", "mew": 0}
-    axes.plot(x, y[on], "o", color=DOTS, ms=size, alpha=0.6, label="trials", **how)
+    axes.plot(x, y[on], "o", color=DOTS, ms=size, alpha=0.75, label="trials", **how)
     if name in best.params:
         i = on.index(records.index(best))
         axes.plot(
@@ -163,7 +163,9 @@ def _surface(
     how: dict[str, Any] = {"cmap": style.SCALE + ("_r" if flip else "")}
     how |= {"norm": LogNorm()} if log else {}
     if min(z.shape) < 3 or any(len(p) < 12 for p in places):
-        drawn: Any = axes.pcolormesh(*places, shown, shading="nearest", **how)
+        # Edges in the colour of their cells, or a page shows hairlines between these.
+        how |= {"shading": "nearest", "edgecolors": "face", "linewidth": 0.4}
+        drawn: Any = axes.pcolormesh(*places, shown, **how)
     else:
         levels = np.geomspace(shown.min(), shown.max(), 15) if log else 14
         drawn = axes.contourf(*places, shown, levels=levels, **how)

@@ -17,6 +17,7 @@ from metaopt.space import Space
 if TYPE_CHECKING:
     from metaopt.view import StudyView
 
+LARGEST = 700.0  # of a logarithm, within the range of floats
 FALLBACK = "bayes"  # the strategy whose model is fitted where the study's own has none
 
 
@@ -104,7 +105,7 @@ class Base:
         center = self._sign * mean
         low, high = center - sd, center + sd
         if isinstance(model, Logged):
-            return np.exp(low), np.exp(center), np.exp(high)
+            low, center, high = (np.exp(np.clip(z, -LARGEST, LARGEST)) for z in (low, center, high))
         return low, center, high
 
 

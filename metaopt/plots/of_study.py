@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +13,9 @@ from metaopt.importance import parameter_importance
 from metaopt.importance.columns import LEAST
 from metaopt.plots import landscape, many, models, trials
 from metaopt.plots.spec import FigureSpec, counted, listed, number
-from metaopt.records import completed
+from metaopt.records import TrialRecord, completed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from metaopt.view import StudyView
 
 MODEL = (
@@ -27,8 +25,44 @@ LEAST_USE = 0.01  # a trial that takes fewer seconds (or MB) than that measures 
 MEMORY = ("gpu_memory_mb", "memory_mb")
 
 
-def history(study: StudyView) -> Iterator[FigureSpec]:
+class Look:
+    """A study, and what several of its figures need, computed once."""
+
+    def __init__(self, study: StudyView) -> None:
+        self.study = study
+        self.complete = completed(study.trials)
+        space = study.strategy.space
+        self.free = [name for name in space.names if space[name].count != 1]
+
+    @cached_property
+    def importances(self) -> dict[str, dict[str, float]] | None:
+        """Both measures, or None where there are too few trials or nothing to explain."""
+        differ = len({r.value for r in self.complete}) > 1
+        if len(self.complete) < LEAST or not differ or len(self.free) < 2:
+            return None
+        return {
+            "fanova": parameter_importance(self.study, "fanova"),
+            "ped-anova": parameter_importance(self.study, "ped-anova"),
+        }
+
+    @cached_property
+    def model(self) -> Any | None:
+        """The study's surrogate, or one fitted to its trials."""
+        return models.model_of(self.study)
+
+    def pair(self) -> tuple[str, str] | None:
+        """The two most important parameters that are active together in a complete trial."""
+        names = self.free if self.importances is None else list(self.importances["fanova"])
+        for j in range(1, len(names)):
+            for i in range(j):
+                if any(names[i] in r.params and names[j] in r.params for r in self.complete):
+                    return names[i], names[j]
+        return None
+
+
+def history(look: Look) -> Iterator[FigureSpec]:
     """Every trial and the best so far."""
+    study = look.study
     status = Counter(r.status for r in study.trials if r.result is not None)
     if not status:
         return
@@ -53,8 +87,9 @@ def _best(study: StudyView) -> str:
     return f"The best value, {number(best.value or 0.0)}, came in trial {best.number}."
 
 
-def intermediate(study: StudyView) -> Iterator[FigureSpec]:
+def intermediate(look: Look) -> Iterator[FigureSpec]:
     """Reports by step."""
+    study = look.study
     reported = [r for r in study.trials if r.result is not None and r.curve]
     if not any(len(r.curve) > 1 for r in reported):
         return
@@ -74,9 +109,9 @@ def intermediate(study: StudyView) -> Iterator[FigureSpec]:
     )
 
 
-def importance(study: StudyView) -> Iterator[FigureSpec]:
+def importance(look: Look) -> Iterator[FigureSpec]:
     """Which parameters matter."""
-    found = _importances(study)
+    found = look.importances
     if found is None:
         return
     facts = [
@@ -96,25 +131,10 @@ def importance(study: StudyView) -> Iterator[FigureSpec]:
     )
 
 
-def _importances(study: StudyView) -> dict[str, dict[str, float]] | None:
-    """Both measures, or None where there are too few trials or nothing to explain."""
-    values = {r.value for r in completed(study.trials)}
-    free = [p for p in study.strategy.space.parameters.values() if p.count != 1]
-    if len(completed(study.trials)) < LEAST or len(values) < 2 or len(free) < 2:
-        return None
-    return {
-        "fanova": parameter_importance(study, "fanova"),
-        "ped-anova": parameter_importance(study, "ped-anova"),
-    }
-
-
-def parallel(study: StudyView) -> Iterator[FigureSpec]:
+def parallel(look: Look) -> Iterator[FigureSpec]:
     """All parameters at once."""
-    names = _free(study)
-    if not names or study.best_record is None:
+    if not look.free or not look.complete:
         return
-    best = study.best
-    config = listed(f"{k} = {_brief(v)}" for k, v in best.params.items())
     yield FigureSpec(
         "parallel-coordinates",
         "Parallel coordinates",
@@ -122,38 +142,33 @@ def parallel(study: StudyView) -> Iterator[FigureSpec]:
         " lines are good ones. Where light lines run together, good configurations agree; where"
         " they cross an axis anywhere, that parameter matters little. A trial that lacks a"
         " parameter passes below its axis.",
-        f"The best of {counted(len(completed(study.trials)), 'complete trial')} has {config}.",
-        partial(many.parallel_coordinates, study),
+        f"The best of {counted(len(look.complete), 'complete trial')} has"
+        f" {_config(look.study.best)}.",
+        partial(many.parallel_coordinates, look.study),
     )
 
 
-def _brief(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _config(record: TrialRecord) -> str:
+    pairs = record.params.items()
+    return listed(f"{k} = {f'{v:.4g}' if isinstance(v, float) else v}" for k, v in pairs)
 
 
-def _free(study: StudyView) -> list[str]:
-    space = study.strategy.space
-    return [name for name in space.names if space[name].count != 1]
-
-
-def shape(study: StudyView) -> Iterator[FigureSpec]:
+def shape(look: Look) -> Iterator[FigureSpec]:
     """Slices and contours through the best configuration, with one model for both."""
-    names = _free(study)
-    if not names or study.best_record is None:
+    if not look.free or not look.complete:
         return
-    model = cache(lambda: models.model_of(study))
-    config = listed(f"{k} = {_brief(v)}" for k, v in study.best.params.items())
+    study = look.study
     yield FigureSpec(
         "slices",
         "Slices",
         "The value of complete trials against each parameter, and what the model expects along it"
         " if all else stays as in the best configuration (line: mean; band: one standard"
         f" deviation). {MODEL}. Dots away from the line differ in other parameters.",
-        f"{_best(study)} There: {config}.",
-        lambda: landscape.slices(study, model=model() or False),
+        f"{_best(study)} There: {_config(study.best)}.",
+        lambda: landscape.slices(study, model=look.model or False),
     )
-    pair = _pair(study)
-    if pair is None or len(completed(study.trials)) < 2:
+    pair = look.pair()
+    if pair is None or len(look.complete) < 2:
         return
     first, second = pair
     yield FigureSpec(
@@ -163,29 +178,13 @@ def shape(study: StudyView) -> Iterator[FigureSpec]:
         " all else stays as in the best configuration that has both (left, light is good), and how"
         f" unsure it is (right, one standard deviation). {MODEL}.",
         f"Mean and standard deviation of a model over {first} and {second}. {_best(study)}",
-        lambda: _contours(study, first, second, model()),
+        lambda: landscape.contours(study, first, second, model=look.model),
     )
 
 
-def _contours(study: StudyView, first: str, second: str, model: Any) -> Figure:
-    return landscape.contours(study, first, second, model=model)
-
-
-def _pair(study: StudyView) -> tuple[str, str] | None:
-    """The two most important parameters that are active together in a complete trial."""
-    found = _importances(study)
-    names = _free(study) if found is None else list(found["fanova"])
-    configs = [r.params for r in completed(study.trials)]
-    for j in range(1, len(names)):
-        for i in range(j):
-            if any(names[i] in c and names[j] in c for c in configs):
-                return names[i], names[j]
-    return None
-
-
-def resources(study: StudyView) -> Iterator[FigureSpec]:
+def resources(look: Look) -> Iterator[FigureSpec]:
     """Seconds and memory against quality."""
-    found = completed(study.trials)
+    study, found = look.study, look.complete
     memory = [m for m in MEMORY if any(m in r.metrics for r in found)][:1]
     for resource in ["seconds", *memory]:
         use = np.array([trials.resource_of(r, resource) for r in found])
@@ -210,7 +209,7 @@ def resources(study: StudyView) -> Iterator[FigureSpec]:
         )
 
 
-SPECS: tuple[Callable[[StudyView], Iterator[FigureSpec]], ...] = (
+SPECS: tuple[Callable[[Look], Iterator[FigureSpec]], ...] = (
     history,
     intermediate,
     importance,

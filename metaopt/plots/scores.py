@@ -50,7 +50,9 @@ def improvement(comparison: Comparison) -> Figure:
     axes.grid(visible=False)
     edges = np.arange(k + 1) - 0.5
     shown = np.ma.masked_array(table, np.eye(k, dtype=bool))
-    axes.pcolormesh(edges, edges, shown, cmap=DIVERGING, vmin=0, vmax=1, linewidth=0)
+    axes.pcolormesh(
+        edges, edges, shown, cmap=DIVERGING, vmin=0, vmax=1, edgecolors="face", linewidth=0.4
+    )
     axes.set_aspect("equal")
     axes.set_ylim(k - 0.5, -0.5)
     for i in range(k):

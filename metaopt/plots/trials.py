@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from metaopt.view import StudyView
 
-COMPLETE, BEST, PRUNED, FAILED = (style.PALETTE[i] for i in (0, 1, 4, 7))
+COMPLETE, BEST, PRUNED, FAILED = (style.PALETTE[i] for i in (0, 1, 4, 3))
 MANY = 150  # trials from which marks are smaller
 
 
@@ -69,7 +69,7 @@ def history(study: StudyView) -> Figure:
     whole, pruned = status == "complete", (status == "pruned") & np.isfinite(y)
     best = best_so_far(np.where(whole, y, np.nan), study.direction)
     size = 5.0 if len(records) < MANY else 3.0
-    how: dict[str, Any] = {"ls": "none", "ms": size, "mew": 0, "alpha": 0.7}
+    how: dict[str, Any] = {"ls": "none", "ms": size, "mew": 0, "alpha": 0.8}
     if whole.any():
         axes.plot(at[whole], y[whole], "o", color=COMPLETE, label="complete", **how)
         axes.step(at, best, where="post", color=BEST, lw=1.8, label="best so far", zorder=3)
@@ -101,7 +101,7 @@ def intermediate(study: StudyView) -> Figure:
         raise StudyError("no finished trial has reported anything: call trial.report(value, step)")
     best = study.best_record
     figure, (axes,) = style.panels(6.4, 4.0)
-    faint = 0.6 if len(records) < 40 else 0.3
+    faint = 0.7 if len(records) < 40 else 0.4
     looks = {"complete": (COMPLETE, "-"), "pruned": (PRUNED, "-"), "failed": (FAILED, ":")}
     for record in records:
         color, line = looks[record.status]
@@ -148,7 +148,7 @@ def resources(study: StudyView, resource: str = "seconds") -> Figure:
     front = pareto(x, y if study.direction == "minimize" else -y)
     figure, (axes,) = style.panels(6.4, 4.0)
     size = 5.0 if len(records) < MANY else 3.0
-    axes.plot(x, y, "o", color=COMPLETE, ms=size, mew=0, alpha=0.55, ls="none", label="trials")
+    axes.plot(x, y, "o", color=COMPLETE, ms=size, mew=0, alpha=0.75, ls="none", label="trials")
     axes.step(x[front], y[front], where="post", color=BEST, lw=1.4, label="_steps", zorder=3)
     axes.plot(
         x[front], y[front], "D", color=BEST, ms=size + 1, mew=0, ls="none", label="Pareto front",
