@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from metaopt.errors import StudyError, real, unknown_name, whole
 from metaopt.execute.pool import run_all
 from metaopt.folds import Split, is_classification, make_splits
 from metaopt.progress import counter
+from metaopt.report import judging as report_page
 from metaopt.report import models as report_models
 from metaopt.seeds import derive
 
@@ -147,6 +149,16 @@ class ModelComparison:
     def print(self) -> None:
         """Print tables and conclusion to the terminal."""
         report_models.show(self)
+
+    def report(self, path: str | Path) -> Path:
+        """Write a self-contained page with figures and tables beside it; return the page.
+
+        `path` is a folder, which is made, or a file that ends with ``.html`` for the page alone.
+
+        Raises:
+            StudyError: `path` is another file.
+        """
+        return report_page.write(self, path)
 
     def to_markdown(self) -> str:
         """The tables, the conclusion and the methods with their sources."""

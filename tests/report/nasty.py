@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import metaopt
 from metaopt import Categorical, Float, Problem, Result, Space, Study
 from metaopt.comparison import Comparison
+from metaopt.models import ModelComparison
 
 SCRIPT = "<script>document.title = 'owned'</script>"
 IMAGE = "\"><img src=http://example.invalid/x onerror=console.log('owned')>"
@@ -40,3 +43,13 @@ def comparison(**given: Any) -> Comparison:
     ]
     strategies = {name: {"name": "random"} for name in (FORMULA, PIPES.replace("/", ""))}
     return metaopt.compare(strategies, problems, 6, 6, **given)
+
+
+def models(**changes: Any) -> ModelComparison:
+    rng = np.random.default_rng(0)
+    scores = {SCRIPT: rng.uniform(0.7, 0.8, (3, 4)), FORMULA: rng.uniform(0.8, 0.9, (3, 4))}
+    given = {
+        "scores": scores, "seconds": {k: np.ones((3, 4)) for k in scores}, "errors": {},
+        "scoring": "accuracy", "control": None, "rope": 0.01, "seed": 3, "samples": 60,
+    } | changes  # fmt: skip
+    return ModelComparison(**given)

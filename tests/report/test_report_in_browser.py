@@ -33,11 +33,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "comparison": c.report(folder / "comparison"),
         "wide study": study.report(folder / "wide.html"),
         "nasty comparison": nasty.comparison().report(folder / "nasty-comparison.html"),
+        "nasty models": nasty.models().report(folder / "nasty-models.html"),
         "nasty study": nasty.study().report(folder / "nasty-study"),
     }
 
 
-KINDS = ("comparison", "wide study", "nasty comparison", "nasty study")
+KINDS = ("comparison", "wide study", "nasty comparison", "nasty study", "nasty models")
 
 
 @pytest.mark.parametrize("kind", KINDS)
