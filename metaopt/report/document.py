@@ -28,8 +28,10 @@ class Cell:
     @property
     def key(self) -> str:
         """What a page sorts by, as JavaScript reads it; empty cells come last."""
-        if isinstance(self.value, float | int):
-            return repr(float(self.value)).replace("inf", "Infinity").replace("nan", "")
+        if isinstance(self.value, int):
+            return str(self.value)
+        if isinstance(self.value, float):
+            return repr(self.value).replace("inf", "Infinity").replace("nan", "")
         return "" if self.value is None else self.value
 
 

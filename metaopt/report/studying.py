@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from metaopt.view import StudyView
 
 TOP = 10  # trials in the table of the best
+MOST = 5000  # trials in the table of all, so that the page opens quickly
 
 
 def write(study: StudyView, path: str | Path) -> Path:
@@ -49,8 +51,7 @@ def compose(study: StudyView, figures: list[Picture]) -> Document:
     if figures:
         sections.append(Section("Figures", figures))
     if trials:
-        caption = "Every trial; empty where there is nothing, such as the value of a failed one."
-        sections.append(Section("All trials", [_table("trials", caption, trials)]))
+        sections.append(Section("All trials", list(_trials(study, trials))))
     failures = shared.failures((("", t) for t in trials), "")
     sections += [
         Section("Failures", [failures or Words("No trial failed.")]),
@@ -126,6 +127,18 @@ def _winner(study: StudyView, best: list[TrialRecord], ended: list[TrialRecord])
         }
     )
     yield Code(json.dumps(first.params, indent=2, ensure_ascii=False), "Its configuration", "json")
+
+
+def _trials(study: StudyView, trials: list[TrialRecord]) -> Iterator[Block]:
+    """All trials; of very many the best on the page, and all in a file."""
+    caption = "Every trial; empty where there is nothing, such as the value of a failed one."
+    if len(trials) <= MOST:
+        yield _table("trials", caption, trials)
+        return
+    shown = best_first(trials, study.direction)[:MOST]
+    yield _table("trials", f"The best {len(shown)} of {len(trials)} trials.", shown)
+    every = _table("all-trials", f"All {len(trials)} trials are in a file.", trials)
+    yield replace(every, only_file=True)
 
 
 def _table(name: str, caption: str, trials: list[TrialRecord]) -> Table:

@@ -17,7 +17,7 @@ import metaopt
 from metaopt import Float, Problem, Result, Space, Study
 from metaopt.comparison import Comparison
 from metaopt.errors import StudyError
-from metaopt.report import escape, tables
+from metaopt.report import escape, studying, tables
 from metaopt.report.document import Table, cell
 
 SPACE = Space(x=Float(-1, 1), y=Float(-1, 1))
@@ -181,6 +181,19 @@ def test_no_script_or_address_of_a_user_is_in_the_page(make, tmp_path: Path) -> 
     assert found.tags.count("script") == 1
     assert not {"img", "iframe", "object", "embed", "form", "base"} & set(found.tags)
     assert {link for link in found.links if link and not link.startswith("#")} == {"data:,"}
+
+
+def test_of_very_many_trials_the_page_holds_the_best_and_the_file_all(
+    monkeypatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(studying, "MOST", 5)
+    study = Study(SPACE, "random", "maximize", seed=2)
+    study.optimize(lambda trial: trial["x"], 12)
+    study.report(tmp_path)
+    values = sorted((t.value for t in study.trials), reverse=True)
+    assert [float(r["value"]) for r in rows(tmp_path / "tables" / "trials.csv")] == values[:5]
+    every = rows(tmp_path / "tables" / "all-trials.csv")
+    assert [float(r["value"]) for r in every] == [t.value for t in study.trials]
 
 
 # -- escaping ------------------------------------------------------------------------------------

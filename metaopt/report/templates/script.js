@@ -2,11 +2,12 @@
 "use strict";
 // Tables sort by the column whose heading is pressed, by mouse or keyboard; once more turns the
 // order. Rows that are equal keep theirs, and empty cells come last either way.
+const key = (cell) => cell.dataset.v ?? cell.textContent;
 function sort(heading) {
   const column = heading.cellIndex, body = heading.closest("table").tBodies[0];
   const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
   const number = heading.classList.contains("number");
-  const rows = Array.from(body.rows, (row) => ({ row, key: row.cells[column].dataset.v }));
+  const rows = Array.from(body.rows, (row) => ({ row, key: key(row.cells[column]) }));
   const order = (a, b) => number ? Number(a.key) - Number(b.key)
     : a.key.localeCompare(b.key, "en", { numeric: true });
   rows.sort((a, b) => {
