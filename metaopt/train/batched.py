@@ -53,8 +53,8 @@ def pull_cross_entropy(z: Tensor, y: Tensor, targets: Tensor, losses: Tensor) ->
 
     Args:
         z: (K, C, B), classes before samples; overwritten by the result.
-        y: the classes (B,).
-        targets: onehot(y) / B as (C, B).
+        y: the classes (B,), or of each member (K, B).
+        targets: onehot(y) / B as (C, B) or (K, C, B).
         losses: (K, B), overwritten by -log softmax(z)[y].
 
     Returns:
@@ -63,7 +63,7 @@ def pull_cross_entropy(z: Tensor, y: Tensor, targets: Tensor, losses: Tensor) ->
     """
     n = z.shape[2]
     z.sub_(z.amax(1, keepdim=True))
-    picked = z.gather(1, y.expand(len(z), 1, n))
+    picked = z.gather(1, y.unsqueeze(-2).expand(len(z), 1, n))
     total = z.exp_().sum(1, keepdim=True)
     torch.log(total, out=losses.unsqueeze(1)).sub_(picked)
     return z.div_(total.mul_(n)).sub_(targets)

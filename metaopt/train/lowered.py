@@ -2,7 +2,7 @@
 
 Notation: K members, B samples a step, layer l = 0..L-1 from I_l to O_l units:
 
-    h_0 = X (B, I_0), the same for all members       W_l (K, I_l, O_l), b_l (K, O_l)
+    h_0 = X (B, I_0), or each its own, (K, B, I_0)    W_l (K, I_l, O_l), b_l (K, O_l)
     z_l = h_l W_l + b_l (K, B, O_l)                  h_{l+1} = m_l f(z_l), m_l a dropout mask
 
 The outputs z_{L-1} are kept as (K, C, B), classes before samples: sums over few classes are then
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from metaopt.train.batched import Mask, pull_cross_entropy
-from metaopt.train.engine import Engine, Member, batches, gathered, own_loss
+from metaopt.train.engine import Engine, Member, own_loss
 from metaopt.train.noise import Bits, dropout_bits
 from metaopt.train.perceptron import FUNCTIONS, Function, Perceptron
 from metaopt.train.stack import Stack
@@ -52,15 +52,13 @@ class Lowered(Engine):
         self._nets = list(nets)
         self._design = nets[0].design
         self._layers = self._design.layers
-        data, task = members[0].data, members[0].task
-        self._X, self._y = data.train.X.flatten(1), data.train.y
+        task = members[0].task
+        self._input_dims = members[0].data.train.X.ndim - 1
         self._loss, self._function = task.loss, task.loss_function
         self._evaluation_rows = task.evaluation_rows
         dtype = self._design.dtype
-        self._eye = torch.eye(self._layers[-1].outputs, dtype=dtype, device=self._X.device)
+        self._eye = torch.eye(self._layers[-1].outputs, dtype=dtype, device=self._device)
         self._eyes: dict[int, Tensor] = {}  # over the number of samples
-        if self._loss == "mse":
-            self._y = self._y.reshape(len(self._y), -1).to(dtype)
         self._stack = _stack(nets)
         self._bits = [self._member_bits(m, net) for m, net in zip(members, nets, strict=True)]
         self._t = 0
@@ -73,7 +71,7 @@ class Lowered(Engine):
 
     @property
     def _device(self) -> torch.device:
-        return self._X.device
+        return self.feed.device
 
     def _rebuild(self) -> None:
         """Make everything that depends on which rows there are."""
@@ -121,16 +119,14 @@ class Lowered(Engine):
 
     @torch.no_grad()
     def train(self, epoch: int) -> list[float]:
-        first = self.members[0]
-        n = len(self._y)
-        steps = batches(n, first.batch_size, first.data_seed, epoch, self._device)
-        losses = self._room("losses", 0, (len(self.members), n))
+        losses = self._room("losses", 0, (len(self.members), self.feed.n))
         self.errors = {}
         self._optimizer.start_epoch(epoch)
         start = 0
-        for X, y in gathered(self._X, self._y, steps):
-            stop = start + len(y)
-            hidden, outputs = self._forward(X)
+        pairs = zip(self.feed.epoch(epoch), self.feed.sizes, strict=True)
+        for (X, y), size in pairs:
+            stop = start + size
+            hidden, outputs = self._forward(self._inputs(X))
             self._backward(hidden, self._pull_loss(outputs, y, losses[:, start:stop]))
             self._optimizer.step()
             start = stop
@@ -138,10 +134,14 @@ class Lowered(Engine):
         means: list[float] = losses.double().mean(1).tolist()  # the epoch's one synchronisation
         return means
 
-    def _forward(self, X: Tensor) -> tuple[list[Hidden], Tensor]:
+    def _inputs(self, X: Tensor) -> Tensor:
+        """Samples, shared or a member's own, as (K, B, I)."""
+        X = X.flatten(X.ndim - self._input_dims)
+        return X.expand(len(self.members), *X.shape) if self.feed.shared else X
+
+    def _forward(self, h: Tensor) -> tuple[list[Hidden], Tensor]:
         """Return every layer's input with what its gradient needs, and the outputs (K, C, B)."""
-        n = len(X)
-        h = X.expand(len(self.members), *X.shape)
+        n = h.shape[1]
         hidden: list[Hidden] = []
         z = f = h
         for k, layer in enumerate(self._layers):
@@ -186,17 +186,25 @@ class Lowered(Engine):
     def _pull_loss(self, z: Tensor, y: Tensor, losses: Tensor) -> Tensor:
         """Write the losses (K, B), and return the gradients by z (K, C, B), in its place."""
         if self._loss == "cross_entropy":
-            eye = self._eyes.get(len(y))
-            if eye is None:
-                eye = self._eyes[len(y)] = self._eye / len(y)
-            return pull_cross_entropy(z, y, eye.index_select(1, y), losses)
+            return pull_cross_entropy(z, y, self._shares(y), losses)
         if self._loss == "mse":
-            z.sub_(y.t())
+            columns = y.reshape(*y.shape[: 1 if self.feed.shared else 2], -1).to(z.dtype)
+            z.sub_(columns.transpose(-1, -2))
             torch.mean(z.square(), dim=1, out=losses)
             return z.mul_(2 / z[0].numel())
-        values, gradients = own_loss(self._function, z.transpose(1, 2), y, self.errors)
+        targets = y.expand(len(z), *y.shape) if self.feed.shared else y
+        values, gradients = own_loss(self._function, z.transpose(1, 2), targets, self.errors)
         losses.copy_(values.unsqueeze(1))  # a mean, of which each sample gets its part
         return z.copy_(gradients.transpose(1, 2))
+
+    def _shares(self, y: Tensor) -> Tensor:
+        """Return onehot(y) / B as (C, B) or (K, C, B)."""
+        n = y.shape[-1]
+        eye = self._eyes.get(n)
+        if eye is None:
+            eye = self._eyes[n] = self._eye / n
+        shares = eye.index_select(1, y.flatten()).view(len(eye), *y.shape)
+        return shares if y.ndim == 1 else shares.transpose(0, 1)
 
     def _backward(self, hidden: list[Hidden], d: Tensor) -> None:
         """Write all gradients; `d` is the one by the outputs, (K, C, B)."""
@@ -221,16 +229,14 @@ class Lowered(Engine):
     # -- the rest of the contract ----------------------------------------------------------------
 
     @torch.no_grad()
-    def outputs(self, X: Tensor) -> Tensor:
-        pieces = [
-            self._evaluate(piece) for piece in torch.split(X.flatten(1), self._evaluation_rows)
-        ]
+    def outputs(self) -> Tensor:
+        X = self._inputs(self.feed.validation().X)
+        pieces = [self._evaluate(piece) for piece in torch.split(X, self._evaluation_rows, dim=1)]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
-    def _evaluate(self, X: Tensor) -> Tensor:
-        h = X.expand(len(self.members), *X.shape)
+    def _evaluate(self, h: Tensor) -> Tensor:
         for k, layer in enumerate(self._layers):
-            shape = (len(h), len(X), layer.outputs)
+            shape = (*h.shape[:2], layer.outputs)
             last = k == len(self._layers) - 1
             h = self._affine(h, k, h.new_empty(shape) if last else self._room("e", k, shape))
             h = self._activate(h, k)
@@ -251,7 +257,7 @@ class Lowered(Engine):
                 start = stop
 
     def select(self, rows: Sequence[int]) -> None:
-        self.members = [self.members[k] for k in rows]
+        super().select(rows)
         self._nets = [self._nets[k] for k in rows]
         self._bits = [self._bits[k] for k in rows]
         self._stack.select(rows)

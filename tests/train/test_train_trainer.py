@@ -140,7 +140,7 @@ def test_initial_weights_depend_on_the_trials_seed_alone():
 def test_the_trial_is_the_loop_that_one_would_write():
     t = trainer(lambda c: mlp(5, 2, width=6), stopping=None, dtype=torch.float64, epochs=3)
     result = t(fixed_trial({"optimizer": "sgd", "lr": 0.05, "batch_size": 16}, 1, 2))
-    data = t._data.prepare(2, torch.device("cpu"))
+    data = t._data.prepare(2, torch.device("cpu"))[0]
     from metaopt.seeds import derive
 
     with Noise(derive(1, "init")):
