@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from metaopt.train.noise import Bits, threshold
+
+Write = Callable[[], None]
 
 
 class Mask:
@@ -33,19 +36,32 @@ class Mask:
         scales = [0.0 if x == 1 else 1 / (1 - x) for x in p]
         self._threshold = limits.view(-1, 1, 1)
         self._scale = torch.tensor(scales, dtype=dtype, device=device).view(-1, 1, 1)
-        self._rooms: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        self._rooms: dict[tuple[int, int], tuple[Tensor, Tensor, list[Write]]] = {}
 
     def draw(self, n: int, units: int) -> Tensor:
         """Return new masks (K, n, units) of 0 and 1 / (1 - p); the next call overwrites them."""
         room = self._rooms.get((n, units))
         if room is None:
-            drawn = torch.zeros((len(self._bits), n, units), dtype=torch.int32, device=self._device)
-            room = self._rooms[n, units] = drawn, drawn.to(self._dtype)
-        drawn, mask = room
-        for row, bits in enumerate(self._bits):
-            if bits is not None:
-                bits.fill(drawn[row].view(-1))
+            room = self._rooms[n, units] = self._make_room(n, units)
+        drawn, mask, writes = room
+        for write in writes:
+            write()
         return torch.ge(drawn, self._threshold, out=mask).mul_(self._scale)
+
+    def _make_room(self, n: int, units: int) -> tuple[Tensor, Tensor, list[Write]]:
+        """Integers, masks, and what writes new integers into each row that needs them."""
+        shape = len(self._bits), n * units
+        drawn = torch.zeros(shape, dtype=torch.int32, device=self._device)
+        writes: list[Write] = []
+        # Views are made once: for a small layer they cost more than drawing.
+        for row, bits in zip(drawn, self._bits, strict=True):
+            if bits is not None:
+                on_cpu = self._device.type == "cpu"
+                writes.append(
+                    partial(bits.write, row.numpy()) if on_cpu else partial(bits.fill, row)
+                )
+        drawn = drawn.view(-1, n, units)
+        return drawn, drawn.to(self._dtype), writes
 
 
 def pull_cross_entropy(z: Tensor, y: Tensor, targets: Tensor, losses: Tensor) -> Tensor:

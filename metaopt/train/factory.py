@@ -88,6 +88,12 @@ class Factory:
         meter = Meter(device)
         config = {**self.defaults, **params}
         recipe = Recipe.read(config, self.epochs)
+        n = len(data.train.y)
+        if "batch_size" in config and recipe.optimizer != "gd" and recipe.batch_size > n:
+            raise TrainingError(
+                f"parameter 'batch_size' must be at most the {n} samples that train, got"
+                f" {recipe.batch_size}; lower it, or use optimizer='gd' for full batches"
+            )
         view = ConfigView(config)
         with Noise(derive(seed, "init"), device):
             network = self.build(view)
