@@ -20,6 +20,7 @@ class Mask:
         p: probability of a zero, by member; 0 for members without this layer.
         bits: their streams; None where `p` is 0 or 1.
         dtype, device: of the masks.
+        units: how many units of a layer a member has, if not all; the rest draws nothing.
 
     """
 
@@ -29,8 +30,10 @@ class Mask:
         bits: Sequence[Bits | None],
         dtype: torch.dtype,
         device: torch.device,
+        units: Sequence[int] | None = None,
     ) -> None:
         self._bits = bits
+        self._units = units
         self._dtype, self._device = dtype, device
         limits = torch.tensor([threshold(x) for x in p], dtype=torch.int32, device=device)
         scales = [0.0 if x == 1 else 1 / (1 - x) for x in p]
@@ -50,17 +53,17 @@ class Mask:
 
     def _make_room(self, n: int, units: int) -> tuple[Tensor, Tensor, list[Write]]:
         """Integers, masks, and what writes new integers into each row that needs them."""
-        shape = len(self._bits), n * units
+        shape = len(self._bits), n, units
         drawn = torch.zeros(shape, dtype=torch.int32, device=self._device)
         writes: list[Write] = []
         # Views are made once: for a small layer they cost more than drawing.
-        for row, bits in zip(drawn, self._bits, strict=True):
+        for row, bits in enumerate(self._bits):
             if bits is not None:
+                out = drawn[row, :, : units if self._units is None else self._units[row]]
                 on_cpu = self._device.type == "cpu"
                 writes.append(
-                    partial(bits.write, row.numpy()) if on_cpu else partial(bits.fill, row)
+                    partial(bits.write, out.numpy()) if on_cpu else partial(bits.write_tensor, out)
                 )
-        drawn = drawn.view(-1, n, units)
         return drawn, drawn.to(self._dtype), writes
 
 

@@ -74,7 +74,9 @@ def _engine_of(
     what they had better stand next to each other by.
     """
     reason: str = "the engine 'single' was asked for"
-    if choice != "single":
+    if choice != "single" and member.batch_size == 1:
+        reason = "its steps are of one sample, which come out another way among others"
+    elif choice != "single":
         net = read_perceptron(member.network, member.data.train, member.task)
         if not isinstance(net, str):
             return net.design, _lowered, net.activations

@@ -130,6 +130,9 @@ class Data:
         y = self._all.y
         return y.numpy() if self._stratify and y.ndim == 1 else None
 
+    def __len__(self) -> int:
+        return len(self._all.y)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": {}}  # not sent to worker processes
 

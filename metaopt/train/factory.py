@@ -29,12 +29,18 @@ Splits = Callable[[int, torch.device], Sequence[Prepared]]
 
 @dataclass(frozen=True)
 class Factory:
-    """Makes runs, and trains them; see `Trainer` for what each attribute means."""
+    """Makes runs, and trains them; see `Trainer` for what each attribute means.
+
+    Attributes:
+        samples: given to the trainer, of which a part trains.
+
+    """
 
     build: Build
     task: Task
     defaults: Mapping[str, Scalar]
     epochs: int
+    samples: int
     dtype: torch.dtype
     threads: int | Literal["auto"] | None
     engine: EngineChoice
@@ -88,11 +94,11 @@ class Factory:
         meter = Meter(device)
         config = {**self.defaults, **params}
         recipe = Recipe.read(config, self.epochs)
-        n = len(data.train.y)
-        if "batch_size" in config and recipe.optimizer != "gd" and recipe.batch_size > n:
+        given = "batch_size" in config and recipe.optimizer != "gd"
+        if given and recipe.batch_size > self.samples:
             raise TrainingError(
-                f"parameter 'batch_size' must be at most the {n} samples that train, got"
-                f" {recipe.batch_size}; lower it, or use optimizer='gd' for full batches"
+                f"parameter 'batch_size' must be at most the {self.samples} samples of the data,"
+                f" got {recipe.batch_size}; lower it, or use optimizer='gd' for full batches"
             )
         view = ConfigView(config)
         with Noise(derive(seed, "init"), device):

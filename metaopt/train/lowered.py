@@ -21,6 +21,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from metaopt.train.batched import Mask, pull_cross_entropy
@@ -31,6 +32,14 @@ from metaopt.train.stack import Stack
 from metaopt.train.stacked_steps import StackedOptimizer
 
 VECTORS = 64  # numbers; a multiple of what PyTorch's elementwise loops take at a time
+
+
+class Activated(NamedTuple):
+    """Rows with one activation, and which units they have if padding must be kept at 0."""
+
+    rows: slice
+    function: Function
+    units: Tensor | None
 
 
 class Hidden(NamedTuple):
@@ -92,21 +101,34 @@ class Lowered(Engine):
             else:
                 yield None
 
-    def _runs(self, k: int) -> Iterator[tuple[slice, Function]]:
+    def _runs(self, k: int) -> Iterator[Activated]:
         """Rows next to each other with the same activation after layer k."""
         start = 0
-        for name, group in groupby(net.activations[k] for net in self._nets):
-            stop = start + len(list(group))
+        for name, group in groupby(self._nets, lambda net: net.activations[k]):
+            nets = list(group)
+            stop = start + len(nets)
             if name:
-                yield slice(start, stop), FUNCTIONS[name]
+                function, units = FUNCTIONS[name], None
+                if not function.centred and any(net.is_padded for net in nets):
+                    units = self._own_units(nets, k)
+                yield Activated(slice(start, stop), function, units)
             start = stop
+
+    def _own_units(self, nets: Sequence[Perceptron], k: int) -> Tensor:
+        """1 for the units of layer k that a network has, 0 for padding, as (K, 1, O)."""
+        own = self._eye.new_zeros(len(nets), 1, self._layers[k].outputs)
+        for row, net in enumerate(nets):
+            own[row, :, : net.dense[k].out_features] = 1
+        return own
 
     def _mask_of(self, k: int) -> Mask | None:
         dropout = [net.dropout[k] for net in self._nets]
         if all(d is None or d[0] == 0 for d in dropout):
             return None
         p = [0.0 if d is None else d[0] for d in dropout]
-        return Mask(p, [bits[k] for bits in self._bits], self._design.dtype, self._device)
+        units = [net.dense[k].in_features for net in self._nets]
+        bits = [of_member[k] for of_member in self._bits]
+        return Mask(p, bits, self._design.dtype, self._device, units)
 
     def _room(self, kind: str, layer: int, shape: tuple[int, ...]) -> Tensor:
         """Memory that is used again in every step: fresh memory costs more than the arithmetic."""
@@ -137,6 +159,8 @@ class Lowered(Engine):
     def _inputs(self, X: Tensor) -> Tensor:
         """Samples, shared or a member's own, as (K, B, I)."""
         X = X.flatten(X.ndim - self._input_dims)
+        if X.shape[-1] < self._layers[0].inputs:
+            X = F.pad(X, (0, self._layers[0].inputs - X.shape[-1]))
         return X.expand(len(self.members), *X.shape) if self.feed.shared else X
 
     def _forward(self, h: Tensor) -> tuple[list[Hidden], Tensor]:
@@ -164,15 +188,17 @@ class Lowered(Engine):
     def _activate(self, z: Tensor, k: int) -> Tensor:
         """Return f(z) of layer k, in the place of z where no member needs that any more."""
         runs = self._functions[k]
-        if all(function.in_place for _, function in runs):
+        if all(run.function.in_place for run in runs):
             out = z
         else:
             out = self._room("f", k, tuple(z.shape))
-        for rows, function in runs:
+        for rows, function, units in runs:
             for a, b in _evenly(function, z[rows], out[rows]):
                 function.apply(a, b)
             if function.in_place and out is not z:
                 out[rows].copy_(z[rows])
+            if units is not None:
+                out[rows].mul_(units)
         return out
 
     def _outputs_by_class(self, h: Tensor) -> Tensor:
@@ -188,14 +214,18 @@ class Lowered(Engine):
         if self._loss == "cross_entropy":
             return pull_cross_entropy(z, y, self._shares(y), losses)
         if self._loss == "mse":
+            own = z[:, : self._design.outputs]
             columns = y.reshape(*y.shape[: 1 if self.feed.shared else 2], -1).to(z.dtype)
-            z.sub_(columns.transpose(-1, -2))
-            torch.mean(z.square(), dim=1, out=losses)
-            return z.mul_(2 / z[0].numel())
+            own.sub_(columns.transpose(-1, -2))
+            torch.mean(own.square(), dim=1, out=losses)
+            own.mul_(2 / own[0].numel())
+            return z
+        own = z[:, : self._design.outputs]
         targets = y.expand(len(z), *y.shape) if self.feed.shared else y
-        values, gradients = own_loss(self._function, z.transpose(1, 2), targets, self.errors)
+        values, gradients = own_loss(self._function, own.transpose(1, 2), targets, self.errors)
         losses.copy_(values.unsqueeze(1))  # a mean, of which each sample gets its part
-        return z.copy_(gradients.transpose(1, 2))
+        own.copy_(gradients.transpose(1, 2))
+        return z
 
     def _shares(self, y: Tensor) -> Tensor:
         """Return onehot(y) / B as (C, B) or (K, C, B)."""
@@ -222,7 +252,7 @@ class Lowered(Engine):
             d = torch.bmm(by_sample, self._w[k].transpose(1, 2), out=room)
             if drawn is not None:
                 d.mul_(drawn)
-            for rows, function in self._functions[k - 1]:
+            for rows, function, _ in self._functions[k - 1]:
                 for parts in _evenly(function, d[rows], z[rows], f[rows]):
                     function.pull(*parts)
 
@@ -235,12 +265,14 @@ class Lowered(Engine):
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
     def _evaluate(self, h: Tensor) -> Tensor:
+        if h.shape[1] == 1:  # see `_padded`
+            return self._evaluate(h.expand(-1, 2, -1))[:, :1]
         for k, layer in enumerate(self._layers):
             shape = (*h.shape[:2], layer.outputs)
             last = k == len(self._layers) - 1
             h = self._affine(h, k, h.new_empty(shape) if last else self._room("e", k, shape))
             h = self._activate(h, k)
-        return h
+        return h[..., : self._design.outputs]
 
     def keep(self, rows: Sequence[int]) -> None:
         self._stack.keep(rows)
@@ -249,12 +281,11 @@ class Lowered(Engine):
     def settle(self, row: int, kept: bool) -> None:
         regions = self._stack.row(row, kept)
         start = 0
-        for dense, weight in zip(self._nets[row].dense, regions, strict=False):
-            dense.weight.copy_(weight.t())
+        for dense, layer, weight in zip(self._nets[row].dense, self._layers, regions, strict=False):
+            dense.weight.copy_(weight[: dense.in_features, : dense.out_features].t())
             if dense.bias is not None:
-                stop = start + len(dense.bias)
-                dense.bias.copy_(regions[-1][start:stop])
-                start = stop
+                dense.bias.copy_(regions[-1][start : start + dense.out_features])
+                start += layer.outputs
 
     def select(self, rows: Sequence[int]) -> None:
         super().select(rows)
@@ -273,12 +304,27 @@ def _evenly(function: Function, *tensors: Tensor) -> Iterable[tuple[Tensor, ...]
 
 @torch.no_grad()
 def _stack(nets: Sequence[Perceptron]) -> Stack:
-    """Weights (K, I, O) layer by layer, and all biases of a member side by side."""
+    """Weights (K, I, O) layer by layer, and all biases of a member side by side, 0 where padded."""
+    layers = nets[0].design.layers
     weights = [
-        torch.stack([d.weight.t() for d in same_place])
-        for same_place in zip(*(net.dense for net in nets), strict=True)
+        torch.stack([_pad(net.dense[k].weight.t(), layer.inputs, layer.outputs) for net in nets])
+        for k, layer in enumerate(layers)
     ]
-    biases: list[list[Tensor]] = [[d.bias for d in net.dense if d.bias is not None] for net in nets]
-    if not biases[0]:
+    if not any(layer.bias for layer in layers):
         return Stack(weights, len(weights))
-    return Stack([*weights, torch.stack([torch.cat(b) for b in biases])], len(weights))
+    biases = [
+        torch.cat(
+            [
+                F.pad(dense.bias, (0, layer.outputs - dense.out_features))
+                for dense, layer in zip(net.dense, layers, strict=True)
+                if dense.bias is not None
+            ]
+        )
+        for net in nets
+    ]
+    return Stack([*weights, torch.stack(biases)], len(weights))
+
+
+def _pad(weight: Tensor, inputs: int, outputs: int) -> Tensor:
+    """Append rows and columns of zeros."""
+    return F.pad(weight, (0, outputs - weight.shape[1], 0, inputs - weight.shape[0]))

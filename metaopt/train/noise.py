@@ -106,9 +106,15 @@ class Bits:
             self.write(out.numpy())
 
     def write(self, out: NDArray[np.int32]) -> None:
-        """Do the same with a vector of numpy's; only for the CPU."""
-        n = len(out)
-        out[:] = self._words.random_raw((n + 1) // 2).view(np.int32)[:n]
+        """Do the same with an array of numpy's, of any shape and strides; only for the CPU."""
+        n = out.size
+        out[...] = self._words.random_raw((n + 1) // 2).view(np.int32)[:n].reshape(out.shape)
+
+    def write_tensor(self, out: Tensor) -> None:
+        """Do the same with a tensor of any shape and strides."""
+        drawn = torch.empty(out.shape, dtype=torch.int32, device=out.device)
+        self.fill(drawn.view(-1))
+        out.copy_(drawn)
 
 
 def dropout_bits(seed: int, layer: int, device: torch.device) -> Bits:

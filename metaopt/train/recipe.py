@@ -12,7 +12,7 @@ eps            1e-8      added to the root in adam, adamw and rmsprop
 schedule       constant  "constant", "exponential", "exponential_restarts" or "cosine"
 decay          0.95      factor per epoch of the two exponential schedules
 restart_every  10        epochs after which exponential_restarts returns to `lr`
-batch_size     32        samples a step, of the training part's at most; gd takes all
+batch_size     32        samples a step, at most the training part; gd takes all
 l1             0         adds l1 * |w|_1 to the loss
 l2             0         adds l2 / 2 * |w|_2^2 to the loss (torch.optim's weight_decay but AdamW's)
 weight_decay   0.01      decoupled decay, of adamw only

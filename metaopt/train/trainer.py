@@ -153,6 +153,7 @@ class Trainer:
             task=Task(loss, loss_function, self.metric, stopping, n_classes, evaluation_rows),
             defaults=defaults,
             epochs=epochs,
+            samples=len(self._data),
             dtype=dtype,
             threads=threads,
             engine=engine,

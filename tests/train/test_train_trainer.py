@@ -350,15 +350,14 @@ def test_names_of_other_optimizers_are_ignored():
     assert outcome(trainer()(fixed_trial({**CONFIG, **extra}))) == outcome(plain)
 
 
-def test_gd_takes_all_samples_and_no_batch_may_be_larger():
+def test_a_batch_is_at_most_the_training_part_and_gd_takes_all_of_it():
     sgd = {"optimizer": "sgd", "lr": 0.1}
-    n = len(trainer()._data.prepare(0, torch.device("cpu"))[0].train.y)
-    largest = trainer()(fixed_trial({**sgd, "batch_size": n}))
-    full = trainer()(fixed_trial({"optimizer": "gd", "lr": 0.1, "batch_size": 10_000}))
-    assert outcome(largest) == outcome(full)
-    with pytest.raises(TrainingError, match=f"'batch_size' must be at most the {n} samples"):
-        trainer()(fixed_trial({**sgd, "batch_size": n + 1}))
-    few = {"X": X[:20], "y": REAL[:20], "loss": "mse"}  # below the default, which is no demand
+    huge = trainer()(fixed_trial({**sgd, "batch_size": len(X)}))
+    full = trainer()(fixed_trial({"optimizer": "gd", "lr": 0.1, "batch_size": 8}))
+    assert outcome(huge) == outcome(full)
+    with pytest.raises(TrainingError, match="'batch_size' must be at most the 120 samples"):
+        trainer()(fixed_trial({**sgd, "batch_size": 121}))
+    few = {"X": X[:20], "y": REAL[:20], "loss": "mse"}  # fewer than the default, which is no demand
     assert trainer(**few)(fixed_trial({})).status == "complete"
 
 
