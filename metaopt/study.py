@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from metaopt.journal import Journal
 from metaopt.opening import find_study, open_log
 from metaopt.progress import progress_bar
 from metaopt.pruning import Judge, Pruner, find_pruner, pruner_from_json
-from metaopt.records import Json, Result, TrialRecord, settle
+from metaopt.records import Failure, Json, Result, TrialRecord, settle
 from metaopt.registry import load_strategy, make_strategy
 from metaopt.seeds import derive
 from metaopt.space import Space
@@ -96,6 +96,7 @@ class Study(StudyView):
         self._deadlines: dict[int, float] = {}
         self._trial_timeout: float | None = None
         self._judge = Judge(self.pruner, self.seed, direction)
+        self._overran: set[int] = set()  # told to stop because their time was over
         self._lockstep: frozenset[int] = frozenset()  # members of a batch that train together
 
     def _header(self) -> dict[str, Json]:
@@ -189,6 +190,7 @@ class Study(StudyView):
             n_trials: the total that the study shall hold, earlier trials included.
             timeout: seconds after which no trial is started any more.
             trial_timeout: seconds after which a trial has failed; see `metaopt.execute.Inline`.
+                Trials that an objective's `many` trains together all begin with the batch.
             batch_size: ask for so many at once, and tell their results in order, together.
             stop: conditions such as `Stall(20)` and `Target(0.1)`, or functions of the study.
             callbacks: called with the study and the record after every told trial.
@@ -303,12 +305,19 @@ class Study(StudyView):
             self._lockstep = frozenset(group) if lockstep else frozenset()
             try:
                 for number, result in executor.run(objective, todo, self, together=together):
-                    self._journal.finish(number, result)
+                    self._journal.finish(number, self._in_time(number, result))
             finally:
                 self._lockstep = frozenset()
         for record in self._tell_ready():
             for callback in callbacks:
                 callback(self, record)
+
+    def _in_time(self, number: int, result: Result) -> Result:
+        """A trial that stopped because its time was over has failed and was not pruned."""
+        if number not in self._overran or result.status != "pruned":
+            return result
+        message = f"the trial was stopped after trial_timeout={self._trial_timeout:g} s"
+        return replace(result, status="failed", error=Failure("timeout", message))
 
     def _tell_ready(self) -> list[TrialRecord]:
         return self._journal.tell_ready(self._log_line)
@@ -317,6 +326,7 @@ class Study(StudyView):
 
     def started(self, number: int) -> None:
         """Note that an attempt at a trial begins; called by executors."""
+        self._overran.discard(number)
         if self._trial_timeout is not None:
             self._deadlines[number] = time.monotonic() + self._trial_timeout
         self._judge.forget(number)
@@ -329,6 +339,7 @@ class Study(StudyView):
     def should_stop(self, number: int) -> bool:
         """Decide whether a running trial ends early; called by `Trial.should_stop`."""
         if time.monotonic() > self._deadlines.get(number, float("inf")):
+            self._overran.add(number)
             return True
         if self.pruner is None:
             return False

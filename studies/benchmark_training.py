@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
+from sklearn.model_selection import KFold
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -34,6 +35,7 @@ from metaopt.train.recipe import Recipe
 from metaopt.trial import Trial
 
 LOOPS = ("fused", "default", "loader")
+Goals = tuple[float | None, ...]
 Config = dict[str, Any]
 
 
@@ -134,7 +136,7 @@ class Case:
 
     name: str
     k: int
-    goals: tuple[float | None, ...]
+    goals: Goals
     ours: Callable[[], object]
     loop: Callable[[str], float]  # trains a part, and returns how much of the whole that was
 
@@ -175,7 +177,7 @@ def make_case(
     build: Callable[[Any], nn.Module],
     configs: Sequence[Config],
     epochs: int,
-    goals: tuple[float | None, ...],
+    goals: Goals,
     sample: int,
 ) -> Case:
     """K trainings of all epochs; the loops train a sample of them."""
@@ -198,6 +200,32 @@ def make_case(
     return Case(name, len(configs), goals, ours, loop)
 
 
+def fold_case(data: Data, configs: Sequence[Config], epochs: int, goals: Goals) -> Case:
+    """Five-fold cross-validation; the loops train the folds of some configurations."""
+    build = perceptron(64)
+    folds = KFold(5, shuffle=True, random_state=0)
+    trainer = Trainer(
+        build, data.X, data.y, validation=folds, test=None, stopping=None, epochs=epochs,
+        device="cpu",
+    )  # fmt: skip
+    parts = [
+        Data(data.X[a], data.y[a], data.X[b], data.y[b])
+        for a, b in folds.split(data.X.numpy(), data.y.numpy())
+    ]
+
+    def ours() -> object:
+        return list(trainer.many(trials(configs)))
+
+    def loop(kind: str) -> float:
+        for part in parts[:2]:
+            one = Loop(build(configs[0]), configs[0], part, kind)
+            for _ in range(epochs):
+                one.epoch()
+        return 2 / (5 * len(configs))
+
+    return Case("5-fold cross-validation", 5 * len(configs), goals, ours, loop)
+
+
 class Halving:
     """A channel that keeps the best third at epochs 1, 3 and 9: successive halving in lockstep."""
 
@@ -215,7 +243,7 @@ class Halving:
         return number not in ranked[: len(ranked) // 3]
 
 
-def halving_case(data: Data, configs: Sequence[Config], goals: tuple[float | None, ...]) -> Case:
+def halving_case(data: Data, configs: Sequence[Config], goals: Goals) -> Case:
     build = perceptron(64)
     trainer = Trainer(
         build, data.X, data.y, validation=(data.X_val, data.y_val), test=None, stopping=None,
@@ -277,6 +305,7 @@ def all_cases(quick: bool) -> list[Case]:
                   adams(16, width=256, batch_size=128), e, (1.3, 1.8, 2), s),
         make_case("64 random configurations", small, perceptron(64),
                   mixed, 9, (5, 6, 8), 4 if quick else 12),
+        fold_case(small, adams(16, width=64), e, (4, 6, 8)),
         halving_case(small, [{**c, "epochs": 27} for c in mixed], (3.5, None, None)),
         make_case("a supported module alone", small, perceptron(64),
                   adams(1), 3 * e, (1.3, 2, 2), 1),
@@ -314,7 +343,7 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
     return {**row, "goal": case.goals[0], "seconds": round(statistics.median(ours), 4)}
 
 
-def show(row: dict[str, Any], goals: tuple[float | None, ...]) -> None:
+def show(row: dict[str, Any], goals: Goals) -> None:
     cells = []
     for kind, goal in zip(LOOPS, goals, strict=True):
         ratio = row[f"ratio_{kind}"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from metaopt.train.noise import Bits, threshold
+
+Write = Callable[[], None]
 
 
 class Mask:
@@ -17,6 +20,7 @@ class Mask:
         p: probability of a zero, by member; 0 for members without this layer.
         bits: their streams; None where `p` is 0 or 1.
         dtype, device: of the masks.
+        units: how many units of a layer a member has, if not all; the rest draws nothing.
 
     """
 
@@ -26,26 +30,41 @@ class Mask:
         bits: Sequence[Bits | None],
         dtype: torch.dtype,
         device: torch.device,
+        units: Sequence[int] | None = None,
     ) -> None:
         self._bits = bits
+        self._units = units
         self._dtype, self._device = dtype, device
         limits = torch.tensor([threshold(x) for x in p], dtype=torch.int32, device=device)
         scales = [0.0 if x == 1 else 1 / (1 - x) for x in p]
         self._threshold = limits.view(-1, 1, 1)
         self._scale = torch.tensor(scales, dtype=dtype, device=device).view(-1, 1, 1)
-        self._rooms: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        self._rooms: dict[tuple[int, int], tuple[Tensor, Tensor, list[Write]]] = {}
 
     def draw(self, n: int, units: int) -> Tensor:
         """Return new masks (K, n, units) of 0 and 1 / (1 - p); the next call overwrites them."""
         room = self._rooms.get((n, units))
         if room is None:
-            drawn = torch.zeros((len(self._bits), n, units), dtype=torch.int32, device=self._device)
-            room = self._rooms[n, units] = drawn, drawn.to(self._dtype)
-        drawn, mask = room
+            room = self._rooms[n, units] = self._make_room(n, units)
+        drawn, mask, writes = room
+        for write in writes:
+            write()
+        return torch.ge(drawn, self._threshold, out=mask).mul_(self._scale)
+
+    def _make_room(self, n: int, units: int) -> tuple[Tensor, Tensor, list[Write]]:
+        """Integers, masks, and what writes new integers into each row that needs them."""
+        shape = len(self._bits), n, units
+        drawn = torch.zeros(shape, dtype=torch.int32, device=self._device)
+        writes: list[Write] = []
+        # Views are made once: for a small layer they cost more than drawing.
         for row, bits in enumerate(self._bits):
             if bits is not None:
-                bits.fill(drawn[row].view(-1))
-        return torch.ge(drawn, self._threshold, out=mask).mul_(self._scale)
+                out = drawn[row, :, : units if self._units is None else self._units[row]]
+                on_cpu = self._device.type == "cpu"
+                writes.append(
+                    partial(bits.write, out.numpy()) if on_cpu else partial(bits.write_tensor, out)
+                )
+        return drawn, drawn.to(self._dtype), writes
 
 
 def pull_cross_entropy(z: Tensor, y: Tensor, targets: Tensor, losses: Tensor) -> Tensor:
@@ -53,8 +72,8 @@ def pull_cross_entropy(z: Tensor, y: Tensor, targets: Tensor, losses: Tensor) ->
 
     Args:
         z: (K, C, B), classes before samples; overwritten by the result.
-        y: the classes (B,).
-        targets: onehot(y) / B as (C, B).
+        y: the classes (B,), or of each member (K, B).
+        targets: onehot(y) / B as (C, B) or (K, C, B).
         losses: (K, B), overwritten by -log softmax(z)[y].
 
     Returns:
@@ -63,7 +82,7 @@ def pull_cross_entropy(z: Tensor, y: Tensor, targets: Tensor, losses: Tensor) ->
     """
     n = z.shape[2]
     z.sub_(z.amax(1, keepdim=True))
-    picked = z.gather(1, y.expand(len(z), 1, n))
+    picked = z.gather(1, y.unsqueeze(-2).expand(len(z), 1, n))
     total = z.exp_().sum(1, keepdim=True)
     torch.log(total, out=losses.unsqueeze(1)).sub_(picked)
     return z.div_(total.mul_(n)).sub_(targets)

@@ -37,7 +37,7 @@ Limit = Callable[[Member], AbstractContextManager[object]]
 def form_teams(
     members: Sequence[Member], limit: Limit, choice: EngineChoice = "auto"
 ) -> list[Team]:
-    """Group members by architecture, batch size and data; those of no group train alone.
+    """Group members by architecture and the sizes of steps; those of no group train alone.
 
     Args:
         members: any mix.
@@ -51,7 +51,8 @@ def form_teams(
     activations: dict[Member, tuple[str, ...]] = {}
     for member in members:
         design, form, activations[member] = _engine_of(member, choice, probes)
-        shared = (design, member.batch_size, member.data_seed, id(member.data))
+        sizes = len(member.data.train.y), len(member.data.validation.y)
+        shared = (design, member.batch_size, *sizes)
         key: Hashable = member if design is None else shared
         groups.setdefault(key, []).append(member)
         forms[key] = form
@@ -73,7 +74,9 @@ def _engine_of(
     what they had better stand next to each other by.
     """
     reason: str = "the engine 'single' was asked for"
-    if choice != "single":
+    if choice != "single" and member.batch_size == 1:
+        reason = "its steps are of one sample, which come out another way among others"
+    elif choice != "single":
         net = read_perceptron(member.network, member.data.train, member.task)
         if not isinstance(net, str):
             return net.design, _lowered, net.activations

@@ -8,54 +8,43 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from metaopt.errors import TrainingError
-from metaopt.train.reading import Labels, Part, read_inputs, read_pair, read_values
-from metaopt.train.splitting import Rows, check_split, is_fraction, split_rows
+from metaopt.train.folds import Splitter, in_time, is_folds, make_folds
+from metaopt.train.reading import Labels, Part, read_groups, read_inputs, read_pair, read_values
+from metaopt.train.scaling import Scaler
+from metaopt.train.splitting import (
+    Rows,
+    check_split,
+    is_fraction,
+    split_groups,
+    split_in_time,
+    split_rows,
+)
 
 KEPT_SPLITS = 2  # prepared splits to hold on to: all trials of a study share one
 
 
-class Scaler(NamedTuple):
-    """x -> (x - mean) / std, with statistics of the training part."""
-
-    mean: Tensor
-    std: Tensor
-
-    @classmethod
-    def fit(cls, x: Tensor) -> Scaler:
-        """Per column of (n, d); per channel of (n, c, h, w, ...); over all of (n, h, w), (n,)."""
-        dims = [0] if x.ndim == 2 else [0, *range(2 if x.ndim >= 4 else 1, x.ndim)]
-        wide = x.double()
-        mean = wide.mean(dims, keepdim=True)
-        std = (wide - mean).square().mean(dims, keepdim=True).sqrt()
-        # A constant column stays at 0 instead of becoming rounding noise of size 1.
-        std[std <= 1e-12 * mean.abs().clamp(min=1)] = 1.0
-        return cls(mean.to(x.dtype), std.to(x.dtype))
-
-    def apply(self, x: Tensor) -> Tensor:
-        return (x - self.mean.to(x.device)) / self.std.to(x.device)
-
-    def undo(self, x: Tensor) -> Tensor:
-        """Back to the units of the data; an (n, 1) output of an (n,) target comes back as it is."""
-        mean, std = self.mean.to(x.device), self.std.to(x.device)
-        return x * std.reshape(-1) + mean.reshape(-1) if mean.numel() == 1 else x * std + mean
-
-
 @dataclass(frozen=True)
 class Prepared:
-    """The parts of one split on one device, and the scalers fitted to its training part."""
+    """The parts of one split on one device, and the scalers fitted to its training part.
+
+    Attributes:
+        rows: of X in the validation part; None if that was given as data of its own.
+
+    """
 
     train: Part
     validation: Part
     test: Part | None
     x_scaler: Scaler | None
     y_scaler: Scaler | None
+    rows: Rows | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +58,7 @@ class Preparation:
     standardize: bool
     standardize_target: bool
     dtype: torch.dtype
+    groups: Any = None
 
 
 class Data:
@@ -78,6 +68,7 @@ class Data:
         classes: the labels in the order of their codes, for classification; else None.
         shape: of one input.
         outputs: how many numbers a network must give: classes, or columns of y.
+        folds: what the validation part is made by, if by folds.
 
     Raises:
         TrainingError: lengths, types, values or splits do not fit; the message says which.
@@ -90,10 +81,15 @@ class Data:
         raw = read_pair(X, y, "X", "y")
         self._labels = Labels.read(raw[1], "y") if how.classify else None
         self._all = self._part(raw, "X", "y")
+        self._groups = read_groups(how.groups, len(self._all.y))
         self._given: dict[str, Part] = {}
         self._fractions: dict[str, float] = {}
-        for name, value in (("validation", how.validation), ("test", how.test)):
-            if is_fraction(value, name):
+        self.folds: int | Splitter | None = None
+        # The test part is cut off first, so that it is the same whatever validates.
+        for name, value in (("test", how.test), ("validation", how.validation)):
+            if name == "validation" and is_folds(value):
+                self.folds = value
+            elif is_fraction(value, name):
                 self._fractions[name] = float(value or 0)
             else:
                 given = read_pair(*_explicit(value, name), f"{name} X", f"{name} y")
@@ -103,9 +99,8 @@ class Data:
         self._check_shapes()
         y_shape = self._all.y.shape
         self.outputs = len(self.classes) if self.classes is not None else int(y_shape[1:].numel())
-        strata = self._strata()
-        check_split(len(self._all.y), strata, self._fractions, self.classes)
-        self._cache: dict[tuple[int, torch.device], Prepared] = {}
+        self._cache: dict[tuple[int, torch.device], tuple[Prepared, ...]] = {}
+        self._splits(0, self.folds)  # what no seed can split is refused here
 
     def _part(self, raw: tuple[Any, Any], x_name: str, y_name: str) -> Part:
         inputs = read_inputs(raw[0], self._dtype, x_name)
@@ -135,20 +130,73 @@ class Data:
         y = self._all.y
         return y.numpy() if self._stratify and y.ndim == 1 else None
 
+    def __len__(self) -> int:
+        return len(self._all.y)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": {}}  # not sent to worker processes
 
-    def prepare(self, data_seed: int, device: torch.device) -> Prepared:
-        """Return the split of `data_seed` on `device`; the tensors are shared: only read them."""
+    def prepare(self, data_seed: int, device: torch.device) -> tuple[Prepared, ...]:
+        """Return the split of `data_seed` on `device`, or one for each fold.
+
+        The tensors are shared: only read them.
+        """
         key = (data_seed, device)
         prepared = self._cache.get(key)
         if prepared is None:
-            rows = split_rows(len(self._all.y), self._strata(), self._fractions, data_seed)
-            prepared = self._prepare(rows, device)
+            prepared = self.split(data_seed, device, self.folds)
             while len(self._cache) >= KEPT_SPLITS:
                 self._cache.pop(next(iter(self._cache)), None)
             self._cache[key] = prepared
         return prepared
+
+    def split(
+        self, data_seed: int, device: torch.device, folds: int | Splitter | None
+    ) -> tuple[Prepared, ...]:
+        """Return the folds of any splitter; with None, the split by the trainer's fractions."""
+        return tuple(self._prepare(rows, device) for rows in self._splits(data_seed, folds))
+
+    def whole(self, data_seed: int, device: torch.device) -> Prepared:
+        """Return all but the test part for training; it stands for validation too."""
+        rows = self._outer(data_seed, self.folds)
+        return self._prepare({**rows, "validation": rows["train"]}, device)
+
+    def _outer(self, data_seed: int, folds: int | Splitter | None) -> dict[str, Rows]:
+        """Rows of the parts that fractions make; with folds, "train" holds all that is theirs."""
+        fractions = dict(self._fractions)
+        if folds is not None:
+            fractions.pop("validation", None)
+        n = len(self._all.y)
+        if in_time(folds):
+            rows = split_in_time(n, fractions)
+        elif self._groups is not None:
+            rows = split_groups(self._groups, fractions, data_seed)
+        else:
+            strata = self._strata()
+            check_split(n, strata, fractions, self.classes)
+            rows = split_rows(n, strata, fractions, data_seed)
+        return rows
+
+    def _splits(self, data_seed: int, folds: int | Splitter | None) -> list[dict[str, Rows]]:
+        outer = self._outer(data_seed, folds)
+        if folds is None:
+            return [outer]
+        inner = outer["train"]
+        strata = self._strata()
+        found = make_folds(
+            folds,
+            self._all.y.numpy()[inner],
+            None if self._groups is None else self._groups[inner],
+            data_seed,
+            self.classes,
+            strata is not None,
+        )
+        return [{**outer, "train": inner[a], "validation": inner[b]} for a, b in found]
+
+    def targets(self, y: Tensor, y_scaler: Scaler | None) -> np.ndarray[Any, np.dtype[Any]]:
+        """Return targets as the caller gave them: labels, or numbers in their own units."""
+        y = y.cpu() if y_scaler is None else y_scaler.undo(y.cpu())
+        return y.numpy() if self.classes is None else self.classes[y.numpy()]
 
     def _prepare(self, rows: Mapping[str, Rows], device: torch.device) -> Prepared:
         parts = dict(self._given)
@@ -165,7 +213,8 @@ class Data:
             return Part(X.to(device), y.to(device))
 
         test = place(parts["test"]) if "test" in parts else None
-        return Prepared(place(train), place(parts["validation"]), test, x_scaler, y_scaler)
+        valid = place(parts["validation"])
+        return Prepared(place(train), valid, test, x_scaler, y_scaler, rows.get("validation"))
 
 
 def _explicit(value: Any, name: str) -> tuple[Any, Any]:

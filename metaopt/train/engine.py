@@ -1,15 +1,15 @@
 """The contract of an engine: K networks that train in step, epoch by epoch.
 
 Notation: K members, each a network with a recipe of its own, in rows 0..K-1 of the engine. All
-visit the same samples in the same order, in batches of one size; what a member draws (initial
-weights, dropout) depends on its own seed only. Rows never mix, so a member's results are those
-that it has alone, and a member that diverges or leaves changes nothing for the others.
+take steps of the same sizes, on the same samples or each on those of its own split; what a member
+draws (initial weights, dropout) depends on its own seed only. Rows never mix, so a member's
+results are those that it has alone, and one that diverges or leaves changes nothing for others.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -18,14 +18,12 @@ from torch import Tensor, nn
 
 from metaopt.seeds import derive
 from metaopt.train.data import Prepared
+from metaopt.train.feed import Feed
 from metaopt.train.metrics import LossFunction, check_loss
 from metaopt.train.noise import Noise
 from metaopt.train.progress import Progress, Task
 from metaopt.train.recipe import Recipe
 from metaopt.train.resources import Cost
-from metaopt.train.splitting import epoch_order
-
-GATHER_WHOLE = 2**26  # bytes of inputs below which an epoch is brought into order all at once
 
 
 @dataclass(eq=False)
@@ -34,8 +32,7 @@ class Member:
 
     Attributes:
         network: has the initial weights, and at the end those that its value belongs to.
-        watch: told the metric and the number of every epoch that stayed finite.
-        halt: asked after every epoch that others would follow whether to stop ("pruned").
+        epochs: to train; None is all that the recipe says, which is the schedule's horizon.
         progress: what has happened so far.
         noise: randomness of the network's own.
         engine: the name of what trains it.
@@ -50,8 +47,7 @@ class Member:
     task: Task
     seed: int
     data_seed: int
-    watch: Callable[[float, int], None] | None = None
-    halt: Callable[[], bool] | None = None
+    epochs: int | None = None
     progress: Progress = field(init=False)
     noise: Noise = field(init=False)
     engine: str = ""
@@ -63,9 +59,14 @@ class Member:
 
     def restart(self) -> None:
         """Forget an attempt that failed in its first epoch."""
-        self.progress = Progress(self.task, self.recipe.epochs)
+        self.progress = Progress(self.task, self.epochs or self.recipe.epochs)
         self.noise = Noise(derive(self.seed, "noise"), self.device)
         self.error = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it trains no more."""
+        return self.error is not None or self.progress.ended
 
     @property
     def device(self) -> torch.device:
@@ -95,14 +96,15 @@ class Engine(ABC):
         for member in self.members:
             member.engine = self.name
         self.errors: dict[int, Exception] = {}
+        self.feed = feed_of(self.members)
 
     @abstractmethod
     def train(self, epoch: int) -> list[float]:
         """Visit every training sample once; return each member's mean loss over them."""
 
     @abstractmethod
-    def outputs(self, X: Tensor) -> Tensor | list[Tensor]:
-        """Return the outputs (K, n, ...) for all of `X`, (n, ...), without dropout."""
+    def outputs(self) -> Tensor | list[Tensor]:
+        """Return the outputs (K, n, ...) for the members' validation parts, without dropout."""
 
     @abstractmethod
     def keep(self, rows: Sequence[int]) -> None:
@@ -112,34 +114,23 @@ class Engine(ABC):
     def settle(self, row: int, kept: bool) -> None:
         """Give the member's network its weights: the kept ones, or those of now."""
 
-    @abstractmethod
     def select(self, rows: Sequence[int]) -> None:
         """Go on with these rows only (ascending), which become 0, 1, ..."""
+        self.members = [self.members[k] for k in rows]
+        self.feed = feed_of(self.members)
 
     def close(self) -> None:
         """Let go of the networks."""
 
 
-def batches(n: int, size: int, data_seed: int, epoch: int, device: torch.device) -> list[Tensor]:
-    """Row numbers of each step's samples; a last batch of one joins the one before it."""
-    order = torch.from_numpy(epoch_order(n, data_seed, epoch))
-    if device.type == "cuda":
-        order = order.pin_memory().to(device, non_blocking=True)
-    parts = list(torch.split(order, size))
-    if len(parts) > 1 and len(parts[-1]) == 1 < size:
-        parts[-2:] = [torch.cat(parts[-2:])]  # batch normalisation fails on one sample
-    return parts
-
-
-def gathered(X: Tensor, y: Tensor, steps: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs and targets of each step, gathered once for all members."""
-    if X.numel() * X.element_size() > GATHER_WHOLE:
-        for rows in steps:
-            yield X.index_select(0, rows), y.index_select(0, rows)
-        return
-    order, sizes = torch.cat(list(steps)), [len(rows) for rows in steps]
-    parts = (torch.split(whole.index_select(0, order), sizes) for whole in (X, y))
-    yield from zip(*parts, strict=True)
+def feed_of(members: Sequence[Member]) -> Feed:
+    """Return the samples of members whose splits and batches have the same sizes."""
+    return Feed(
+        [m.data.train for m in members],
+        [m.data.validation for m in members],
+        [m.data_seed for m in members],
+        members[0].batch_size,
+    )
 
 
 def mean_losses(losses: Tensor, sizes: Sequence[int]) -> list[float]:
@@ -150,9 +141,12 @@ def mean_losses(losses: Tensor, sizes: Sequence[int]) -> list[float]:
 
 
 def own_loss(
-    function: LossFunction, outputs: Tensor, targets: Tensor, errors: dict[int, Exception]
+    function: LossFunction,
+    outputs: Tensor,
+    targets: Sequence[Tensor] | Tensor,
+    errors: dict[int, Exception],
 ) -> tuple[Tensor, Tensor]:
-    """Apply a loss of the caller's to each member's outputs (K, B, ...).
+    """Apply a loss of the caller's to each member's outputs (K, B, ...) and targets.
 
     Returns:
         The losses (K,) and their gradients by the outputs (K, B, ...). A member whose loss
@@ -160,11 +154,11 @@ def own_loss(
 
     """
     values, gradients = [], []
-    for row, member_outputs in enumerate(outputs):
+    for row, (member_outputs, member_targets) in enumerate(zip(outputs, targets, strict=True)):
         leaf = member_outputs.detach().requires_grad_()
         try:
             with torch.enable_grad():
-                loss = function(leaf, targets)
+                loss = function(leaf, member_targets)
                 check_loss(loss)
                 (gradient,) = torch.autograd.grad(loss, leaf)
             values.append(loss.detach().to(outputs.dtype))

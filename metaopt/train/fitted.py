@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from metaopt.errors import TrainingError
 from metaopt.records import plain
 from metaopt.space import Config
-from metaopt.train.data import Scaler
 from metaopt.train.loop import evaluate
 from metaopt.train.models import Build, ReadyMade
 from metaopt.train.noise import Noise
 from metaopt.train.reading import read_inputs
 from metaopt.train.recipe import ConfigView
+from metaopt.train.scaling import Scaler
 
 FORMAT = "metaopt network 1"
 KEYS = {"config", "value", "metrics", "curve", "shape", "dtype", "build"}

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 import torch
 from torch import Tensor, nn
 
-from metaopt.train.engine import Engine, Member, batches, gathered, mean_losses
+from metaopt.train.engine import Engine, Member, mean_losses
 from metaopt.train.metrics import check_loss, check_outputs
 from metaopt.train.noise import keyed_dropout
 from metaopt.train.optimizers import FlatParameters, Snapshot, make_optimizer
@@ -34,19 +34,17 @@ class Single(Engine):
 
     def train(self, epoch: int) -> list[float]:
         member = self._member
-        data = member.data.train
         self._network.train()
         lr = member.recipe.lr_at(epoch)
-        steps = batches(len(data.y), member.batch_size, member.data_seed, epoch, data.X.device)
         losses: list[Tensor] = []
         with torch.enable_grad():
-            pairs = gathered(data.X, data.y, steps)
+            pairs = self.feed.epoch(epoch)
             if epoch == 1:
                 with member.noise:  # the first step shows whether the network draws by itself
                     losses.append(self._step(*next(pairs), lr, check=True))
             with noise_of(member):
                 losses += [self._step(X, y, lr) for X, y in pairs]
-        return mean_losses(torch.stack(losses).unsqueeze(1), [len(rows) for rows in steps])
+        return mean_losses(torch.stack(losses).unsqueeze(1), self.feed.sizes)
 
     def _step(self, X: Tensor, y: Tensor, lr: float, check: bool = False) -> Tensor:
         flat, recipe, task = self._flat, self._member.recipe, self._member.task
@@ -62,8 +60,8 @@ class Single(Engine):
         self._optimizer.step(lr)
         return loss.detach()
 
-    def outputs(self, X: Tensor) -> list[Tensor]:
-        return [outputs_of(self._member, X)]
+    def outputs(self) -> list[Tensor]:
+        return [outputs_of(self._member, self.feed.validation().X)]
 
     def keep(self, rows: Sequence[int]) -> None:
         if rows:

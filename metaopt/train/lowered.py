@@ -2,7 +2,7 @@
 
 Notation: K members, B samples a step, layer l = 0..L-1 from I_l to O_l units:
 
-    h_0 = X (B, I_0), the same for all members       W_l (K, I_l, O_l), b_l (K, O_l)
+    h_0 = X (B, I_0), or each its own, (K, B, I_0)    W_l (K, I_l, O_l), b_l (K, O_l)
     z_l = h_l W_l + b_l (K, B, O_l)                  h_{l+1} = m_l f(z_l), m_l a dropout mask
 
 The outputs z_{L-1} are kept as (K, C, B), classes before samples: sums over few classes are then
@@ -21,16 +21,25 @@ from itertools import groupby
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from metaopt.train.batched import Mask, pull_cross_entropy
-from metaopt.train.engine import Engine, Member, batches, gathered, own_loss
+from metaopt.train.engine import Engine, Member, own_loss
 from metaopt.train.noise import Bits, dropout_bits
 from metaopt.train.perceptron import FUNCTIONS, Function, Perceptron
 from metaopt.train.stack import Stack
 from metaopt.train.stacked_steps import StackedOptimizer
 
 VECTORS = 64  # numbers; a multiple of what PyTorch's elementwise loops take at a time
+
+
+class Activated(NamedTuple):
+    """Rows with one activation, and which units they have if padding must be kept at 0."""
+
+    rows: slice
+    function: Function
+    units: Tensor | None
 
 
 class Hidden(NamedTuple):
@@ -52,15 +61,13 @@ class Lowered(Engine):
         self._nets = list(nets)
         self._design = nets[0].design
         self._layers = self._design.layers
-        data, task = members[0].data, members[0].task
-        self._X, self._y = data.train.X.flatten(1), data.train.y
+        task = members[0].task
+        self._input_dims = members[0].data.train.X.ndim - 1
         self._loss, self._function = task.loss, task.loss_function
         self._evaluation_rows = task.evaluation_rows
         dtype = self._design.dtype
-        self._eye = torch.eye(self._layers[-1].outputs, dtype=dtype, device=self._X.device)
+        self._eye = torch.eye(self._layers[-1].outputs, dtype=dtype, device=self._device)
         self._eyes: dict[int, Tensor] = {}  # over the number of samples
-        if self._loss == "mse":
-            self._y = self._y.reshape(len(self._y), -1).to(dtype)
         self._stack = _stack(nets)
         self._bits = [self._member_bits(m, net) for m, net in zip(members, nets, strict=True)]
         self._t = 0
@@ -73,7 +80,7 @@ class Lowered(Engine):
 
     @property
     def _device(self) -> torch.device:
-        return self._X.device
+        return self.feed.device
 
     def _rebuild(self) -> None:
         """Make everything that depends on which rows there are."""
@@ -94,21 +101,34 @@ class Lowered(Engine):
             else:
                 yield None
 
-    def _runs(self, k: int) -> Iterator[tuple[slice, Function]]:
+    def _runs(self, k: int) -> Iterator[Activated]:
         """Rows next to each other with the same activation after layer k."""
         start = 0
-        for name, group in groupby(net.activations[k] for net in self._nets):
-            stop = start + len(list(group))
+        for name, group in groupby(self._nets, lambda net: net.activations[k]):
+            nets = list(group)
+            stop = start + len(nets)
             if name:
-                yield slice(start, stop), FUNCTIONS[name]
+                function, units = FUNCTIONS[name], None
+                if not function.centred and any(net.is_padded for net in nets):
+                    units = self._own_units(nets, k)
+                yield Activated(slice(start, stop), function, units)
             start = stop
+
+    def _own_units(self, nets: Sequence[Perceptron], k: int) -> Tensor:
+        """1 for the units of layer k that a network has, 0 for padding, as (K, 1, O)."""
+        own = self._eye.new_zeros(len(nets), 1, self._layers[k].outputs)
+        for row, net in enumerate(nets):
+            own[row, :, : net.dense[k].out_features] = 1
+        return own
 
     def _mask_of(self, k: int) -> Mask | None:
         dropout = [net.dropout[k] for net in self._nets]
         if all(d is None or d[0] == 0 for d in dropout):
             return None
         p = [0.0 if d is None else d[0] for d in dropout]
-        return Mask(p, [bits[k] for bits in self._bits], self._design.dtype, self._device)
+        units = [net.dense[k].in_features for net in self._nets]
+        bits = [of_member[k] for of_member in self._bits]
+        return Mask(p, bits, self._design.dtype, self._device, units)
 
     def _room(self, kind: str, layer: int, shape: tuple[int, ...]) -> Tensor:
         """Memory that is used again in every step: fresh memory costs more than the arithmetic."""
@@ -121,16 +141,14 @@ class Lowered(Engine):
 
     @torch.no_grad()
     def train(self, epoch: int) -> list[float]:
-        first = self.members[0]
-        n = len(self._y)
-        steps = batches(n, first.batch_size, first.data_seed, epoch, self._device)
-        losses = self._room("losses", 0, (len(self.members), n))
+        losses = self._room("losses", 0, (len(self.members), self.feed.n))
         self.errors = {}
         self._optimizer.start_epoch(epoch)
         start = 0
-        for X, y in gathered(self._X, self._y, steps):
-            stop = start + len(y)
-            hidden, outputs = self._forward(X)
+        pairs = zip(self.feed.epoch(epoch), self.feed.sizes, strict=True)
+        for (X, y), size in pairs:
+            stop = start + size
+            hidden, outputs = self._forward(self._inputs(X))
             self._backward(hidden, self._pull_loss(outputs, y, losses[:, start:stop]))
             self._optimizer.step()
             start = stop
@@ -138,10 +156,16 @@ class Lowered(Engine):
         means: list[float] = losses.double().mean(1).tolist()  # the epoch's one synchronisation
         return means
 
-    def _forward(self, X: Tensor) -> tuple[list[Hidden], Tensor]:
+    def _inputs(self, X: Tensor) -> Tensor:
+        """Samples, shared or a member's own, as (K, B, I)."""
+        X = X.flatten(X.ndim - self._input_dims)
+        if X.shape[-1] < self._layers[0].inputs:
+            X = F.pad(X, (0, self._layers[0].inputs - X.shape[-1]))
+        return X.expand(len(self.members), *X.shape) if self.feed.shared else X
+
+    def _forward(self, h: Tensor) -> tuple[list[Hidden], Tensor]:
         """Return every layer's input with what its gradient needs, and the outputs (K, C, B)."""
-        n = len(X)
-        h = X.expand(len(self.members), *X.shape)
+        n = h.shape[1]
         hidden: list[Hidden] = []
         z = f = h
         for k, layer in enumerate(self._layers):
@@ -164,15 +188,17 @@ class Lowered(Engine):
     def _activate(self, z: Tensor, k: int) -> Tensor:
         """Return f(z) of layer k, in the place of z where no member needs that any more."""
         runs = self._functions[k]
-        if all(function.in_place for _, function in runs):
+        if all(run.function.in_place for run in runs):
             out = z
         else:
             out = self._room("f", k, tuple(z.shape))
-        for rows, function in runs:
+        for rows, function, units in runs:
             for a, b in _evenly(function, z[rows], out[rows]):
                 function.apply(a, b)
             if function.in_place and out is not z:
                 out[rows].copy_(z[rows])
+            if units is not None:
+                out[rows].mul_(units)
         return out
 
     def _outputs_by_class(self, h: Tensor) -> Tensor:
@@ -186,17 +212,29 @@ class Lowered(Engine):
     def _pull_loss(self, z: Tensor, y: Tensor, losses: Tensor) -> Tensor:
         """Write the losses (K, B), and return the gradients by z (K, C, B), in its place."""
         if self._loss == "cross_entropy":
-            eye = self._eyes.get(len(y))
-            if eye is None:
-                eye = self._eyes[len(y)] = self._eye / len(y)
-            return pull_cross_entropy(z, y, eye.index_select(1, y), losses)
+            return pull_cross_entropy(z, y, self._shares(y), losses)
         if self._loss == "mse":
-            z.sub_(y.t())
-            torch.mean(z.square(), dim=1, out=losses)
-            return z.mul_(2 / z[0].numel())
-        values, gradients = own_loss(self._function, z.transpose(1, 2), y, self.errors)
+            own = z[:, : self._design.outputs]
+            columns = y.reshape(*y.shape[: 1 if self.feed.shared else 2], -1).to(z.dtype)
+            own.sub_(columns.transpose(-1, -2))
+            torch.mean(own.square(), dim=1, out=losses)
+            own.mul_(2 / own[0].numel())
+            return z
+        own = z[:, : self._design.outputs]
+        targets = y.expand(len(z), *y.shape) if self.feed.shared else y
+        values, gradients = own_loss(self._function, own.transpose(1, 2), targets, self.errors)
         losses.copy_(values.unsqueeze(1))  # a mean, of which each sample gets its part
-        return z.copy_(gradients.transpose(1, 2))
+        own.copy_(gradients.transpose(1, 2))
+        return z
+
+    def _shares(self, y: Tensor) -> Tensor:
+        """Return onehot(y) / B as (C, B) or (K, C, B)."""
+        n = y.shape[-1]
+        eye = self._eyes.get(n)
+        if eye is None:
+            eye = self._eyes[n] = self._eye / n
+        shares = eye.index_select(1, y.flatten()).view(len(eye), *y.shape)
+        return shares if y.ndim == 1 else shares.transpose(0, 1)
 
     def _backward(self, hidden: list[Hidden], d: Tensor) -> None:
         """Write all gradients; `d` is the one by the outputs, (K, C, B)."""
@@ -214,27 +252,27 @@ class Lowered(Engine):
             d = torch.bmm(by_sample, self._w[k].transpose(1, 2), out=room)
             if drawn is not None:
                 d.mul_(drawn)
-            for rows, function in self._functions[k - 1]:
+            for rows, function, _ in self._functions[k - 1]:
                 for parts in _evenly(function, d[rows], z[rows], f[rows]):
                     function.pull(*parts)
 
     # -- the rest of the contract ----------------------------------------------------------------
 
     @torch.no_grad()
-    def outputs(self, X: Tensor) -> Tensor:
-        pieces = [
-            self._evaluate(piece) for piece in torch.split(X.flatten(1), self._evaluation_rows)
-        ]
+    def outputs(self) -> Tensor:
+        X = self._inputs(self.feed.validation().X)
+        pieces = [self._evaluate(piece) for piece in torch.split(X, self._evaluation_rows, dim=1)]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
-    def _evaluate(self, X: Tensor) -> Tensor:
-        h = X.expand(len(self.members), *X.shape)
+    def _evaluate(self, h: Tensor) -> Tensor:
+        if h.shape[1] == 1:  # see `_padded`
+            return self._evaluate(h.expand(-1, 2, -1))[:, :1]
         for k, layer in enumerate(self._layers):
-            shape = (len(h), len(X), layer.outputs)
+            shape = (*h.shape[:2], layer.outputs)
             last = k == len(self._layers) - 1
             h = self._affine(h, k, h.new_empty(shape) if last else self._room("e", k, shape))
             h = self._activate(h, k)
-        return h
+        return h[..., : self._design.outputs]
 
     def keep(self, rows: Sequence[int]) -> None:
         self._stack.keep(rows)
@@ -243,15 +281,14 @@ class Lowered(Engine):
     def settle(self, row: int, kept: bool) -> None:
         regions = self._stack.row(row, kept)
         start = 0
-        for dense, weight in zip(self._nets[row].dense, regions, strict=False):
-            dense.weight.copy_(weight.t())
+        for dense, layer, weight in zip(self._nets[row].dense, self._layers, regions, strict=False):
+            dense.weight.copy_(weight[: dense.in_features, : dense.out_features].t())
             if dense.bias is not None:
-                stop = start + len(dense.bias)
-                dense.bias.copy_(regions[-1][start:stop])
-                start = stop
+                dense.bias.copy_(regions[-1][start : start + dense.out_features])
+                start += layer.outputs
 
     def select(self, rows: Sequence[int]) -> None:
-        self.members = [self.members[k] for k in rows]
+        super().select(rows)
         self._nets = [self._nets[k] for k in rows]
         self._bits = [self._bits[k] for k in rows]
         self._stack.select(rows)
@@ -267,12 +304,27 @@ def _evenly(function: Function, *tensors: Tensor) -> Iterable[tuple[Tensor, ...]
 
 @torch.no_grad()
 def _stack(nets: Sequence[Perceptron]) -> Stack:
-    """Weights (K, I, O) layer by layer, and all biases of a member side by side."""
+    """Weights (K, I, O) layer by layer, and all biases of a member side by side, 0 where padded."""
+    layers = nets[0].design.layers
     weights = [
-        torch.stack([d.weight.t() for d in same_place])
-        for same_place in zip(*(net.dense for net in nets), strict=True)
+        torch.stack([_pad(net.dense[k].weight.t(), layer.inputs, layer.outputs) for net in nets])
+        for k, layer in enumerate(layers)
     ]
-    biases: list[list[Tensor]] = [[d.bias for d in net.dense if d.bias is not None] for net in nets]
-    if not biases[0]:
+    if not any(layer.bias for layer in layers):
         return Stack(weights, len(weights))
-    return Stack([*weights, torch.stack([torch.cat(b) for b in biases])], len(weights))
+    biases = [
+        torch.cat(
+            [
+                F.pad(dense.bias, (0, layer.outputs - dense.out_features))
+                for dense, layer in zip(net.dense, layers, strict=True)
+                if dense.bias is not None
+            ]
+        )
+        for net in nets
+    ]
+    return Stack([*weights, torch.stack(biases)], len(weights))
+
+
+def _pad(weight: Tensor, inputs: int, outputs: int) -> Tensor:
+    """Append rows and columns of zeros."""
+    return F.pad(weight, (0, outputs - weight.shape[1], 0, inputs - weight.shape[0]))

@@ -14,6 +14,7 @@ from types import TracebackType
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from metaopt.seeds import derive
@@ -101,9 +102,19 @@ class Bits:
         """Overwrite a contiguous vector (n,) of int32, uniformly over its range."""
         if self._device.type != "cpu":
             out.random_(-(2**31), 2**31, generator=self._generator)
-            return
-        n = out.numel()
-        out.numpy()[:] = self._words.random_raw((n + 1) // 2).view(np.int32)[:n]
+        else:
+            self.write(out.numpy())
+
+    def write(self, out: NDArray[np.int32]) -> None:
+        """Do the same with an array of numpy's, of any shape and strides; only for the CPU."""
+        n = out.size
+        out[...] = self._words.random_raw((n + 1) // 2).view(np.int32)[:n].reshape(out.shape)
+
+    def write_tensor(self, out: Tensor) -> None:
+        """Do the same with a tensor of any shape and strides."""
+        drawn = torch.empty(out.shape, dtype=torch.int32, device=out.device)
+        self.fill(drawn.view(-1))
+        out.copy_(drawn)
 
 
 def dropout_bits(seed: int, layer: int, device: torch.device) -> Bits:

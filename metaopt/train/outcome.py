@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
+from metaopt.errors import TrainingError
 from metaopt.records import FailureKind, Result
 from metaopt.train.engine import Member
 from metaopt.train.loop import outputs_of
 from metaopt.train.metrics import Metric
-from metaopt.train.resources import is_out_of_memory
+from metaopt.train.progress import History, Stopped
+from metaopt.train.resources import COSTS, Cost, is_out_of_memory
+from metaopt.train.run import Run
 from metaopt.trial import Trial
 
 TRACEBACK = 4000  # characters kept of a failure's traceback
@@ -43,36 +47,103 @@ def scores(member: Member, main: Metric, extra: Sequence[Metric]) -> dict[str, f
     return out
 
 
-def result_of(member: Member, trial: Trial, metrics: dict[str, float]) -> Result:
-    """Return the result of a trial whose member was trained."""
-    history = member.progress.history
+def result_of(run: Run, trial: Trial, metrics: Sequence[dict[str, float]]) -> Result:
+    """Return the result of a trial whose run was trained.
+
+    Args:
+        run: has ended.
+        trial: has the reports.
+        metrics: of each member: its scores and its cost.
+
+    """
+    first = run.members[0]
+    histories = [m.progress.history for m in run.members]
+    stopped = {h.stopped for h in histories}
+    several = len(run.members) > 1
+    data: dict[str, Any] = {
+        "stopped": next(why for why in STOPS if why in stopped),
+        "engine": first.engine,
+        "device": str(first.device),
+    }
+    if several:
+        data["folds"] = [_fold(h, m) for h, m in zip(histories, metrics, strict=True)]
+    else:
+        data["train_loss"] = histories[0].train_loss
+    together = over_folds(metrics)
     common: dict[str, Any] = {
         "curve": trial.curve,
-        "metrics": metrics,
-        "seconds": metrics.get("wall_seconds"),
-        "data": {
-            "stopped": history.stopped,
-            "engine": member.engine,
-            "device": str(member.device),
-            "train_loss": history.train_loss,
-        },
+        "metrics": together,
+        "seconds": together.get("wall_seconds"),
+        "data": data,
     }
-    if history.stopped == "pruned":
+    failed = run.failed
+    if failed is not None and histories[failed].stopped != "pruned":
+        message = f"the loss or the metric was not finite in epoch {histories[failed].epochs}"
+        return Result.failed("not_finite", _of_fold(run, failed) + message, **common)
+    if "pruned" in stopped:
         return Result(status="pruned", **common)
-    if history.value is None:
-        message = f"the loss or the metric was not finite in epoch {history.epochs}"
-        return Result.failed("not_finite", message, **common)
-    return Result(history.value, **common)
+    return Result(mean_value(run), **common)
 
 
-def failure(error: Exception, trial: Trial, member: Member | None) -> Result:
+# Why a run of several folds ended, if they differ: the first of these that is true of any.
+STOPS: tuple[Stopped, ...] = ("diverged", "pruned", "epochs", "patience")
+
+
+def mean_value(run: Run) -> float:
+    """Return the mean over folds of the values that stand."""
+    values = [m.progress.history.value for m in run.members]
+    return fmean(v for v in values if v is not None)
+
+
+def over_folds(metrics: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the means of what all folds have; of costs the sums, and the largest peaks."""
+    if len(metrics) == 1:
+        return metrics[0]
+    cost = Cost()
+    for one in metrics:
+        cost.add({k: v for k, v in one.items() if k in COSTS})
+    shared = [k for k in metrics[0] if k not in COSTS and all(k in one for one in metrics)]
+    return {k: fmean(one[k] for one in metrics) for k in shared} | cost.read()
+
+
+def best_epochs(result: Result) -> tuple[list[float], float]:
+    """Return the best epoch of every fold, and the mean of their values.
+
+    Raises:
+        TrainingError: it is no complete result of a training with folds.
+
+    """
+    folds = result.data.get("folds", ())
+    if result.value is None or not folds:
+        raise TrainingError(f"a complete result with folds is needed, got a {result.status} one")
+    return [fold["metrics"]["best_epoch"] for fold in folds], result.value
+
+
+def _fold(history: History, metrics: dict[str, float]) -> dict[str, Any]:
+    return {
+        "value": history.value,
+        "stopped": history.stopped,
+        "metrics": {k: v for k, v in metrics.items() if k not in COSTS},
+        "curve": [list(point) for point in history.curve],
+        "train_loss": history.train_loss,
+    }
+
+
+def _of_fold(run: Run, fold: int) -> str:
+    return f"fold {fold + 1} of {len(run.members)}: " if len(run.members) > 1 else ""
+
+
+def failure(error: Exception, trial: Trial, run: Run | None) -> Result:
     """Return the result of a trial that raised."""
-    cost = {} if member is None else member.cost.read()
+    members = [] if run is None else run.members
+    cost = over_folds([m.cost.read() for m in members] or [{}])
+    failed = next((k for k, m in enumerate(members) if m.error is error), None)
+    where = "" if run is None or failed is None else _of_fold(run, failed)
     kind: FailureKind = "out_of_memory" if is_out_of_memory(error) else "exception"
     text = "".join(traceback.format_exception(error))[-TRACEBACK:]
     return Result.failed(
         kind,
-        f"{type(error).__name__}: {error}".strip(),
+        f"{where}{type(error).__name__}: {error}".strip(),
         curve=trial.curve,
         metrics=cost,
         seconds=cost.get("wall_seconds"),

@@ -2,6 +2,11 @@
 
 Notation: layer l = 0..L-1 computes z_l = h_l W_l + b_l with h_0 the input and, for l > 0,
 h_l = dropout_l(f(z_{l-1})); z_{L-1} are the outputs.
+
+Hidden layers of similar widths share a program: each is computed at its padded width, with units
+whose weights are 0 and stay 0, because f(0) = 0 or is made 0, so that neither they nor what they
+lead to ever gets a gradient. A width is padded in the same way whatever the company. Inputs and
+outputs of one number are padded to two.
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ class Function:
         apply: (z, out) -> f(z), written into `out`; in place of z where `in_place`.
         pull: (gradient by f(z), z, f(z)) -> gradient by z, written over the first.
         in_place: whether `pull` needs no z, so that f(z) may take its place.
+        centred: whether f(0) = 0.
         ragged: whether the last few numbers of a tensor, which fill no vector register, may come
             out a rounding error apart from what they are elsewhere.
 
@@ -35,6 +41,7 @@ class Function:
     apply: Callable[[Tensor, Tensor], Tensor]
     pull: Callable[[Tensor, Tensor, Tensor], Tensor]
     in_place: bool = True
+    centred: bool = True
     ragged: bool = False
 
 
@@ -55,6 +62,7 @@ def _sigmoid() -> Function:
     return Function(
         lambda z, out: z.sigmoid_(),
         lambda d, z, h: aten.sigmoid_backward.grad_input(d, h, grad_input=d),
+        centred=False,
         ragged=True,
     )
 
@@ -95,7 +103,7 @@ MODULES: dict[type[nn.Module], str] = {
 
 @dataclass(frozen=True)
 class Layer:
-    """A dense layer, and whether an activation follows it."""
+    """A dense layer at its padded sizes, and whether an activation follows it."""
 
     inputs: int
     outputs: int
@@ -108,6 +116,7 @@ class Design:
     """What members must have in common; activations, and dropout but of the inputs, are free."""
 
     layers: tuple[Layer, ...]
+    outputs: int
     input_dropout: bool
     dtype: torch.dtype
 
@@ -128,6 +137,12 @@ class Perceptron:
     dense: tuple[nn.Linear, ...]
     activations: tuple[str, ...]
     dropout: tuple[tuple[float, int] | None, ...]
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether any layer has units that the network lacks."""
+        pairs = zip(self.design.layers, self.dense, strict=True)
+        return any(layer.outputs > dense.out_features for layer, dense in pairs)
 
 
 def read_perceptron(network: nn.Module, data: Part, task: Task) -> Perceptron | str:
@@ -154,8 +169,29 @@ def read_perceptron(network: nn.Module, data: Part, task: Task) -> Perceptron | 
     sizes = [prod(data.X.shape[1:]), *(layer.outputs for layer in layers)]
     if [layer.inputs for layer in layers] != sizes[:-1] or not _fits(sizes[-1], data.y, task):
         return "its layers do not fit the data or each other"
-    design = Design(layers, dropout[0] is not None, dtype)
+    design = Design(_padded(layers), layers[-1].outputs, dropout[0] is not None, dtype)
     return Perceptron(design, dense, activations, dropout)
+
+
+def padded_width(width: int) -> int:
+    """Units to compute for a hidden layer: at most 31 more, 63 above 128, none above 256.
+
+    Padding costs little where a step is bound by the number of calls, and much in large layers.
+    """
+    if width > 256:
+        return width
+    unit = 32 if width <= 128 else 64
+    return -(-width // unit) * unit
+
+
+def _padded(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    widths = [padded_width(layer.outputs) for layer in layers[:-1]]
+    # A product with a side of 1 is summed in another order alone than among others.
+    inputs, outputs = [max(2, layers[0].inputs), *widths], [*widths, max(2, layers[-1].outputs)]
+    return tuple(
+        replace(layer, inputs=i, outputs=o)
+        for layer, i, o in zip(layers, inputs, outputs, strict=True)
+    )
 
 
 def _fits(outputs: int, y: Tensor, task: Task) -> bool:

@@ -93,6 +93,21 @@ def read_inputs(values: Any, dtype: torch.dtype, where: str) -> Tensor:
     return read
 
 
+def read_groups(values: Any, n: int) -> NDArray[Any] | None:
+    """Copy the group of each of n samples; None stays None.
+
+    Raises:
+        TrainingError: there is not one group a sample.
+
+    """
+    if values is None:
+        return None
+    groups = _to_array(values, "groups")
+    if groups.shape != (n,):
+        raise TrainingError(f"groups must have the shape ({n},) of y, got {groups.shape}")
+    return groups.astype(str) if groups.dtype.kind == "O" else groups.copy()
+
+
 @dataclass(frozen=True)
 class Labels:
     """Labels of any type as codes 0, 1, ... in the sorted order of `classes`."""

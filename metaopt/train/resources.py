@@ -99,6 +99,9 @@ def limit_threads(count: int | None) -> AbstractContextManager[object]:
     return limit
 
 
+COSTS = ("wall_seconds", "cpu_seconds", "gpu_seconds", "memory_mb", "gpu_memory_mb")
+
+
 class Meter:
     """Measures from its creation to `read()`.
 

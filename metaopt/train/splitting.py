@@ -80,6 +80,42 @@ def split_rows(
     return {name: np.sort(np.concatenate(piece)) for name, piece in pieces.items()}
 
 
+def split_groups(
+    groups: NDArray[Any], fractions: Mapping[str, float], data_seed: int
+) -> dict[str, Rows]:
+    """Cut like `split_rows`, but never through a group: whole groups until a part is full.
+
+    Raises:
+        TrainingError: there are not enough groups for a training part.
+
+    """
+    names, codes = np.unique(groups, return_inverse=True)
+    sizes = np.bincount(codes)
+    order = stream(data_seed, "split").permutation(len(names)).tolist()
+    parts: dict[str, Rows] = {}
+    for name, fraction in fractions.items():
+        chosen: list[int] = []
+        while fraction and order and sizes[chosen].sum() < _take(len(groups), fraction):
+            chosen.append(order.pop())
+        if fraction:
+            parts[name] = np.flatnonzero(np.isin(codes, chosen))
+    if not order:
+        wanted = ", ".join(f"{name}={f:g}" for name, f in fractions.items())
+        raise TrainingError(f"{len(names)} groups are too few for a training part beside {wanted}")
+    return {"train": np.flatnonzero(np.isin(codes, order)), **parts}
+
+
+def split_in_time(n: int, fractions: Mapping[str, float]) -> dict[str, Rows]:
+    """Cut like `split_rows`, but in order: the latest samples become the first fraction's part."""
+    parts, end = {}, n
+    for name, fraction in fractions.items():
+        if fraction:
+            start = end - _take(n, fraction)
+            parts[name] = np.arange(start, end)
+            end = start
+    return {"train": np.arange(end), **parts}
+
+
 def epoch_order(n: int, data_seed: int, epoch: int) -> Rows:
     """Return the order in which one epoch visits n samples."""
     return stream(data_seed, "order", epoch).permutation(n)

@@ -1,8 +1,8 @@
 """Training in step: all teams finish an epoch before any trial is judged on it.
 
-A team is an engine with its members. Every epoch all teams train, validate and report; then the
-members are asked whether to stop, so that a pruner compares all at the same epoch; then those
-that have ended leave, and the program shrinks to the survivors.
+A team is an engine with its members. Every epoch all teams train and validate; then all runs
+report, and only then are they asked whether to stop, so that a pruner compares all at the same
+epoch; then members that have ended leave, and the programs shrink to the survivors.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 from metaopt.train.engine import Engine, Member
 from metaopt.train.metrics import Metric
 from metaopt.train.resources import Meter, is_out_of_memory
+from metaopt.train.run import Run
 
 Form = Callable[[Sequence[Member]], Engine]
 
@@ -48,7 +49,7 @@ class Team:
         return self._engine.members
 
     def advance(self, epoch: int) -> list[Team]:
-        """Train and validate one epoch, and report; return the teams that this one became.
+        """Train and validate one epoch; return the teams that this one became.
 
         A team that fails in its first epoch (for lack of memory, or because of one member) is
         halved and begins again. Later a failure ends all of its members.
@@ -70,7 +71,6 @@ class Team:
             half = len(members) // 2
             parts = [Team(m, self._form, self._limit) for m in (members[:half], members[half:])]
         else:
-            self._report(epoch)
             return [self]
         if members[0].device.type == "cuda":
             torch.cuda.empty_cache()
@@ -97,37 +97,24 @@ class Team:
 
     def _scores(self, engine: Engine) -> list[float]:
         """Return the metric of every member; one that raises is its member's failure."""
-        first = engine.members[0]
-        X, y = first.data.validation
-        outputs = engine.outputs(X)
+        outputs = engine.outputs()
         return [
-            _score(member, first.task.metric, o, y)
+            _score(member, member.task.metric, o, member.data.validation.y)
             for member, o in zip(engine.members, outputs, strict=True)
         ]
 
-    def _report(self, epoch: int) -> None:
-        for member in self.members:
-            curve = member.progress.history.curve
-            if member.watch is not None and curve and curve[-1][0] == epoch:
-                member.watch(curve[-1][1], epoch)
-
-    def judge(self) -> list[Member]:
-        """Ask who stops; return those who have ended, their networks as they shall stay."""
+    def part(self) -> None:
+        """Let those go who have ended, their networks as they shall stay."""
         stay = []
-        for row, member in enumerate(list(self.members)):
-            progress = member.progress
-            if member.error is None and not progress.ended and member.halt and member.halt():
-                progress.prune()
-            if member.error is None and not progress.ended:
+        for row, member in enumerate(self.members):
+            if not member.over:
                 stay.append(row)
             elif self._engine is not None and member.error is None:
-                self._engine.settle(row, progress.settle())
-        going = [m for row, m in enumerate(self.members) if row not in stay]
+                self._engine.settle(row, member.progress.settle())
         if not stay:
             self.close()
-        elif going and self._engine is not None:
+        elif len(stay) < len(self.members) and self._engine is not None:
             self._engine.select(stay)
-        return going
 
     def close(self) -> None:
         if self._engine is not None:
@@ -145,15 +132,22 @@ def _score(member: Member, metric: Metric, outputs: Tensor, targets: Tensor) -> 
         return float("nan")
 
 
-def train_in_step(teams: Sequence[Team]) -> Iterator[Member]:
-    """Train all teams to their ends; yield members when they have ended."""
-    alive, epoch = list(teams), 0
+def train_in_step(teams: Sequence[Team], runs: Sequence[Run]) -> Iterator[Run]:
+    """Train all teams to their ends; yield runs when all of their members have ended."""
+    alive, going, epoch = list(teams), list(runs), 0
     try:
-        while alive:
+        while going:
             epoch += 1
             alive = [part for team in alive for part in team.advance(epoch)]
-            ended = [member for team in alive for member in team.judge()]
+            for run in going:
+                run.report(epoch)
+            for run in going:
+                run.judge()
+            for team in alive:
+                team.part()
             alive = [team for team in alive if team.members]
+            ended = [run for run in going if run.over]
+            going = [run for run in going if not run.over]
             yield from ended
     finally:
         for team in alive:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from dataclasses import replace
+from statistics import median_high
 from typing import Any, Literal, get_args
 
 import torch
-from torch import nn
 
 from metaopt.errors import TrainingError
 from metaopt.records import Result
-from metaopt.seeds import derive
 from metaopt.space import Scalar
-from metaopt.train.cohorts import EngineChoice, form_teams
+from metaopt.train.cohorts import EngineChoice
+from metaopt.train.crossvalidation import CrossValidation, read_folds
 from metaopt.train.data import Data, Preparation
 from metaopt.train.engine import Member
+from metaopt.train.factory import Factory
 from metaopt.train.fitted import Fitted
+from metaopt.train.folds import Splitter, is_folds
 from metaopt.train.metrics import (
     LossFunction,
     Metric,
@@ -26,20 +28,12 @@ from metaopt.train.metrics import (
     is_classification,
 )
 from metaopt.train.models import Build, find_build
-from metaopt.train.noise import Noise
-from metaopt.train.outcome import failure, result_of, scores
+from metaopt.train.outcome import best_epochs, failure, result_of, scores
 from metaopt.train.progress import Task
-from metaopt.train.recipe import ConfigView, Recipe
-from metaopt.train.resources import (
-    WORTH_THREADS,
-    Meter,
-    find_device,
-    is_out_of_memory,
-    limit_threads,
-    work,
-)
+from metaopt.train.recipe import Recipe
+from metaopt.train.resources import Meter, find_device, is_out_of_memory
+from metaopt.train.run import Run
 from metaopt.train.stopping import Direction, EarlyStopping
-from metaopt.train.team import Team, train_in_step
 from metaopt.trial import Trial
 
 STOPPING = EarlyStopping()
@@ -77,13 +71,18 @@ class Trainer:
         direction: of a metric of your own, "minimize" unless given.
         metrics: further ones, recorded at the final weights as ``name`` and ``test_name``.
         epochs: the most epochs, unless the configuration says.
-        validation: a fraction of the data, or (X, y), or a Dataset.
+        validation: a fraction of the data, or (X, y), or a Dataset. Or folds, which train together
+            as members of one population: a number of them from 2 (shuffled by the data seed;
+            stratified, and with `groups` kept together), or any splitter of scikit-learn's. Then
+            `value`, the reports and all metrics are means over folds, each fold stops early by
+            itself, and ``data["folds"]`` has what each reached.
         test: likewise; None or 0 for no hidden test.
         stopping: when to stop early; None trains all epochs and keeps the last weights.
         standardize: scale inputs to mean 0 and deviation 1, by the training part's statistics.
         standardize_target: likewise for y; losses and metrics are then in these units, and
             predictions in y's own.
         stratify: give each part its share of every class; None does so for "cross_entropy".
+        groups: a label for each sample (n,); no group is then divided between parts or folds.
         defaults: hyper-parameters for configurations that lack them.
         device: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1", ...; looked up when a
             trial runs.
@@ -119,6 +118,7 @@ class Trainer:
         standardize: bool = False,
         standardize_target: bool = False,
         stratify: bool | None = None,
+        groups: Any = None,
         defaults: Mapping[str, Scalar] | None = None,
         device: str | torch.device = "auto",
         threads: int | Literal["auto"] | None = "auto",
@@ -129,19 +129,9 @@ class Trainer:
         loss_function = find_loss(loss)
         self.metric: Metric = find_metric(metric, loss, direction)
         self._extra = [find_metric(m, loss) for m in metrics]
-        self._defaults = dict(defaults or {})
-        Recipe.read(self._defaults, epochs)  # wrong defaults fail here
-        if not isinstance(stopping, EarlyStopping | None):
-            raise TrainingError(f"stopping must be an EarlyStopping or None, got {stopping!r}")
-        if not isinstance(evaluation_rows, int) or evaluation_rows < 1:
-            raise TrainingError(f"evaluation_rows must be at least 1, got {evaluation_rows!r}")
-        if threads not in ("auto", None) and (not isinstance(threads, int) or threads < 1):
-            raise TrainingError(f"threads must be 'auto', None or at least 1, got {threads!r}")
-        if engine not in get_args(EngineChoice):
-            known = ", ".join(map(repr, get_args(EngineChoice)))
-            raise TrainingError(f"engine must be one of {known}, got {engine!r}")
-        if not dtype.is_floating_point:
-            raise TrainingError(f"dtype must be a real type such as torch.float32, got {dtype}")
+        defaults = dict(defaults or {})
+        Recipe.read(defaults, epochs)  # wrong defaults fail here
+        _check_options(stopping, evaluation_rows, threads, engine, dtype)
         classify = is_classification(loss)
         self._data = Data(
             X,
@@ -154,13 +144,25 @@ class Trainer:
                 standardize=standardize,
                 standardize_target=standardize_target,
                 dtype=dtype,
+                groups=groups,
             ),
         )
-        self._build = find_build(build, self._data.shape, self._data.outputs)
         n_classes = self._data.outputs if classify else 0
-        self._task = Task(loss, loss_function, self.metric, stopping, n_classes, evaluation_rows)
-        self._engine: EngineChoice = engine
-        self._epochs, self._device, self._dtype, self._threads = epochs, device, dtype, threads
+        self._factory = Factory(
+            build=find_build(build, self._data.shape, self._data.outputs),
+            task=Task(loss, loss_function, self.metric, stopping, n_classes, evaluation_rows),
+            defaults=defaults,
+            epochs=epochs,
+            samples=len(self._data),
+            dtype=dtype,
+            threads=threads,
+            engine=engine,
+        )
+        self._device = device
+
+    @property
+    def _extra_names(self) -> set[str]:
+        return {metric.name for metric in self._extra}
 
     @property
     def direction(self) -> Direction:
@@ -174,17 +176,17 @@ class Trainer:
             TrainingError: a hyper-parameter is unknown or out of its range.
 
         """
-        member = None
+        run = None
         try:
-            member = self._member(trial.params, trial.seed, trial.data_seed, trial)
-            self._train_alone(member)
-            return self._result(member, trial)
+            run = self._run(trial)
+            self._factory.train_one(run)
+            return self._result(run, trial)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            result = failure(error, trial, member)
+            result = failure(error, trial, run)
         # Outside the handler nothing holds the failed run's tensors any more.
-        if member is not None and member.device.type == "cuda":
+        if run is not None and run.members[0].device.type == "cuda":
             torch.cuda.empty_cache()
         return result
 
@@ -197,108 +199,156 @@ class Trainer:
         before any is asked whether it should stop. What goes wrong with a trial is its result and
         does not touch the others. Seconds are a trial's share of what ran together.
         """
-        of: dict[Member, Trial] = {}
+        of: dict[Run, Trial] = {}
         for trial in trials:
             try:
-                member = self._member(trial.params, trial.seed, trial.data_seed, trial)
+                run = self._run(trial)
             except Exception as error:
                 yield trial.number, failure(error, trial, None)
             else:
-                of[member] = trial
-        for member in train_in_step(self._teams(list(of))):
-            trial = of.pop(member)
-            yield trial.number, self._outcome(member, trial)
+                of[run] = trial
+        for run in self._factory.train(list(of)):
+            trial = of.pop(run)
+            yield trial.number, self._outcome(run, trial)
 
-    def _outcome(self, member: Member, trial: Trial) -> Result:
+    def _run(self, trial: Trial) -> Run:
+        splits = self._data.prepare(trial.data_seed, find_device(self._device))
+        seeds = trial.seed, trial.data_seed
+        return self._factory.run(trial.params, *seeds, splits, trial.report, trial.should_stop)
+
+    def _outcome(self, run: Run, trial: Trial) -> Result:
+        error = next((m.error for m in run.members if m.error is not None), None)
         try:
-            if member.error is not None:
-                return failure(member.error, trial, member)
-            return self._result(member, trial)
-        except Exception as error:
-            return failure(error, trial, member)
+            return self._result(run, trial) if error is None else failure(error, trial, run)
+        except Exception as raised:
+            return failure(raised, trial, run)
+
+    def cross_validate(
+        self,
+        config: Mapping[str, Scalar],
+        seed: int = 0,
+        data_seed: int | None = None,
+        validation: int | Splitter | None = None,
+    ) -> CrossValidation:
+        """Train one configuration on every fold; return the scores and predictions of each.
+
+        The hidden test part, if there is one, is cut off first, as in every trial; folds depend
+        on the data, `validation` and `data_seed` only, so that results for several configurations
+        or trainers are paired.
+
+        Args:
+            config: the configuration.
+            seed: of the weights and of dropout, the same for all folds.
+            data_seed: of folds and sample order; None is `seed`.
+            validation: a number of folds or a splitter; None is the trainer's own.
+
+        Raises:
+            TrainingError: a hyper-parameter or the splitter is wrong, or a fold diverges.
+
+        """
+        data_seed = seed if data_seed is None else data_seed
+        folds = self._data.folds if validation is None else validation
+        if not is_folds(folds):
+            raise TrainingError(
+                "cross_validate needs validation=, a number of folds from 2 or a splitter such as"
+                f" scikit-learn's KFold(5), got {validation!r}"
+            )
+        splits = self._data.split(data_seed, find_device(self._device), folds)
+        run = self._factory.train_one(self._factory.run(config, seed, data_seed, splits))
+        return read_folds(run, self._metrics(run), self._data)
 
     def refit(
-        self, config: Mapping[str, Scalar], seed: int = 0, data_seed: int | None = None
+        self,
+        config: Mapping[str, Scalar],
+        seed: int = 0,
+        data_seed: int | None = None,
+        result: Result | None = None,
     ) -> Fitted:
         """Train as a trial with these seeds did, and return the network.
+
+        With folds, one network is trained on all that is not the hidden test part, for the median
+        over folds of their best epochs (the upper one of two), along the schedule of the trial.
+        Its `value` is the mean over folds: there is no sample left to validate it on.
 
         Args:
             config: the configuration.
             seed: the trial's seed.
             data_seed: the study's seed; None is `seed`.
+            result: of the trial; spares the training of the folds, whose best epochs it holds.
 
         Raises:
             TrainingError: a hyper-parameter is wrong, or the training diverges.
 
         """
-        member = self._member(config, seed, seed if data_seed is None else data_seed)
-        self._train_alone(member)
-        metrics = self._metrics(member)
-        history, data = member.progress.history, member.data
+        data_seed = seed if data_seed is None else data_seed
+        member, value = self._to_refit(config, seed, data_seed, result)
+        run = self._factory.train_one(Run([member]))
+        (metrics,) = self._metrics(run)
+        history, split = member.progress.history, member.data
         if history.value is None:
             raise TrainingError(f"training diverged in epoch {history.epochs}; no network is left")
+        curve = tuple(history.curve)
+        if value is not None:  # without a validation part, only what is on the test part counts
+            curve, metrics = (), {k: v for k, v in metrics.items() if k not in self._extra_names}
         return Fitted(
             network=member.network,
-            config={**self._defaults, **config},
-            value=history.value,
+            config={**self._factory.defaults, **config},
+            value=history.value if value is None else value,
             metrics=metrics,
-            curve=tuple(history.curve),
+            curve=curve,
             classes=self._data.classes,
-            x_scaler=data.x_scaler,
-            y_scaler=data.y_scaler,
-            build=self._build,
+            x_scaler=split.x_scaler,
+            y_scaler=split.y_scaler,
+            build=self._factory.build,
             shape=self._data.shape,
-            dtype=self._dtype,
-            evaluation_rows=self._task.evaluation_rows,
+            dtype=self._factory.dtype,
+            evaluation_rows=self._factory.task.evaluation_rows,
         )
 
-    def _member(
-        self, params: Mapping[str, Scalar], seed: int, data_seed: int, trial: Trial | None = None
-    ) -> Member:
-        """Build the network of a configuration, ready to be trained."""
+    def _to_refit(
+        self, config: Mapping[str, Scalar], seed: int, data_seed: int, result: Result | None
+    ) -> tuple[Member, float | None]:
+        """Return the member to train, and with folds its value, which the folds know."""
         device = find_device(self._device)
-        meter = Meter(device)
-        config = {**self._defaults, **params}
-        recipe = Recipe.read(config, self._epochs)
-        data = self._data.prepare(data_seed, device)
-        view = ConfigView(config)
-        with Noise(derive(seed, "init"), device):
-            network = self._build(view)
-            if not isinstance(network, nn.Module):
-                raise TrainingError(f"build(config) must return an nn.Module, got {network!r}")
-            network = network.to(self._dtype)
-            if any(isinstance(p, nn.UninitializedParameter) for p in network.parameters()):
-                with torch.no_grad():  # lazy layers take their sizes from a first input
-                    network.eval()(data.train.X[:2].cpu())
-        view.check_all_read()
-        network = network.to(device, self._dtype)
-        member = Member(network, recipe, data, self._task, seed, data_seed)
-        if trial is not None:
-            member.watch, member.halt = trial.report, trial.should_stop
-        member.cost.add(meter.read())
-        return member
+        if self._data.folds is None:
+            (split,) = self._data.prepare(data_seed, device)
+            return self._factory.member(config, seed, data_seed, split), None
+        if result is None:
+            found = self.cross_validate(config, seed, data_seed)
+            epochs, value = [f.metrics["best_epoch"] for f in found.folds], found.value
+        else:
+            epochs, value = best_epochs(result)
+        whole = self._data.whole(data_seed, device)
+        task = replace(self._factory.task, stopping=None)
+        most = int(median_high(epochs))
+        return self._factory.member(config, seed, data_seed, whole, most, task), value
 
-    def _teams(self, members: Sequence[Member]) -> list[Team]:
-        return form_teams(members, self._thread_limit, self._engine)
+    def _result(self, run: Run, trial: Trial) -> Result:
+        return result_of(run, trial, self._metrics(run))
 
-    def _train_alone(self, member: Member) -> None:
-        for _ in train_in_step(self._teams([member])):
-            if member.error is not None:
-                raise member.error
+    def _metrics(self, run: Run) -> list[dict[str, float]]:
+        """Return the scores and the cost of every member."""
+        found = []
+        for member in run.members:
+            meter = Meter(member.device)
+            with self._factory.thread_limit(member):
+                own = scores(member, self.metric, self._extra)
+            member.cost.add(meter.read())
+            found.append({**own, **member.cost.read()})
+        return found
 
-    def _thread_limit(self, member: Member) -> AbstractContextManager[object]:
-        if self._threads != "auto":
-            return limit_threads(self._threads)
-        shape = member.data.train.X.shape[1:]
-        small = work(member.network, member.batch_size, shape) < WORTH_THREADS
-        return limit_threads(1 if small else None)
 
-    def _result(self, member: Member, trial: Trial) -> Result:
-        return result_of(member, trial, self._metrics(member))
-
-    def _metrics(self, member: Member) -> dict[str, float]:
-        meter = Meter(member.device)
-        with self._thread_limit(member):
-            found = scores(member, self.metric, self._extra)
-        member.cost.add(meter.read())
-        return {**found, **member.cost.read()}
+def _check_options(
+    stopping: object, evaluation_rows: object, threads: object, engine: object, dtype: torch.dtype
+) -> None:
+    if not isinstance(stopping, EarlyStopping | None):
+        raise TrainingError(f"stopping must be an EarlyStopping or None, got {stopping!r}")
+    if not isinstance(evaluation_rows, int) or evaluation_rows < 1:
+        raise TrainingError(f"evaluation_rows must be at least 1, got {evaluation_rows!r}")
+    if threads not in ("auto", None) and (not isinstance(threads, int) or threads < 1):
+        raise TrainingError(f"threads must be 'auto', None or at least 1, got {threads!r}")
+    if engine not in get_args(EngineChoice):
+        known = ", ".join(map(repr, get_args(EngineChoice)))
+        raise TrainingError(f"engine must be one of {known}, got {engine!r}")
+    if not dtype.is_floating_point:
+        raise TrainingError(f"dtype must be a real type such as torch.float32, got {dtype}")

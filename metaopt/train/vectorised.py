@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from metaopt.train.batched import Mask
-from metaopt.train.engine import Engine, Member, batches, gathered, mean_losses
+from metaopt.train.engine import Engine, Member, mean_losses
 from metaopt.train.metrics import check_loss, check_outputs
 from metaopt.train.noise import FEATURE_DROPOUTS, Bits, Noise, dropout_bits
 from metaopt.train.stack import Stack
@@ -132,7 +132,7 @@ def _compare(skeleton: nn.Module, paths: list[str], X: Tensor) -> dict[str, tupl
     }
     state = {k: torch.stack([b, b]) for k, b in skeleton.named_buffers()}
     with torch.enable_grad():
-        outputs = _stacked(skeleton)(leaves, state, {}, X)
+        outputs = _stacked(skeleton, shared=True)(leaves, state, {}, X)
         outputs.square().sum().backward()  # type: ignore[no-untyped-call]
     pairs = [(outputs[0], expected), *((state[k][0], b) for k, b in buffers.items())]
     for name, gradient in gradients.items():
@@ -144,11 +144,14 @@ def _compare(skeleton: nn.Module, paths: list[str], X: Tensor) -> dict[str, tupl
     return shapes if right else "it computes something else when vectorised"
 
 
-def _stacked(skeleton: nn.Module) -> Callable[..., Tensor]:
+def _stacked(skeleton: nn.Module, shared: bool) -> Callable[..., Tensor]:
+    """Return the skeleton as a function of stacked tensors and inputs, `shared` or stacked."""
+
     def one(parameters: Tensors, buffers: Tensors, masks: Tensors, x: Tensor) -> Any:
         return functional_call(skeleton, {**parameters, **buffers, **masks}, (x,))
 
-    stacked: Callable[..., Tensor] = vmap(one, in_dims=(0, 0, 0, None), randomness="error")
+    dims = (0, 0, 0, None if shared else 0)
+    stacked: Callable[..., Tensor] = vmap(one, in_dims=dims, randomness="error")
     return stacked
 
 
@@ -168,7 +171,6 @@ class Vectorised(Engine):
         self._shapes = shapes
         first = members[0]
         self._skeleton, _ = make_skeleton(first.network)
-        self._call = _stacked(self._skeleton)
         trained = [(k, p) for k, p in first.network.named_parameters() if p.requires_grad]
         trained.sort(key=lambda item: item[1].ndim < 2)
         self._names = [k for k, _ in trained]
@@ -191,6 +193,7 @@ class Vectorised(Engine):
 
     def _rebuild(self) -> None:
         first = self.members[0]
+        self._call = _stacked(self._skeleton, self.feed.shared)
         self._optimizer = StackedOptimizer(self._stack, [m.recipe for m in self.members], self._t)
         pairs = zip(self._names, self._stack.w, strict=True)
         self._leaves = {k: w.detach().requires_grad_() for k, w in pairs}
@@ -207,25 +210,25 @@ class Vectorised(Engine):
         }
 
     def train(self, epoch: int) -> list[float]:
-        first = self.members[0]
-        data = first.data.train
-        steps = batches(len(data.y), first.batch_size, first.data_seed, epoch, first.device)
         losses: list[Tensor] = []
         self.errors = {}
         self._skeleton.train()
         self._optimizer.start_epoch(epoch)
-        for X, y in gathered(data.X, data.y, steps):
+        for X, y in self.feed.epoch(epoch):
             losses.append(self._step(X, y, check=epoch == 1 and not losses))
         self._t = self._optimizer.t
-        return mean_losses(torch.stack(losses), [len(rows) for rows in steps])
+        return mean_losses(torch.stack(losses), self.feed.sizes)
 
     def _step(self, X: Tensor, y: Tensor, check: bool) -> Tensor:
         task = self.members[0].task
+        targets = [y] * len(self.members) if self.feed.shared else list(y)
         with torch.enable_grad():
-            outputs = self._call(self._leaves, self._state, self._draw(len(X)), X)
+            drawn = self._draw(len(targets[0]))
+            outputs = self._call(self._leaves, self._state, drawn, X)
             if check:
-                check_outputs(outputs[0], y, task.loss, task.n_classes)
-            losses = torch.stack([self._loss(row, o, y) for row, o in enumerate(outputs)])
+                check_outputs(outputs[0], targets[0], task.loss, task.n_classes)
+            pairs = zip(outputs, targets, strict=True)
+            losses = torch.stack([self._loss(row, o, t) for row, (o, t) in enumerate(pairs)])
             gradients = torch.autograd.grad(
                 losses.sum(), list(self._leaves.values()), allow_unused=True
             )
@@ -245,10 +248,11 @@ class Vectorised(Engine):
             return outputs.sum() * torch.nan
 
     @torch.no_grad()
-    def outputs(self, X: Tensor) -> Tensor:
+    def outputs(self) -> Tensor:
         self._skeleton.eval()
-        rows = self.members[0].task.evaluation_rows
-        pieces = [self._call(self._leaves, self._state, {}, p) for p in torch.split(X, rows)]
+        X, rows = self.feed.validation().X, self.members[0].task.evaluation_rows
+        parts = torch.split(X, rows, dim=0 if self.feed.shared else 1)
+        pieces = [self._call(self._leaves, self._state, {}, part) for part in parts]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -271,7 +275,7 @@ class Vectorised(Engine):
         for state in (self._state, self._kept_state):
             for name, tensor in state.items():
                 state[name] = tensor.index_select(0, index)
-        self.members = [self.members[k] for k in rows]
+        super().select(rows)
         self._layers = [self._layers[k] for k in rows]
         self._stack.select(rows)
         self._rebuild()

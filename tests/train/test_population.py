@@ -41,6 +41,48 @@ def test_wide_layers_and_long_inputs_are_the_same_too():
         assert outcome(together[trial.number]) == outcome(t(trial))
 
 
+@pytest.mark.parametrize("inputs", [1, 2, 40])
+def test_a_single_output_a_single_input_and_widths_of_any_size(inputs, dtype):
+    # Products with a side of 1 are the ones that PyTorch sums another way for one network.
+    some = np.random.default_rng(0).normal(size=(150, inputs))
+    t = trainer(X=some, y=REAL, loss="mse", metrics=[], epochs=2, dtype=dtype)
+    widths = [1, 7, 20, 32, 33, 64, 100, 128, 130, 200, 256, 300]
+    configs = [random_config(k, width=w, depth=1 + k % 2) for k, w in enumerate(widths * 2)]
+    together = dict(t.many(trials(configs)))
+    for trial in trials(configs):
+        assert outcome(together[trial.number]) == outcome(t(trial))
+    one = trainer(X=some, y=REAL, loss="mse", metrics=[], epochs=1, validation=(some[:1], REAL[:1]))
+    together = dict(one.many(trials(configs)))
+    for trial in trials(configs):
+        assert outcome(together[trial.number]) == outcome(one(trial))
+
+
+def test_widths_that_are_padded_alike_share_a_program_and_padding_stays_zero(monkeypatch):
+    teams = []
+    form = cohorts.Lowered
+
+    def watched(members, nets):
+        teams.append(form(members, nets))
+        monkeypatch.setattr(teams[-1], "close", lambda: None)
+        return teams[-1]
+
+    monkeypatch.setattr(cohorts, "Lowered", watched)
+    names = ["relu", "gelu", "tanh", "sigmoid"]
+    configs = [
+        {"width": 3 + k, "activation": names[k % 4], "optimizer": o, "lr": 0.01, "l2": 1e-3,
+         "l1": 1e-4, "dropout": 0.2, "epochs": 3}
+        for k, o in enumerate(["sgd", "adam", "adamw", "rmsprop"] * 7)
+    ]  # fmt: skip
+    assert len(dict(trainer(stopping=None).many(trials(configs)))) == 28
+    (team,) = teams
+    for row, net in enumerate(team._nets):
+        w = net.dense[1].in_features
+        first, second, last, biases = (region[row] for region in team._stack.w)
+        for padding in (first[:, w:], second[w:], second[:, w:], last[w:], biases[w:32]):
+            assert not padding.any()
+        assert second[:w, :w].all() and biases[:w].all()
+
+
 def test_neither_order_nor_company_nor_the_cut_into_teams_matters(monkeypatch):
     t = trainer()
     whole = dict(t.many(trials(MIX)))

@@ -9,6 +9,7 @@ import torch
 from populations import MIX, REAL, X, Y, outcome, trainer, trials
 from torch import nn
 
+from metaopt import Categorical, Float, Space, Study
 from metaopt.errors import TrainingError
 from metaopt.train import EarlyStopping, Trainer, mlp
 from metaopt.train.lowered import Lowered
@@ -209,3 +210,26 @@ def test_labels_of_many_axes_train_one_by_one():
                 device="cpu")  # fmt: skip
     ((_, result),) = t.many(trials([{}]))
     assert result.status == "complete" and result.data["engine"] == "single"
+
+
+def test_a_member_whose_time_is_over_has_failed_and_the_others_have_not():
+    def build(config):
+        return nn.Sequential(nn.Linear(7, 3))
+
+    slow = []
+
+    def metric(outputs, targets):
+        time.sleep(0.002)
+        slow.append(1)
+        return float(outputs.square().mean())
+
+    t = trainer(build, metric=metric, stopping=None, epochs=3, metrics=[], test=None)
+    space = Space(lr=Float(1e-3, 1e-1, log=True), epochs=Categorical([2, 10_000]))
+    study = Study(space, "random", seed=1)
+    study.optimize(t, n_trials=6, batch_size=6, trial_timeout=0.5)
+    short = [r for r in study.trials if r.params["epochs"] == 2]
+    long = [r for r in study.trials if r.params["epochs"] == 10_000]
+    assert short and long
+    assert all(r.status == "complete" for r in short)
+    assert all((r.status, r.result.error.kind) == ("failed", "timeout") for r in long)
+    assert all("trial_timeout=0.5 s" in r.result.error.message and r.curve for r in long)

@@ -47,7 +47,7 @@ def test_standardising_uses_the_training_part_only():
     rows = split_rows(90, Y, {"validation": 0.2, "test": 0.2}, 0)
     moved[rows["test"]] += 1e3
     moved[rows["validation"]] -= 1e3
-    a, b = (data(x, standardize=True).prepare(0, CPU) for x in (X, moved))
+    a, b = (data(x, standardize=True).prepare(0, CPU)[0] for x in (X, moved))
     assert torch.equal(a.train.X, b.train.X)
     assert torch.allclose(a.train.X.mean(0), torch.zeros(4), atol=1e-6)
     assert torch.allclose(a.train.X.std(0, correction=0), torch.ones(4), atol=1e-5)
@@ -84,15 +84,15 @@ class Pairs(Dataset):
 
 def test_datasets_are_the_arrays_they_hold():
     before = torch.get_rng_state()
-    a = data().prepare(0, CPU)
+    a = data().prepare(0, CPU)[0]
     sets = Pairs(X, Y), TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
-    for b in (data(s, None).prepare(0, CPU) for s in sets):
+    for b in (data(s, None).prepare(0, CPU)[0] for s in sets):
         assert torch.equal(a.train.X, b.train.X) and torch.equal(a.test.y, b.test.y)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_explicit_parts_are_taken_as_they_are():
-    parts = data(validation=(X[:6], Y[:6] + 0), test=Pairs(X[:3], Y[:3])).prepare(0, CPU)
+    parts = data(validation=(X[:6], Y[:6] + 0), test=Pairs(X[:3], Y[:3])).prepare(0, CPU)[0]
     assert len(parts.train.y) == 90
     assert torch.equal(parts.validation.X, torch.tensor(X[:6], dtype=torch.float32))
     assert len(parts.test.y) == 3
@@ -100,7 +100,7 @@ def test_explicit_parts_are_taken_as_they_are():
 
 def test_no_test_part_on_request():
     for none in (None, 0, 0.0):
-        parts = data(test=none).prepare(0, CPU)
+        parts = data(test=none).prepare(0, CPU)[0]
         assert parts.test is None and len(parts.train.y) == 72
 
 
@@ -108,12 +108,14 @@ def test_the_callers_arrays_may_change_later():
     mine = X.copy()
     read = data(mine)
     mine[:] = 0
-    assert read.prepare(0, CPU).train.X.any()
+    assert read.prepare(0, CPU)[0].train.X.any()
 
 
 def test_tokens_stay_integers_and_other_integers_become_real():
-    assert data(torch.ones(90, 4, dtype=torch.int64)).prepare(0, CPU).train.X.dtype == torch.int64
-    assert data(np.ones((90, 4), dtype=int)).prepare(0, CPU).train.X.dtype == torch.float32
+    assert (
+        data(torch.ones(90, 4, dtype=torch.int64)).prepare(0, CPU)[0].train.X.dtype == torch.int64
+    )
+    assert data(np.ones((90, 4), dtype=int)).prepare(0, CPU)[0].train.X.dtype == torch.float32
 
 
 BAD = X.copy()

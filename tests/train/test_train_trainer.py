@@ -140,7 +140,7 @@ def test_initial_weights_depend_on_the_trials_seed_alone():
 def test_the_trial_is_the_loop_that_one_would_write():
     t = trainer(lambda c: mlp(5, 2, width=6), stopping=None, dtype=torch.float64, epochs=3)
     result = t(fixed_trial({"optimizer": "sgd", "lr": 0.05, "batch_size": 16}, 1, 2))
-    data = t._data.prepare(2, torch.device("cpu"))
+    data = t._data.prepare(2, torch.device("cpu"))[0]
     from metaopt.seeds import derive
 
     with Noise(derive(1, "init")):
@@ -352,9 +352,13 @@ def test_names_of_other_optimizers_are_ignored():
 
 def test_a_batch_is_at_most_the_training_part_and_gd_takes_all_of_it():
     sgd = {"optimizer": "sgd", "lr": 0.1}
-    huge = trainer()(fixed_trial({**sgd, "batch_size": 10_000}))
+    huge = trainer()(fixed_trial({**sgd, "batch_size": len(X)}))
     full = trainer()(fixed_trial({"optimizer": "gd", "lr": 0.1, "batch_size": 8}))
     assert outcome(huge) == outcome(full)
+    with pytest.raises(TrainingError, match="'batch_size' must be at most the 120 samples"):
+        trainer()(fixed_trial({**sgd, "batch_size": 121}))
+    few = {"X": X[:20], "y": REAL[:20], "loss": "mse"}  # fewer than the default, which is no demand
+    assert trainer(**few)(fixed_trial({})).status == "complete"
 
 
 def test_a_last_batch_of_one_joins_the_one_before_it():

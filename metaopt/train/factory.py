@@ -1,0 +1,143 @@
+"""From a configuration to a run that is trained: one network for each fold, ready to start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from metaopt.errors import TrainingError
+from metaopt.seeds import derive
+from metaopt.space import Scalar
+from metaopt.train.cohorts import EngineChoice, form_teams
+from metaopt.train.data import Prepared
+from metaopt.train.engine import Member
+from metaopt.train.models import Build
+from metaopt.train.noise import Noise
+from metaopt.train.progress import Task
+from metaopt.train.recipe import ConfigView, Recipe
+from metaopt.train.resources import WORTH_THREADS, Meter, limit_threads, work
+from metaopt.train.run import Run
+from metaopt.train.team import train_in_step
+
+Splits = Callable[[int, torch.device], Sequence[Prepared]]
+
+
+@dataclass(frozen=True)
+class Factory:
+    """Makes runs, and trains them; see `Trainer` for what each attribute means.
+
+    Attributes:
+        samples: given to the trainer, of which a part trains.
+
+    """
+
+    build: Build
+    task: Task
+    defaults: Mapping[str, Scalar]
+    epochs: int
+    samples: int
+    dtype: torch.dtype
+    threads: int | Literal["auto"] | None
+    engine: EngineChoice
+
+    def run(
+        self,
+        params: Mapping[str, Scalar],
+        seed: int,
+        data_seed: int,
+        splits: Sequence[Prepared],
+        watch: Callable[[float, int], None] | None = None,
+        halt: Callable[[], bool] | None = None,
+    ) -> Run:
+        """Return the run of a configuration: one member a split, all with the same first weights.
+
+        Raises:
+            TrainingError: a hyper-parameter is wrong or unknown, or `build` returns no network,
+                or not the same one for every fold.
+
+        """
+        members = [self.member(params, seed, data_seed, split) for split in splits]
+        shapes = {tuple((k, p.shape) for k, p in m.network.named_parameters()) for m in members}
+        if len(shapes) > 1:
+            raise TrainingError(
+                "build(config) returned networks of different shapes for one configuration;"
+                " it must depend on nothing but the configuration"
+            )
+        return Run(members, watch, halt)
+
+    def member(
+        self,
+        params: Mapping[str, Scalar],
+        seed: int,
+        data_seed: int,
+        data: Prepared,
+        epochs: int | None = None,
+        task: Task | None = None,
+    ) -> Member:
+        """Build the network of a configuration, ready to be trained on one split.
+
+        Args:
+            params: the configuration, without the defaults.
+            seed: of the weights and of dropout.
+            data_seed: of the order of samples.
+            data: the split.
+            epochs: to train, if fewer than the recipe says.
+            task: other rules than the trainer's.
+
+        """
+        device = data.train.X.device
+        meter = Meter(device)
+        config = {**self.defaults, **params}
+        recipe = Recipe.read(config, self.epochs)
+        given = "batch_size" in config and recipe.optimizer != "gd"
+        if given and recipe.batch_size > self.samples:
+            raise TrainingError(
+                f"parameter 'batch_size' must be at most the {self.samples} samples of the data,"
+                f" got {recipe.batch_size}; lower it, or use optimizer='gd' for full batches"
+            )
+        view = ConfigView(config)
+        with Noise(derive(seed, "init"), device):
+            network = self.build(view)
+            if not isinstance(network, nn.Module):
+                raise TrainingError(f"build(config) must return an nn.Module, got {network!r}")
+            network = network.to(self.dtype)
+            if any(isinstance(p, nn.UninitializedParameter) for p in network.parameters()):
+                with torch.no_grad():  # lazy layers take their sizes from a first input
+                    network.eval()(data.train.X[:2].cpu())
+        view.check_all_read()
+        network = network.to(device, self.dtype)
+        member = Member(network, recipe, data, task or self.task, seed, data_seed, epochs)
+        member.cost.add(meter.read())
+        return member
+
+    def train(self, runs: Sequence[Run]) -> Iterator[Run]:
+        """Train runs together; yield each when it has ended."""
+        members = [member for run in runs for member in run.members]
+        teams = form_teams(members, self.thread_limit, self.engine)
+        return train_in_step(teams, runs)
+
+    def train_one(self, run: Run) -> Run:
+        """Train a run by itself.
+
+        Raises:
+            Exception: what a member raised.
+
+        """
+        for _ in self.train([run]):
+            for member in run.members:
+                if member.error is not None:
+                    raise member.error
+        return run
+
+    def thread_limit(self, member: Member) -> AbstractContextManager[object]:
+        """Return the context in which this member and those like it compute."""
+        if self.threads != "auto":
+            return limit_threads(self.threads)
+        shape = member.data.train.X.shape[1:]
+        small = work(member.network, member.batch_size, shape) < WORTH_THREADS
+        return limit_threads(1 if small else None)

@@ -1,0 +1,119 @@
+"""The samples of members that train in step: gathered once for all who share them.
+
+Notation: K members and B samples a step. Members of one split get (B, ...); if a team holds
+members of several splits (folds, say), each gets its own samples, stacked member by member,
+(K, B, ...). All splits of a team are of the same size, so that all members take the same steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from metaopt.train.reading import Part
+from metaopt.train.splitting import epoch_order
+
+GATHER_WHOLE = 2**26  # bytes of inputs below which an epoch is brought into order all at once
+
+
+class Feed:
+    """Batches for K members.
+
+    Args:
+        train: the training part of each member.
+        validation: its validation part.
+        data_seeds: what the order of its samples derives from.
+        batch_size: samples a step.
+
+    """
+
+    def __init__(
+        self,
+        train: Sequence[Part],
+        validation: Sequence[Part],
+        data_seeds: Sequence[int],
+        batch_size: int,
+    ) -> None:
+        self._batch_size = batch_size
+        of: dict[tuple[int, int], int] = {}  # a tensor's identity and the seed: number of a split
+        splits = [
+            of.setdefault((id(part.X), seed), len(of))
+            for part, seed in zip(train, data_seeds, strict=True)
+        ]
+        firsts = [splits.index(k) for k in range(len(of))]
+        self._train = [train[row] for row in firsts]
+        self._validation = [validation[row] for row in firsts]
+        self._seeds = [data_seeds[row] for row in firsts]
+        self.device = train[0].X.device
+        self._splits = torch.tensor(splits, device=self.device)
+        self._validated: Part | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether all members have the same samples."""
+        return len(self._train) == 1
+
+    @property
+    def n(self) -> int:
+        """Training samples."""
+        return len(self._train[0].y)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Samples of each step."""
+        return step_sizes(self.n, self._batch_size)
+
+    def _steps(self, epoch: int, split: int) -> list[Tensor]:
+        return batches(self.n, self._batch_size, self._seeds[split], epoch, self.device)
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and targets of each step."""
+        streams = [
+            gathered(part, self._steps(epoch, split)) for split, part in enumerate(self._train)
+        ]
+        if self.shared:
+            yield from streams[0]
+            return
+        for pairs in zip(*streams, strict=True):
+            yield self._of_members([Part(*pair) for pair in pairs])
+
+    def _of_members(self, parts: Sequence[Part]) -> Part:
+        X = torch.stack([p.X for p in parts]).index_select(0, self._splits)
+        return Part(X, torch.stack([p.y for p in parts]).index_select(0, self._splits))
+
+    def validation(self) -> Part:
+        """All that is validated on: (n, ...) or (K, n, ...)."""
+        if self._validated is None:
+            parts = self._validation
+            self._validated = parts[0] if self.shared else self._of_members(parts)
+        return self._validated
+
+
+def step_sizes(n: int, size: int) -> list[int]:
+    """Samples of each step; a last batch of one joins the one before it."""
+    whole, rest = divmod(n, size)
+    sizes = [size] * whole + [rest] * (rest > 0)
+    if len(sizes) > 1 and rest == 1:
+        sizes[-2:] = [size + 1]  # batch normalisation fails on one sample
+    return sizes
+
+
+def batches(n: int, size: int, data_seed: int, epoch: int, device: torch.device) -> list[Tensor]:
+    """Row numbers of each step's samples."""
+    order = torch.from_numpy(epoch_order(n, data_seed, epoch))
+    if device.type == "cuda":
+        order = order.pin_memory().to(device, non_blocking=True)
+    return list(torch.split(order, step_sizes(n, size)))
+
+
+def gathered(part: Part, steps: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs and targets of each step."""
+    if part.X.numel() * part.X.element_size() > GATHER_WHOLE:
+        for rows in steps:
+            yield part.X.index_select(0, rows), part.y.index_select(0, rows)
+        return
+    order, sizes = torch.cat(list(steps)), [len(rows) for rows in steps]
+    whole = (torch.split(x.index_select(0, order), sizes) for x in part)
+    yield from zip(*whole, strict=True)
