@@ -215,7 +215,7 @@ class Lowered(Engine):
         return torch.baddbmm(b.unsqueeze(2), w.transpose(1, 2), h.transpose(1, 2), out=out)
 
     def _pull_loss(self, z: Tensor, y: Tensor, losses: Tensor) -> Tensor:
-        """Write the losses (K, B), and return the gradients by z (K, C, B), in its place."""
+        """Write the losses (K, B), and return the gradients by z (K, C, B); z is lost."""
         if self._loss == "cross_entropy":
             return self._pull_cross_entropy(z, y, losses)
         if self._loss == "mse":
