@@ -40,6 +40,7 @@ HERE = Path(__file__).parent
 QUICK = ("bayes", "random", "optuna-tpe", "cmaes", "optuna-gp")
 SLOW = ("skopt",)
 LACKING = "Its tasks need the package ioh."
+SHOWN = ("seeds", "contestants")
 HELD = ("250", "500", "1000", "2000")
 
 
@@ -187,8 +188,9 @@ def main() -> int:
     if not {"bayes", "random"} <= set(names):
         parser.error("bayes and random must be among the contestants: regrets are relative to them")
     bench, names = Bench(given.out, range(first, end), given.full), present(names)
-    text = [f"# Strategies compared\n\n{__doc__.split(chr(10))[0]} Made by",
-            f"`python studies/benchmark_strategies.py --full`; {versions()}"]  # fmt: skip
+    options = "".join(f" --{k} {v}" for k, v in vars(given).items() if v and k in SHOWN)
+    command = f"python studies/benchmark_strategies.py --full{options}"
+    text = [f"# {__doc__.splitlines()[0]}\n\nMade by `{command}`; {versions()}"]
     for part in given.parts or PARTS:
         text.append(f"\n## {part}\n\n{getattr(bench, part)(names)}")
         print(text[-1], flush=True)
