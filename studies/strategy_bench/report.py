@@ -112,7 +112,7 @@ def speed(records: Sequence[Record]) -> str:
     ]
     return (
         "CPU time of a suggestion (ask and tell, refits included), from so many random points of "
-        "Rosenbrock's function on; the process has loaded torch and Optuna.\n\n"
+        "Rosenbrock's function on; peak memory with torch and Optuna.\n\n"
     ) + table(head, rows)
 
 
@@ -133,9 +133,8 @@ def batch(single: Runs, eight: Runs, random: Runs) -> str:
         every.append(cells)
         rows.append([task, *(f"{x:.2f}" for x in cells)])
     means = [f"{geometric([c[i] for c in every]):.2f}" for i in range(2)]
-    return "Median regret of 12 rounds of 8 relative to 96 single asks.\n\n" + table(
-        ["task", "ratio@48", "ratio@96"], [*rows, ["**geometric mean**", *means]]
-    )
+    text = "Median regret of 12 rounds of 8 relative to 96 single asks.\n\n"
+    return text + table(["task", "ratio@48", "ratio@96"], [*rows, ["**geometric mean**", *means]])
 
 
 def noise(runs: Runs) -> str:
