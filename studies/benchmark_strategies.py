@@ -70,17 +70,20 @@ class Bench:
         makers: Sequence[Callable[[], Task]],
         run: Callable[[str, Task, int], parts.Record],
     ) -> Runs:
-        """All runs of contestants on tasks, by contestant and task."""
+        """All runs of contestants on tasks, by contestant and task, those of other seeds too."""
         runs: Runs = defaultdict(list)
         for make in makers:
             task = make()
             about = {"group": task.group, "optimum": task.optimum}
-            for seed in self.seeds:
-                for name in names:
-                    found = self.record(
-                        f"{part}/{name}__{task.name}__{seed}",
+            for name in names:
+                stem = f"{part}/{name}__{task.name}__"
+                for seed in self.seeds:
+                    self.record(
+                        f"{stem}{seed}",
                         lambda name=name, task=task, seed=seed: run(name, task, seed),  # type: ignore[misc]
                     )
+                for file in sorted(self.folder.glob(f"{stem}*.json")):
+                    found = json.loads(file.read_text(encoding="utf-8"))
                     runs[name, task.name].append(found | about)
         return runs
 

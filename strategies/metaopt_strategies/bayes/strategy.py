@@ -102,14 +102,16 @@ class Bayes(Strategy):
     def _is_local(self) -> bool:
         """Whether it is the local phase's turn: every other ask if all parameters are continuous.
 
-        It cannot move categories, so its share is that of the parameters that it can move.
+        It cannot move categories, so its share is that of the parameters that it can move. Where
+        several are asked at once it has half of that: its model learns nothing between them.
         """
         known = len(self._failed) - sum(self._failed)
         k, d = len(self._columns.continuous), len(self._columns.columns)
         if not k or known < k + 2:
             return False
-        n = len(self._failed) + len(self.pending())
-        return (n * k) // (2 * d) < ((n + 1) * k) // (2 * d)
+        n, waiting = len(self._failed), len(self.pending())
+        n, d = n + waiting, 4 * d if waiting else 2 * d
+        return (n * k) // d < ((n + 1) * k) // d
 
     def _wants_centre(self) -> bool:
         """Whether the middle of the space, which no random design holds, is still worth a look.
