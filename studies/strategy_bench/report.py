@@ -108,11 +108,12 @@ def speed(records: Sequence[Record]) -> str:
         "bayes, ms",
         "Optuna's GPSampler, ms",
         "ratio",
-        "peak memory of the process, MB",
+        "peak MB",
     ]
     return (
         "CPU time of a suggestion (ask and tell, refits included), from so many random points of "
-        "Rosenbrock's function on; peak memory with torch and Optuna.\n\n"
+        "Rosenbrock's function on; medians over repeats in which both take turns. Peak memory is "
+        "that of the process, with torch and, where compared, GPSampler's share.\n\n"
     ) + table(head, rows)
 
 
