@@ -40,6 +40,7 @@ HERE = Path(__file__).parent
 QUICK = ("bayes", "random", "optuna-tpe", "cmaes", "optuna-gp")
 SLOW = ("skopt",)
 LACKING = "Its tasks need the package ioh."
+SHOWN = ("seeds", "contestants")
 HELD = ("250", "500", "1000", "2000")
 
 
@@ -69,17 +70,20 @@ class Bench:
         makers: Sequence[Callable[[], Task]],
         run: Callable[[str, Task, int], parts.Record],
     ) -> Runs:
-        """All runs of contestants on tasks, by contestant and task."""
+        """All runs of contestants on tasks, by contestant and task, those of other seeds too."""
         runs: Runs = defaultdict(list)
         for make in makers:
             task = make()
             about = {"group": task.group, "optimum": task.optimum}
-            for seed in self.seeds:
-                for name in names:
-                    found = self.record(
-                        f"{part}/{name}__{task.name}__{seed}",
+            for name in names:
+                stem = f"{part}/{name}__{task.name}__"
+                for seed in self.seeds:
+                    self.record(
+                        f"{stem}{seed}",
                         lambda name=name, task=task, seed=seed: run(name, task, seed),  # type: ignore[misc]
                     )
+                for file in sorted(self.folder.glob(f"{stem}*.json")):
+                    found = json.loads(file.read_text(encoding="utf-8"))
                     runs[name, task.name].append(found | about)
         return runs
 
@@ -92,8 +96,8 @@ class Bench:
         against = "optuna-gp" if "optuna-gp" in names else None
         repeats = 5 if self.full else 1
         cases = [(100, 5, 20, repeats), (100, 10, 20, repeats)]
-        if self.full:
-            cases += [(100, 7, 20, repeats), (1000, 10, 3, 3), (5000, 10, 0, 1)]
+        if self.full:  # 5000 comes first: no peer's memory is in its peak
+            cases = [(5000, 10, 0, 1), *cases, (100, 7, 20, repeats), (1000, 10, 3, 3)]
         records = [
             self.record(
                 f"speed/{n}-{d}",
@@ -187,8 +191,9 @@ def main() -> int:
     if not {"bayes", "random"} <= set(names):
         parser.error("bayes and random must be among the contestants: regrets are relative to them")
     bench, names = Bench(given.out, range(first, end), given.full), present(names)
-    text = [f"# Strategies compared\n\n{__doc__.split(chr(10))[0]} Made by",
-            f"`python studies/benchmark_strategies.py --full`; {versions()}"]  # fmt: skip
+    options = "".join(f" --{k} {v}" for k, v in vars(given).items() if v and k in SHOWN)
+    command = f"python studies/benchmark_strategies.py --full{options}"
+    text = [f"# {__doc__.splitlines()[0]}\n\nMade by `{command}`; {versions()}"]
     for part in given.parts or PARTS:
         text.append(f"\n## {part}\n\n{getattr(bench, part)(names)}")
         print(text[-1], flush=True)

@@ -103,8 +103,18 @@ def speed(records: Sequence[Record]) -> str:
             + ([f"{theirs:.0f}", f"1/{theirs / r['ours']:.1f}"] if theirs else ["", ""])
             + [f"{r['peak']:.0f}"]
         )
-    head = ["observed", "bayes, ms", "Optuna's GPSampler, ms", "ratio", "peak memory, MB"]
-    return table(head, rows)
+    head = [
+        "observed",
+        "bayes, ms",
+        "Optuna's GPSampler, ms",
+        "ratio",
+        "peak MB",
+    ]
+    return (
+        "CPU time of a suggestion (ask and tell, refits included), from so many random points of "
+        "Rosenbrock's function on; medians over repeats in which both take turns. Peak memory is "
+        "that of the process, with torch and, where compared, GPSampler's share.\n\n"
+    ) + table(head, rows)
 
 
 def regrets(records: Sequence[Record], at: int) -> float:
@@ -124,7 +134,8 @@ def batch(single: Runs, eight: Runs, random: Runs) -> str:
         every.append(cells)
         rows.append([task, *(f"{x:.2f}" for x in cells)])
     means = [f"{geometric([c[i] for c in every]):.2f}" for i in range(2)]
-    return table(["task", "ratio@48", "ratio@96"], [*rows, ["**geometric mean**", *means]])
+    text = "Median regret of 12 rounds of 8 relative to 96 single asks.\n\n"
+    return text + table(["task", "ratio@48", "ratio@96"], [*rows, ["**geometric mean**", *means]])
 
 
 def noise(runs: Runs) -> str:
@@ -138,7 +149,11 @@ def noise(runs: Runs) -> str:
             geometric([median[n, t][at] / median["bayes", t][at] for t in tasks]) for n in names
         ]
         rows.append([f"**relative to bayes@{at}**", *(f"{x:.2f}" for x in relative)])
-    return table(["true regret@100", *names], rows)
+    text = (
+        "Gaussian noise, 5 % of the interquartile range of the function's values. Median over "
+        "seeds of the true regret of what is recommended; of peers, the best observed trial.\n\n"
+    )
+    return text + table(["true regret@100", *names], rows)
 
 
 def late(runs: Runs) -> str:
@@ -158,7 +173,9 @@ def failing(runs: Runs, plain: Runs) -> str:
         rows.append([task, f"{ratio:.2f}", f"{100 * inside:.1f} %"])
     ratio, inside = np.median([e[0] for e in every]), np.mean([e[1] for e in every])
     rows.append(["**median, mean**", f"{ratio:.2f}", f"{100 * inside:.1f} %"])
-    return table(["task", "regret@100, ratio to no failures", "asks after 30 inside"], rows)
+    return "The far third along one axis raises.\n\n" + table(
+        ["task", "regret@100, ratio to no failures", "asks after 30 inside"], rows
+    )
 
 
 def subset(runs: Runs) -> str:
@@ -172,4 +189,5 @@ def subset(runs: Runs) -> str:
         ms = 1000.0 * float(np.mean([r["cpu"] for t in tasks for r in runs[size, t]]))
         cells = [f"{x:.2f}" for x in [*relative, geometric(relative)]]
         rows.append([size, *cells, f"{ms:.0f}"])
-    return table(["points held", *tasks, "geometric mean", "ms"], rows)
+    text = "Median regret after 40 asks from 2000 random points on, relative to holding all.\n\n"
+    return text + table(["points held", *tasks, "geometric mean", "ms"], rows)

@@ -4,8 +4,8 @@ Notation: mu, sd (m,) posterior; best the model's own best mean; z = (best - mu)
 EI = sd h(z), h(z) = phi(z) + z Phi(z); mills(z) = Phi(z) / phi(z).
 
 Jones et al. (1998); its logarithm after Ament et al. (2023), equation 9: where EI underflows its
-logarithm still tells an ascent where to go. The incumbent is the smallest posterior mean at the
-data, not the smallest observation, which under noise is only the luckiest.
+logarithm still tells an ascent where to go. The incumbent is the posterior mean at the point that
+the model is surest to be low, not the smallest observation, which under noise is only the luckiest.
 """
 
 from __future__ import annotations

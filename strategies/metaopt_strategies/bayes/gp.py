@@ -80,7 +80,7 @@ def factor(K: FloatArray) -> tuple[FloatArray, float]:
     diagonal = K.diagonal().copy()
     jitter = 0.0
     for power in range(12):
-        L, failed = dpotrf(K, lower=1, clean=0)
+        L, failed = dpotrf(K, lower=1, clean=1)
         if not failed:
             return L, jitter
         jitter = JITTER * 10.0**power * float(diagonal.mean())
@@ -180,7 +180,7 @@ class Posterior:
         L, jitter = factor(K.T)  # symmetric, and in Fortran order as it is
         self.alpha, _ = dpotrs(L, w, lower=1)
         self._nugget = self.noise + jitter
-        self._Linv, _ = dtrtri(L, lower=1, overwrite_c=1)  # its upper triangle is not used
+        self._Linv, _ = dtrtri(L, lower=1, overwrite_c=1)
         self._beta = self.sl * (Phi.T @ self.alpha)
 
     def _r2(self, X: FloatArray) -> FloatArray:
@@ -195,6 +195,16 @@ class Posterior:
         """Posterior mean at the data (n,): K alpha without the nugget's part."""
         mean: FloatArray = self.w - self._nugget * self.alpha
         return mean
+
+    def pessimistic_at_data(self) -> FloatArray:
+        """Posterior mean plus one sd at the data (n,), by which to choose a point under noise.
+
+        Huang et al. (2006), the "effective best solution". The variance at the data is
+        s - s^2 diag(K^-1), s the nugget.
+        """
+        precision = self._precision()
+        variance = self._nugget * np.maximum(1.0 - self._nugget * precision, 0.0)
+        return self.at_data() + np.sqrt(variance)
 
     def predict(self, Z: FloatArray, Phi: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the latent function at (m, p), (m, q)."""
@@ -236,10 +246,14 @@ class Posterior:
 
         return k @ self.alpha, sd, pull
 
+    def _precision(self) -> FloatArray:
+        """The diagonal of K^-1."""
+        diagonal: FloatArray = np.einsum("ij,ij->j", self._Linv, self._Linv)
+        return diagonal
+
     def leave_one_out(self) -> tuple[FloatArray, FloatArray]:
         """Mean and sd of each outcome given all others (Rasmussen and Williams, 5.12)."""
-        Linv = np.tril(self._Linv)
-        precision = np.einsum("ij,ij->j", Linv, Linv)
+        precision = self._precision()
         return self.w - self.alpha / precision, 1.0 / np.sqrt(precision)
 
 

@@ -126,7 +126,8 @@ def believe(
     that teaches no value, but that looking there again is useless, and they must not look good.
     `data` are U, A, w of the points with outcomes.
     """
-    best = float(model.posterior.at_data().min())
+    posterior = model.posterior
+    best = float(posterior.at_data()[int(np.argmin(posterior.pessimistic_at_data()))])
     (U, A, w), (X, XA) = data, unknown
     if not len(X):
         return best

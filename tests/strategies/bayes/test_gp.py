@@ -83,7 +83,9 @@ def test_the_posterior_equals_that_of_scikit_learn():
     mean_, sd_ = theirs.predict(new, return_std=True)
     np.testing.assert_allclose(mean, mean_, atol=1e-6)
     np.testing.assert_allclose(np.sqrt(sd**2 + noise), sd_, atol=1e-6)
-    np.testing.assert_allclose(ours.at_data(), ours.predict(Z, Z)[0], atol=1e-9)
+    at_data = ours.predict(Z, Z)
+    np.testing.assert_allclose(ours.at_data(), at_data[0], atol=1e-9)
+    np.testing.assert_allclose(ours.pessimistic_at_data(), at_data[0] + at_data[1], atol=1e-6)
 
 
 def test_leave_one_out_is_what_leaving_one_out_gives():

@@ -52,6 +52,15 @@ def test_half_of_the_asks_are_local_where_all_can_move_and_none_where_nothing_ca
     assert share == 10  # two of four parameters are continuous: a quarter
 
 
+def test_of_eight_at_once_a_quarter_is_local():
+    strategy = Bayes(Space(x=Float(0, 1), y=Float(0, 1)), seed=0)
+    for _ in range(4):
+        for p in strategy.ask(8):
+            strategy.tell(p, p.config["x"] + p.config["y"])
+    notes = strategy.log[-9]["ask"]["notes"]
+    assert notes.count("local") == 2
+
+
 def test_a_rotated_bowl_is_solved_where_axes_do_not_help():
     space = Space({f"x{i}": Float(-5, 5) for i in range(4)})
     Q, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))
