@@ -168,7 +168,7 @@ def _surface(
     how |= {"norm": LogNorm()} if log else {}
     if min(z.shape) < 3 or any(len(p) < 12 for p in places):
         # Edges in the colour of their cells, or a page shows hairlines between these.
-        how |= {"shading": "nearest", "edgecolors": "face", "linewidth": 0.4}
+        how |= {"shading": "nearest", "edgecolors": "face", "linewidth": 0.9}
         drawn: Any = axes.pcolormesh(*places, shown, **how)
     else:
         levels = np.geomspace(shown.min(), shown.max(), 15) if log else 14
