@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metaopt.errors import StudyError
-from metaopt.plots import scales, style
+from metaopt.plots import scales, style, texts
 from metaopt.plots.models import Base, grid, model_of
 from metaopt.plots.style import PALETTE, FloatArray
 from metaopt.plots.trials import complete
@@ -60,7 +60,7 @@ def slices(
             axes.set_ylabel("value")
         else:
             axes.tick_params(axis="y", labelleft=False)
-    style.legend(figure)
+    texts.legend(figure)
     return figure
 
 
@@ -138,7 +138,7 @@ def contours(study: StudyView, first: str, second: str, *, model: Any = None) ->
         scales.axis(axes, "y", second, space[second])
         axes.grid(visible=False)
         axes.set_title(f"model: {label}", loc="left", fontsize=10.5, color=style.INK)
-    style.legend(figure)
+    texts.legend(figure)
     return figure
 
 
