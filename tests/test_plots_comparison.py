@@ -173,7 +173,7 @@ def test_alt_texts_state_the_numbers():
 
 
 def test_names_of_figures_are_fit_for_files_and_ids_and_differ():
-    c = random_comparison(["a", "b"], ["my problem", "my/problem", "…"])
+    c = random_comparison(["a", "b"], ["my problem", "My/Problem", "…", "x" * 300])
     names = list(plots.comparison_figures(c))
     assert {"curves-my-problem", "curves-my-problem-2", "curves-x"} <= set(names)
     assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") for name in names)

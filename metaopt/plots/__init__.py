@@ -27,7 +27,8 @@ from metaopt.plots.over_time import (
 from metaopt.plots.saving import save, svg
 from metaopt.plots.scores import improvement, interquartile_means, validation_against_test
 from metaopt.plots.standings import ranks, values
-from metaopt.plots.style import PALETTE, Style, spread_apart, styles, wants_log
+from metaopt.plots.style import PALETTE, Style, styles, wants_log
+from metaopt.plots.texts import spread_apart
 from metaopt.plots.trials import history, intermediate, resources
 
 __all__ = [

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from metaopt import stats
-from metaopt.plots import style
+from metaopt.plots import style, texts
 from metaopt.plots.gather import blocks
 from metaopt.plots.style import INK, styles
 from metaopt.stats import CriticalDifference, StatisticsError
@@ -59,7 +59,7 @@ def cd_diagram(
     text = _unbarred(found, labels)
     above = 0.62 if found.difference is not None else 0.3
     height = above + depth + ROW * left + 0.19 * text.count("\n") + (0.25 if text else 0)
-    figure, (axes,) = style.panels(6.8 + style.room_for(labels, 2), height + 0.15)
+    figure, (axes,) = style.panels(6.8 + texts.room_for(labels, 2), height + 0.15)
     axes.grid(visible=False)
     axes.set_xlim(1, k)
     axes.set_ylim(height - above, -above)  # inches below the axis of ranks
@@ -81,7 +81,7 @@ def cd_diagram(
     if found.difference is not None:
         _difference(axes, found.difference, k)
     if text:
-        style.note(axes, text, (0, 0), xycoords="axes fraction", va="bottom", fontsize=8.5)
+        texts.note(axes, text, (0, 0), xycoords="axes fraction", va="bottom", fontsize=8.5)
     return figure
 
 
@@ -100,7 +100,7 @@ def _scale(axes: Axes, k: int) -> None:
     axes.plot([1, k], [0, 0], color=INK, lw=1.2, label="_scale", clip_on=False)
     for rank in range(1, k + 1):
         axes.plot([rank, rank], [0, -0.06], color=INK, lw=1.2, label="_scale", clip_on=False)
-        style.note(axes, f"{rank}", (rank, -0.09), ha="center", va="bottom", annotation_clip=False)
+        texts.note(axes, f"{rank}", (rank, -0.09), ha="center", va="bottom", annotation_clip=False)
 
 
 def _pointer(
@@ -120,9 +120,9 @@ def _pointer(
         clip_on=False, zorder=2,
     )  # fmt: skip
     axes.plot([rank], [0], look.marker, color=look.color, ms=6, label="_mark", clip_on=False)
-    name = style.cut(label)
+    name = texts.cut(label)
     text = f"{name}  {rank:.2f}" if on_left else f"{rank:.2f}  {name}"
-    style.note(
+    texts.note(
         axes, text, (side + out, y), xytext=(-4 if on_left else 4, 0), textcoords="offset points",
         ha="right" if on_left else "left", annotation_clip=False,
     )  # fmt: skip
@@ -132,11 +132,11 @@ def _difference(axes: Axes, difference: float, k: int) -> None:
     end = min(1 + difference, float(k))
     axes.plot([1, end], [-0.42, -0.42], "|-", color=INK, lw=1.4, label="_cd", clip_on=False)
     more = "" if end == 1 + difference else " (beyond the axis)"
-    style.note(axes, f"critical difference {difference:.2f}{more}", (1, -0.46), va="bottom")
+    texts.note(axes, f"critical difference {difference:.2f}{more}", (1, -0.46), va="bottom")
 
 
 def _unbarred(found: CriticalDifference, labels: Sequence[str]) -> str:
-    pairs = [f"{style.cut(labels[i], 18)} – {style.cut(labels[j], 18)}" for i, j in found.unbarred]
+    pairs = [f"{texts.cut(labels[i], 18)} – {texts.cut(labels[j], 18)}" for i, j in found.unbarred]
     if not pairs:
         return ""
     more = f" and {len(pairs) - PAIRS} more" if len(pairs) > PAIRS else ""

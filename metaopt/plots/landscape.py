@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metaopt.errors import StudyError
-from metaopt.plots import scales, style
+from metaopt.plots import scales, style, texts
 from metaopt.plots.models import Base, grid, model_of
 from metaopt.plots.style import PALETTE, FloatArray
 from metaopt.plots.trials import complete
@@ -60,7 +60,7 @@ def slices(
             axes.set_ylabel("value")
         else:
             axes.tick_params(axis="y", labelleft=False)
-    style.legend(figure)
+    texts.legend(figure)
     return figure
 
 
@@ -138,7 +138,7 @@ def contours(study: StudyView, first: str, second: str, *, model: Any = None) ->
         scales.axis(axes, "y", second, space[second])
         axes.grid(visible=False)
         axes.set_title(f"model: {label}", loc="left", fontsize=10.5, color=style.INK)
-    style.legend(figure)
+    texts.legend(figure)
     return figure
 
 
@@ -168,7 +168,7 @@ def _surface(
     how |= {"norm": LogNorm()} if log else {}
     if min(z.shape) < 3 or any(len(p) < 12 for p in places):
         # Edges in the colour of their cells, or a page shows hairlines between these.
-        how |= {"shading": "nearest", "edgecolors": "face", "linewidth": 0.4}
+        how |= {"shading": "nearest", "edgecolors": "face", "linewidth": 0.9}
         drawn: Any = axes.pcolormesh(*places, shown, **how)
     else:
         levels = np.geomspace(shown.min(), shown.max(), 15) if log else 14

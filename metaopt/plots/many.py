@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metaopt.importance import METHODS, parameter_importance
-from metaopt.plots import scales, style
+from metaopt.plots import scales, style, texts
 from metaopt.plots.standings import beside
 from metaopt.plots.style import INK, PALETTE, FloatArray
 from metaopt.plots.trials import complete
@@ -62,11 +62,11 @@ def parallel_coordinates(study: StudyView, names: Iterable[str] | None = None) -
     for j, name in enumerate(wanted):
         _ruler(axes, j, space[name], bool((~A[:, at[j]]).any()))
     for height, text in ticks:
-        style.note(
+        texts.note(
             axes, text, (x[-1], height), xytext=(5, 0), textcoords="offset points", fontsize=8
         )
     axes.plot([x[-1]] * 2, [0, 1], color=INK, lw=1, label="_axis", zorder=3)
-    labels = [style.cut(name, 16) for name in wanted] + ["value"]
+    labels = [texts.cut(name, 16) for name in wanted] + ["value"]
     slanted = sum(map(len, labels)) > 9 * len(labels)
     how: dict[str, Any] = (
         {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
@@ -76,7 +76,7 @@ def parallel_coordinates(study: StudyView, names: Iterable[str] | None = None) -
     axes.tick_params(length=0)
     axes.set_xlim(-0.35, len(wanted) + 0.45)
     axes.set_ylim(ABSENT - 0.05 if not A[:, at].all() else -0.04, 1.04)
-    style.legend(figure)
+    texts.legend(figure)
     return figure
 
 
@@ -92,10 +92,10 @@ def _heights(y: FloatArray, direction: str) -> tuple[FloatArray, list[tuple[floa
     marks = np.geomspace(low, high, 5) if log else np.linspace(low, high, 5)
     change = np.log if log else np.asarray
     scaled = (change(np.clip(y, low, high)) - change(low)) / (change(high) - change(low))
-    texts = [f"{m:.3g}" for m in marks]
+    words = [f"{m:.3g}" for m in marks]
     if sign * end < (sign * y).max() * sign or end < (sign * y).max():
-        texts[-1 if sign > 0 else 0] += " or worse"
-    return scaled, list(zip(np.linspace(0, 1, 5).tolist(), texts, strict=True))
+        words[-1 if sign > 0 else 0] += " or worse"
+    return scaled, list(zip(np.linspace(0, 1, 5).tolist(), words, strict=True))
 
 
 def _ruler(axes: Axes, j: int, p: Parameter, absent: bool) -> None:
@@ -106,14 +106,14 @@ def _ruler(axes: Axes, j: int, p: Parameter, absent: bool) -> None:
     else:
         u = np.linspace(0, 1, 5)
     for height, value in zip(u.tolist(), p.from_unit(u), strict=True):
-        text = f"{value:.3g}" if isinstance(value, float) else style.cut(str(value), 9)
+        text = f"{value:.3g}" if isinstance(value, float) else texts.cut(str(value), 9)
         axes.plot([j - 0.025, j], [height] * 2, color=INK, lw=1, label="_tick", zorder=3)
-        style.note(
+        texts.note(
             axes, text, (j, height), xytext=(-4, 0), textcoords="offset points", ha="right",
             fontsize=8, zorder=6, bbox=BOX,
         )  # fmt: skip
     if absent:
-        style.note(
+        texts.note(
             axes, "–", (j, ABSENT), xytext=(-4, 0), textcoords="offset points", ha="right",
         )  # fmt: skip
 
@@ -138,7 +138,7 @@ TITLES = {
 def draw_importances(found: dict[str, dict[str, float]]) -> Figure:
     """Draw importances that were measured already, by method and parameter."""
     order = list(next(iter(found.values())))
-    width = 1.2 + style.room_for(order) + 3.1 * len(found)
+    width = 1.2 + texts.room_for(order) + 3.1 * len(found)
     figure, panels = style.panels(max(4.6, width), 1.0 + 0.34 * len(order), 1, len(found))
     for at, (axes, (method, shares)) in enumerate(zip(panels, found.items(), strict=True)):
         values = [shares[name] for name in order]
@@ -146,9 +146,9 @@ def draw_importances(found: dict[str, dict[str, float]]) -> Figure:
         for y, value in enumerate(values):
             beside(axes, y, f"{value:.2f}")
         axes.set_xlim(0, max(0.05, 1.05 * max(values)))
-        style.rows(axes, order if at == 0 else [""] * len(order))
+        texts.rows(axes, order if at == 0 else [""] * len(order))
         axes.grid(visible=False, axis="y")
         title, label = TITLES[method]
-        style.title(axes, title)
+        texts.title(axes, title)
         axes.set_xlabel(label)
     return figure

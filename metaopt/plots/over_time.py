@@ -8,7 +8,7 @@ import numpy as np
 
 from metaopt import stats
 from metaopt.errors import StudyError
-from metaopt.plots import gather, style
+from metaopt.plots import gather, style, texts
 from metaopt.plots.convergence import curves
 from metaopt.plots.style import FloatArray, styles
 
@@ -69,7 +69,7 @@ def rank_over_time(comparison: Comparison, problem: str | None = None) -> Figure
     """
     ranks = ranks_over_time(comparison, problem)
     looks = styles(comparison.strategies)
-    figure, (axes,) = style.panels(6.4 + style.room_for(comparison.strategies), 4.0)
+    figure, (axes,) = style.panels(6.4 + texts.room_for(comparison.strategies), 4.0)
     trials = np.arange(1, ranks.shape[1] + 1)
     ends = {}
     for label, row in zip(comparison.strategies, ranks, strict=True):
@@ -82,7 +82,7 @@ def rank_over_time(comparison: Comparison, problem: str | None = None) -> Figure
     axes.set_ylim(high + room, low - room)
     axes.set_xlabel("trials")
     axes.set_ylabel("mean rank (1 is best)")
-    style.label_ends(axes, ends, looks)
+    texts.label_ends(axes, ends, looks)
     return figure
 
 
@@ -107,7 +107,7 @@ def performance_profiles(comparison: Comparison, gap: float = SOLVED) -> Figure:
     profile = profiles_of(comparison, gap)
     finite = profile.ratios[np.isfinite(profile.ratios)]
     end = max(2.0, 1.1 * float(finite.max()) if len(finite) else 2.0)
-    figure, (axes,) = style.panels(6.4 + style.room_for(comparison.strategies), 4.0)
+    figure, (axes,) = style.panels(6.4 + texts.room_for(comparison.strategies), 4.0)
     _steps(axes, comparison, 1.0, end, profile.factor, profile.share)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -145,7 +145,7 @@ def runtime_distribution(comparison: Comparison) -> Figure:
             for j in range(len(comparison.strategies))
         ]
     )
-    figure, (axes,) = style.panels(6.4 + style.room_for(comparison.strategies), 4.0)
+    figure, (axes,) = style.panels(6.4 + texts.room_for(comparison.strategies), 4.0)
     _steps(axes, comparison, 1.0, max(2.0, float(budget[-1])), budget, shares)
     style.log_axis(axes, "x", np.array([1.0, min(99.0, budget[-1])]))  # few ticks would be too few
     axes.set_xlabel("trials")
@@ -167,4 +167,4 @@ def _steps(
         ends[label] = (end, last)
     axes.set_xlim(start, end)
     axes.set_ylim(0, 1.02)
-    style.label_ends(axes, ends, looks)
+    texts.label_ends(axes, ends, looks)

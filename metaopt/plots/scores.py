@@ -8,7 +8,7 @@ import numpy as np
 
 from metaopt import stats
 from metaopt.errors import StudyError
-from metaopt.plots import gather, style
+from metaopt.plots import gather, style, texts
 from metaopt.plots.standings import beside
 from metaopt.plots.style import FloatArray, styles
 
@@ -44,8 +44,8 @@ def improvement(comparison: Comparison) -> Figure:
     order = np.argsort(-found.probability.mean(axis=1), kind="stable")
     table = found.probability[np.ix_(order, order)]
     k = len(labels)
-    names = [style.cut(labels[j], 18) for j in order]
-    size = 1.0 + 0.52 * k + style.room_for(names)
+    names = [texts.cut(labels[j], 18) for j in order]
+    size = 1.0 + 0.52 * k + texts.room_for(names)
     figure, (axes,) = style.panels(max(size, 3.2), size)
     axes.grid(visible=False)
     edges = np.arange(k + 1) - 0.5
@@ -103,7 +103,7 @@ def interquartile_means(comparison: Comparison) -> Figure:
     """
     found, looks = aggregates(comparison), styles(comparison.strategies)
     order = sorted(found, key=lambda s: found[s].estimate)
-    figure, (axes,) = style.panels(6.4 + style.room_for(order), 1.1 + 0.36 * len(order))
+    figure, (axes,) = style.panels(6.4 + texts.room_for(order), 1.1 + 0.36 * len(order))
     for y, label in enumerate(order):
         x, look = found[label], looks[label]
         axes.plot([x.low, x.high], [y, y], color=look.color, lw=2.2, alpha=0.55, zorder=2)
@@ -112,7 +112,7 @@ def interquartile_means(comparison: Comparison) -> Figure:
     shown = np.array([[x.low, x.high] for x in found.values()]).ravel()
     if style.wants_log(shown):
         style.log_axis(axes, "x", shown)
-    style.rows(axes, order)
+    texts.rows(axes, order)
     axes.set_xlabel("share of the way left (interquartile mean; lower is better)")
     return figure
 
@@ -131,7 +131,7 @@ def validation_against_test(comparison: Comparison, problem: str | None = None) 
     if tests is None:
         raise StudyError(f"the problem {p.name!r} has no hidden test values")
     values, looks = comparison.values(p.name), styles(comparison.strategies)
-    figure, (axes,) = style.panels(5.4 + style.room_for(looks), 4.6)
+    figure, (axes,) = style.panels(5.4 + texts.room_for(looks), 4.6)
     for j, label in enumerate(comparison.strategies):
         axes.plot(
             values[:, j], tests[:, j], looks[label].marker, color=looks[label].color, ms=6,
@@ -144,5 +144,5 @@ def validation_against_test(comparison: Comparison, problem: str | None = None) 
         axes.plot(ends, ends, color=style.INK, lw=1, ls=":", label="equal", zorder=2)
     axes.set_xlabel("validation value")
     axes.set_ylabel("test value")
-    style.legend(figure)
+    texts.legend(figure)
     return figure

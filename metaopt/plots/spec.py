@@ -18,8 +18,8 @@ class FigureSpec:
     """A figure that applies to a study or a comparison.
 
     Attributes:
-        name: short and unique among its fellows; letters, digits and hyphens, fit for a file's
-            name and for an id.
+        name: short and unique among its fellows; small letters, digits and hyphens, fit for the
+            name of a file and for an id.
         title: a heading.
         caption: what one sees and how to read it, in plain words.
         alt: the main facts of the data, for those who do not see the figure.
@@ -39,8 +39,8 @@ def by_name(specs: Iterable[FigureSpec]) -> dict[str, FigureSpec]:
 
 
 def slug(text: str) -> str:
-    """Letters, digits and hyphens of a name, so that it can be part of a file's name and an id."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-") or "x"
+    """Small letters, digits and hyphens of a name, to be part of a file's name and of an id."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:60].strip("-") or "x"
 
 
 def slugs(names: Iterable[str]) -> dict[str, str]:

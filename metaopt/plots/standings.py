@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metaopt.plots import style
+from metaopt.plots import style, texts
 from metaopt.plots.style import INK, FloatArray, Style, styles, wants_log
 from metaopt.stats import StatisticsError
 
@@ -35,7 +35,7 @@ def ranks(
         if not math.isfinite(mean):
             raise StatisticsError(f"the mean rank of {label!r} must be finite, got {mean!r}")
     order = sorted(means, key=lambda label: means[label])
-    figure, (axes,) = style.panels(6.4 + style.room_for(order), 1.1 + 0.36 * len(order))
+    figure, (axes,) = style.panels(6.4 + texts.room_for(order), 1.1 + 0.36 * len(order))
     for y, label in enumerate(order):
         look = looks[label]
         if intervals and label in intervals:
@@ -45,9 +45,9 @@ def ranks(
     shown = [*means.values(), *(v for pair in (intervals or {}).values() for v in pair)]
     room = 0.05 * max(1.0, max(shown) - min(shown))
     axes.set_xlim(min(1.0, min(shown)) - room, max(len(order), *shown) + room)
-    style.rows(axes, order)
+    texts.rows(axes, order)
     axes.set_xlabel(xlabel)
-    style.title(axes, title)
+    texts.title(axes, title)
     return figure
 
 
@@ -72,7 +72,7 @@ def values(
     labels.sort(key=(list(colors) if colors is not None else labels[:]).index)
     lines, columns = style.grid_of(len(finals), columns)
     figure, panels = style.panels(
-        2.0 + style.room_for(labels) + 2.6 * columns,
+        2.0 + texts.room_for(labels) + 2.6 * columns,
         (0.9 + 0.28 * len(labels)) * lines,
         lines,
         columns,
@@ -87,8 +87,8 @@ def values(
         shown = np.concatenate(list(samples.values()))
         if wants_log(shown):
             style.log_axis(axes, "x", shown)
-        style.rows(axes, labels if at % columns == 0 else [""] * len(labels))
-        style.title(axes, problem if columns == 1 else style.cut(problem, 24))
+        texts.rows(axes, labels if at % columns == 0 else [""] * len(labels))
+        texts.title(axes, problem if columns == 1 else texts.cut(problem, 24))
         if at + columns >= len(finals):
             axes.set_xlabel(xlabel)
     return figure
@@ -97,7 +97,7 @@ def values(
 def beside(axes: Axes, y: float, text: str, size: float = 9) -> None:
     """Write text at the right of a row."""
     how = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "fontsize": size}
-    style.note(axes, text, (1, y), xytext=(6, 0), **how)
+    texts.note(axes, text, (1, y), xytext=(6, 0), **how)
 
 
 def _strip(axes: Axes, y: int, sample: FloatArray, label: str, look: Style) -> None:

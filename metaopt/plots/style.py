@@ -1,4 +1,4 @@
-"""One style for all figures: colours, axes, labels that make room for each other.
+"""One style for all figures: colours, axes and their scales.
 
 A strategy's colour, line and marker follow from its position in `colors`, the fixed order of all
 labels of a comparison, so that it looks alike in every figure, also where others are missing.
@@ -8,7 +8,7 @@ Figures are built without pyplot and change no global setting; matplotlib is loa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,10 +36,7 @@ PAPER = "#FEFEFE"  # behind text that lines cross; `svg` lets a page choose it
 FAINT = 0.15  # opacity of ink for a grid, faint on white and on black
 SCALE = "viridis"  # of values: even steps of lightness, for all kinds of colour vision
 LOG_FACTOR = 10  # below it a linear axis still shows the smallest values apart
-LABEL_GAP = 0.058  # of the height of a figure of curves: a line of text and some air
-CHARACTER = 0.085  # width in inches, at the size of labels
 CROWD = 500  # trials from which their marks become an image in an SVG or PDF, which stays small
-LONGEST = 28  # characters of a label before it is cut
 
 
 @dataclass(frozen=True)
@@ -108,28 +105,6 @@ def dress(axes: Axes) -> None:
     axes.yaxis.label.set_color(INK)
 
 
-def title(axes: Axes, text: str) -> None:
-    """Write a title at the left, if there is one; a user's `$` starts no formula."""
-    if text:
-        axes.set_title(text, loc="left", fontsize=10.5, color=INK, parse_math=False)
-
-
-def cut(label: str, longest: int = LONGEST) -> str:
-    """Shorten a label to `longest` characters; the end, where versions differ, stays."""
-    if len(label) <= longest:
-        return label
-    tail = longest // 3
-    return f"{label[: longest - tail - 1]}…{label[-tail:]}"
-
-
-def rows(axes: Axes, labels: Sequence[str]) -> None:
-    """One row per label, the first on top."""
-    axes.set_yticks(range(len(labels)), [cut(label) for label in labels], parse_math=False)
-    axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-
-
 def log_axis(axes: Axes, which: Literal["x", "y"], shown: FloatArray) -> None:
     """Make an axis logarithmic, with numbers that can be read where it spans little."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -151,78 +126,10 @@ def limit(axes: Axes, shown: FloatArray) -> None:
         axes.set_ylim(finite.min() - room, finite.max() + room)
 
 
-def label_ends(
-    axes: Axes, ends: Mapping[str, tuple[float, float]], looks: Mapping[str, Style]
-) -> None:
-    """Write each label at the right, level with its curve's end or as near as others leave room."""
-    order = sorted(ends, key=lambda label: ends[label][1])
-    axes.autoscale_view()  # without it, limits that are still to be computed would move the ends
-    to_axes = axes.transData + axes.transAxes.inverted()
-    wanted = np.array([to_axes.transform(ends[label])[1] for label in order])
-    if axes.yaxis_inverted():
-        order, wanted = order[::-1], wanted[::-1]
-    for label, y in zip(order, spread_apart(wanted, LABEL_GAP), strict=True):
-        axes.annotate(
-            cut(label), ends[label], (1.05, y), xycoords="data", textcoords="axes fraction",
-            va="center", fontsize=9, color=INK, annotation_clip=False, parse_math=False,
-            arrowprops={
-                "arrowstyle": "-", "color": looks[label].color, "linewidth": 1.2,
-                "linestyle": looks[label].line, "relpos": (0, 0.5), "shrinkA": 2, "shrinkB": 0,
-            },
-        )  # fmt: skip
-
-
-def spread_apart(wanted: FloatArray, gap: float) -> FloatArray:
-    """Move ascending positions, shape (n,), as little as possible until `gap` apart, in [0, 1].
-
-    Least squares: positions less i * gap must not fall, so neighbours that do are pooled (Ayer et
-    al. 1955), then clipped. Where n labels find no room, the gap shrinks to 1 / (n - 1).
-    """
-    n = len(wanted)
-    gap = min(gap, 1 / max(1, n - 1))
-    pools: list[tuple[float, int]] = []  # mean and size
-    for i, y in enumerate(wanted.tolist()):
-        mean, size = y - i * gap, 1
-        while pools and pools[-1][0] >= mean:
-            other, more = pools.pop()
-            mean, size = (mean * size + other * more) / (size + more), size + more
-        pools.append((mean, size))
-    flat = np.repeat([mean for mean, _ in pools], [size for _, size in pools])
-    apart: FloatArray = np.clip(flat, 0.0, 1.0 - gap * (n - 1)) + gap * np.arange(n)
-    return apart
-
-
-def note(axes: Axes, text: str, at: tuple[float, float], **how: Any) -> None:
-    """Write small text in ink, beside a row or under axes; `how` goes to `annotate`."""
-    axes.annotate(text, at, color=INK, parse_math=False, **{"fontsize": 9, "va": "center", **how})
-
-
 def grid_of(n: int, columns: int = 3) -> tuple[int, int]:
     """Lines and columns for n panels."""
     columns = max(1, min(columns, n))
     return math.ceil(n / columns), columns
-
-
-def legend(figure: Figure, **how: Any) -> None:
-    """A legend above all axes, where it covers no data."""
-    found: dict[str, Any] = {}
-    for axes in figure.axes:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(cut(label), handle)
-    if found:
-        column = 0.55 + CHARACTER * max(map(len, found))
-        columns = max(1, int(figure.get_size_inches()[0] / column))
-        figure.legend(
-            found.values(), found.keys(), loc="outside upper left", frameon=False, fontsize=9,
-            ncols=min(columns, len(found)), labelcolor=INK, handlelength=1.8, columnspacing=1.4,
-            **how,
-        )  # fmt: skip
-
-
-def room_for(labels: Iterable[str], sides: int = 1) -> float:
-    """Inches that labels need beside axes, above what short ones do."""
-    longest = max((len(cut(label)) for label in labels), default=0)
-    return sides * CHARACTER * max(0, longest - 10)
 
 
 def robust(axes: Axes, values: FloatArray, direction: str, *, tell: bool = True) -> None:

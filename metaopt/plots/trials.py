@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metaopt.errors import StudyError, unknown_name
-from metaopt.plots import style
+from metaopt.plots import style, texts
 from metaopt.plots.style import FloatArray
 from metaopt.records import TrialRecord, completed
 from metaopt.stats import best_so_far
@@ -87,7 +87,7 @@ def history(study: StudyView) -> Figure:
     axes.xaxis.set_major_locator(style.whole_numbers())
     axes.set_xlabel("trial")
     axes.set_ylabel(f"value (to {study.direction})")
-    style.legend(figure)
+    texts.legend(figure)
     return figure
 
 
@@ -123,7 +123,7 @@ def intermediate(study: StudyView) -> Figure:
     style.robust(axes, shown, study.direction)
     axes.set_xlabel("step")
     axes.set_ylabel(f"reported value (to {study.direction})")
-    style.legend(figure)
+    texts.legend(figure)
     return figure
 
 
@@ -167,7 +167,7 @@ def resources(study: StudyView, resource: str = "seconds") -> Figure:
     style.robust(axes, y, study.direction)
     axes.set_xlabel(resource.replace("_mb", " (MB)").replace("_", " "), parse_math=False)
     axes.set_ylabel(f"value (to {study.direction})")
-    style.legend(figure)
+    texts.legend(figure)
     return figure
 
 
