@@ -133,12 +133,12 @@ def _one_problem(
     """The analysis of one problem, with p-values that are not adjusted yet."""
     scores = filled(sample.sign * sample.values)
     tests = sample.tests
-    test_ranks = None if tests is None else _ranks(filled(sample.sign * tests))
+    test_ranks = None if tests is None else mean_ranks(filled(sample.sign * tests))
     p = _against(scores, labels, control) if plan and plan.tests else {}
     standings = [
         Standing(
             label,
-            float(_ranks(scores)[j]),
+            float(mean_ranks(scores)[j]),
             interval(sample.values[:, j], seed),
             None if tests is None else interval(tests[:, j], seed),
             None if test_ranks is None else float(test_ranks[j]),
@@ -222,8 +222,8 @@ def filled(values: FloatArray) -> FloatArray:
     return np.where(np.isfinite(values), values, worst)
 
 
-def _ranks(scores: FloatArray) -> FloatArray:
-    """Mean ranks; with one block or one strategy, where there is no mean, its own."""
+def mean_ranks(scores: FloatArray) -> FloatArray:
+    """Mean ranks of scores (blocks, k); one block or one strategy, which have no mean, their own."""
     if scores.shape[1] < 2:
         return np.ones(1)
     return stats.mean_ranks(np.repeat(scores, 2, axis=0) if len(scores) < 2 else scores)

@@ -183,7 +183,7 @@ class Comparison:
         and several problems, the mean ranks on each.
         """
         if problem is None and len(self.problems) > 1:
-            return np.array([stats.mean_ranks(self.scores(p.name)) for p in self.problems])
+            return np.array([analysis.mean_ranks(self.scores(p.name)) for p in self.problems])
         by_name = {p.name: p for p in self.problems}
         name = next(iter(by_name)) if problem is None else problem
         if name not in by_name:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metaopt import stats
-from metaopt.analysis import filled
 from metaopt.errors import StudyError, unknown_name
 from metaopt.plots.style import FloatArray
 
@@ -132,9 +131,5 @@ def blocks(c: Comparison, problem: str | None = None) -> tuple[FloatArray, str]:
 
     Of one problem, the costs of its repeats; of several, the mean ranks within each (Demsar 2006).
     """
-    if problem is None and len(c.problems) > 1:
-        # Twice, since one repeat is a block of its own and no sample to be ranked.
-        tables = [filled(finals(c, p)) for p in c.problems]
-        ranks = [stats.mean_ranks(np.concatenate([t, t])) for t in tables]
-        return np.array(ranks), "problems"
-    return filled(finals(c, problem_of(c, problem))), "paired repeats"
+    over_all = problem is None and len(c.problems) > 1
+    return c.scores(problem), "problems" if over_all else "paired repeats"
