@@ -191,7 +191,9 @@ class Study(StudyView):
             timeout: seconds after which no trial is started any more.
             trial_timeout: seconds after which a trial has failed; see `metaopt.execute.Inline`.
                 Trials that an objective's `many` trains together all begin with the batch.
-            batch_size: ask for so many at once, and tell their results in order, together.
+            batch_size: ask for so many at once, and tell their results in order, together. Without
+                it trials run one after the other, also where the objective has `many`: proposals
+                that depended on which of several trials ended first could not be resumed exactly.
             stop: conditions such as `Stall(20)` and `Target(0.1)`, or functions of the study.
             callbacks: called with the study and the record after every told trial.
             progress: show a progress bar.

@@ -165,6 +165,17 @@ def test_saving_writes_the_same_png_and_svg_each_time(repeats, tmp_path):
     assert first[0].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_a_figure_is_the_same_file_each_time_it_is_saved_and_own_axes_stay(repeats, tmp_path):
+    figure = plots.curves(repeats)
+    own = figure.add_axes((0.5, 0.5, 0.2, 0.2))
+    first = plots.save(figure, tmp_path / "first", ["svg", "png", "pdf"])
+    again = plots.save(figure, tmp_path / "again", ["png", "pdf", "svg"])
+    for path in first:
+        other = next(p for p in again if p.suffix == path.suffix)
+        assert path.read_bytes() == other.read_bytes()
+    assert own.get_position().bounds == pytest.approx((0.5, 0.5, 0.2, 0.2))
+
+
 def test_no_global_setting_is_changed_also_from_threads(repeats, tmp_path):
     before = dict(rcParams)
 

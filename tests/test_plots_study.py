@@ -173,6 +173,11 @@ def test_contours_show_mean_and_deviation_at_every_pair_of_values():
         assert lines(axes)["best"].get_xdata().tolist() == [study.best.params["n"]]
 
 
+def test_contours_are_the_same_each_time_they_are_drawn():
+    figure = plots.contours(searched(12, strategy="bayes"), "lr", "n")
+    assert plots.svg(figure, "a") == plots.svg(figure, "a")
+
+
 def test_contours_leave_out_where_a_parameter_is_not_active():
     figure = plots.contours(searched(30), "opt", "momentum")
     (mesh,) = [c for c in figure.axes[0].collections if isinstance(c, QuadMesh)]

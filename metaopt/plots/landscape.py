@@ -12,7 +12,7 @@ from metaopt.plots import scales, style
 from metaopt.plots.models import Base, grid, model_of
 from metaopt.plots.style import PALETTE, FloatArray
 from metaopt.plots.trials import complete
-from metaopt.records import TrialRecord
+from metaopt.records import TrialRecord, best_first
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,10 @@ def _dots(
         x = x + 0.3 * (np.modf(np.array(on) * 0.618034)[0] - 0.5)
     size = 4.0 if len(records) < 150 else 2.5
     how: dict[str, Any] = {"ls": "none", "mew": 0}
-    axes.plot(x, y[on], "o", color=DOTS, ms=size, alpha=0.75, label="trials", **how)
+    crowd = len(records) > style.CROWD
+    axes.plot(
+        x, y[on], "o", color=DOTS, ms=size, alpha=0.75, label="trials", rasterized=crowd, **how
+    )
     if name in best.params:
         i = on.index(records.index(best))
         axes.plot(
@@ -130,15 +133,7 @@ def contours(study: StudyView, first: str, second: str, *, model: Any = None) ->
         z = z.reshape(plane[0].shape)
         low_is_good = study.direction == "minimize" and label == "mean"
         _surface(figure, axes, places, z, label, low_is_good)
-        x, y = (scales.places(space[n], [r.params[n] for r in both]) for n in wanted)
-        axes.plot(
-            x, y, "o", color="#FFFFFF", mec="#000000", mew=0.6, ms=3.5, ls="none", label="trials"
-        )
-        best = both[int(np.argmin([_cost(study, r) for r in both]))]
-        x, y = (scales.places(space[n], [best.params[n]]) for n in wanted)
-        axes.plot(
-            x, y, "*", color=PALETTE[1], mec="#FFFFFF", mew=0.7, ms=14, ls="none", label="best"
-        )
+        _marks(axes, study, both, wanted)
         scales.axis(axes, "x", first, space[first])
         scales.axis(axes, "y", second, space[second])
         axes.grid(visible=False)
@@ -147,8 +142,17 @@ def contours(study: StudyView, first: str, second: str, *, model: Any = None) ->
     return figure
 
 
-def _cost(study: StudyView, r: TrialRecord) -> float:
-    return (r.value or 0.0) * (1 if study.direction == "minimize" else -1)
+def _marks(axes: Axes, study: StudyView, records: list[TrialRecord], names: list[str]) -> None:
+    """The trials, best of them as a star, on the plane of two parameters."""
+    space, crowd = study.strategy.space, len(records) > style.CROWD
+    x, y = (scales.places(space[n], [r.params[n] for r in records]) for n in names)
+    axes.plot(
+        x, y, "o", color="#FFFFFF", mec="#000000", mew=0.6, ms=2 if crowd else 3.5, ls="none",
+        label="trials", rasterized=crowd,
+    )  # fmt: skip
+    best = best_first(records, study.direction)[0]
+    x, y = (scales.places(space[n], [best.params[n]]) for n in names)
+    axes.plot(x, y, "*", color=MEAN, mec="#FFFFFF", mew=0.7, ms=14, ls="none", label="best")
 
 
 def _surface(

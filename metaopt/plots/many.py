@@ -54,6 +54,7 @@ def parallel_coordinates(study: StudyView, names: Iterable[str] | None = None) -
         [np.column_stack([x, Y[i]]) for i in worst_first], cmap=style.SCALE,
         norm=Normalize(0, 1), array=good[worst_first], linewidths=1.1,
         alpha=0.75 if len(records) < 150 else 0.4, label="trials",
+        rasterized=len(records) > style.CROWD,
     )  # fmt: skip
     axes.add_collection(lines)
     best = records.index(study.best)

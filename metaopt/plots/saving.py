@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 FORMATS: dict[str, dict[str, Any]] = {  # what keeps dates and versions out of the files
     "png": {"dpi": 160, "metadata": {"Software": None}},
-    "svg": {"metadata": {"Date": None, "Creator": None}},
-    "pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
+    "svg": {"dpi": 160, "metadata": {"Date": None, "Creator": None}},
+    "pdf": {"dpi": 160, "metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
 }
 # Ids of the SVG from a fixed salt; a PDF with fonts that every reader and printer takes.
 SETTINGS: Any = {"svg.hashsalt": "metaopt", "pdf.fonttype": 42}
@@ -51,6 +51,7 @@ def save(
     paths = tuple(Path(f"{path}.{kind}") for kind in formats)
     for kind, file in zip(formats, paths, strict=True):
         file.parent.mkdir(parents=True, exist_ok=True)
+        _start_anew(figure)
         with _SAVING, matplotlib.rc_context(SETTINGS):
             figure.savefig(file, format=kind, transparent=transparent, **FORMATS[kind])
     return paths
@@ -67,6 +68,7 @@ def svg(figure: Figure, name: str, alt: str = "") -> str:
     import matplotlib
 
     buffer = io.StringIO()
+    _start_anew(figure)
     with _SAVING, matplotlib.rc_context(SETTINGS):
         figure.savefig(buffer, format="svg", transparent=True, **FORMATS["svg"])
     text = buffer.getvalue()
@@ -79,3 +81,24 @@ def svg(figure: Figure, name: str, alt: str = "") -> str:
     text = re.sub(PAPER, "var(--paper, Canvas)", text, flags=re.IGNORECASE)
     label = f' role="img" aria-label="{escape(alt)}"' if alt else ' role="img"'
     return text.replace("<svg", f"<svg{label}", 1)
+
+
+def _start_anew(figure: Figure) -> None:
+    """Forget where an earlier drawing put the axes.
+
+    A constrained layout comes nearer to its end with each drawing, so that the second one of a
+    figure would not be the first, to a hundredth of a point.
+    """
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.transforms import Bbox
+
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        for axes in figure.axes:
+            place = axes.get_subplotspec()
+            if place is not None:
+                start = place.get_position(figure)
+            elif hasattr(axes, "_colorbar_info"):  # a colour bar that the layout places
+                start = Bbox.unit()
+            else:
+                continue  # somebody put it where it is
+            axes._set_position(start)  # type: ignore[attr-defined] # the public one ends its layout

@@ -38,6 +38,7 @@ SCALE = "viridis"  # of values: even steps of lightness, for all kinds of colour
 LOG_FACTOR = 10  # below it a linear axis still shows the smallest values apart
 LABEL_GAP = 0.058  # of the height of a figure of curves: a line of text and some air
 CHARACTER = 0.085  # width in inches, at the size of labels
+CROWD = 500  # trials from which their marks become an image in an SVG or PDF, which stays small
 LONGEST = 28  # characters of a label before it is cut
 
 

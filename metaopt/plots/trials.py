@@ -70,6 +70,7 @@ def history(study: StudyView) -> Figure:
     best = best_so_far(np.where(whole, y, np.nan), study.direction)
     size = 5.0 if len(records) < MANY else 3.0
     how: dict[str, Any] = {"ls": "none", "ms": size, "mew": 0, "alpha": 0.8}
+    how["rasterized"] = len(records) > style.CROWD
     if whole.any():
         axes.plot(at[whole], y[whole], "o", color=COMPLETE, label="complete", **how)
         axes.step(at, best, where="post", color=BEST, lw=1.8, label="best so far", zorder=3)
@@ -101,6 +102,7 @@ def intermediate(study: StudyView) -> Figure:
         raise StudyError("no finished trial has reported anything: call trial.report(value, step)")
     best = study.best_record
     figure, (axes,) = style.panels(6.4, 4.0)
+    crowd = len(records) > style.CROWD
     faint = 0.7 if len(records) < 40 else 0.4
     looks = {"complete": (COMPLETE, "-"), "pruned": (PRUNED, "-"), "failed": (FAILED, ":")}
     for record in records:
@@ -109,11 +111,14 @@ def intermediate(study: StudyView) -> Figure:
         how: dict[str, Any] = {"lw": 1.0, "alpha": faint, "label": record.status}
         if best is not None and record.number == best.number:
             color, how = BEST, {"lw": 2.2, "label": f"best (trial {best.number})", "zorder": 4}
+        how["rasterized"] = crowd and "zorder" not in how  # the best stays a line
         axes.plot(x, y, line, color=color, gid=f"trial-{record.number}", **how)
         if record.status != "complete" or len(x) == 1:
             mark = "v" if record.status == "pruned" else "x"
             mark = "o" if record.status == "complete" else mark
-            axes.plot(x[-1:], y[-1:], mark, color=color, ms=4, alpha=0.8, label="_end")
+            axes.plot(
+                x[-1:], y[-1:], mark, color=color, ms=4, alpha=0.8, label="_end", rasterized=crowd
+            )
     shown = np.concatenate([[v for _, v in r.curve] for r in records]).astype(np.float64)
     style.robust(axes, shown, study.direction)
     axes.set_xlabel("step")
@@ -148,7 +153,10 @@ def resources(study: StudyView, resource: str = "seconds") -> Figure:
     front = pareto(x, y if study.direction == "minimize" else -y)
     figure, (axes,) = style.panels(6.4, 4.0)
     size = 5.0 if len(records) < MANY else 3.0
-    axes.plot(x, y, "o", color=COMPLETE, ms=size, mew=0, alpha=0.75, ls="none", label="trials")
+    axes.plot(
+        x, y, "o", color=COMPLETE, ms=size, mew=0, alpha=0.75, ls="none", label="trials",
+        rasterized=len(records) > style.CROWD,
+    )  # fmt: skip
     axes.step(x[front], y[front], where="post", color=BEST, lw=1.4, label="_steps", zorder=3)
     axes.plot(
         x[front], y[front], "D", color=BEST, ms=size + 1, mew=0, ls="none", label="Pareto front",

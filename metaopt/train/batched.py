@@ -67,22 +67,26 @@ class Mask:
         return drawn, drawn.to(self._dtype), writes
 
 
-def pull_cross_entropy(z: Tensor, y: Tensor, targets: Tensor, losses: Tensor) -> Tensor:
-    """Turn outputs into the gradients of the members' cross-entropies.
+def pull_cross_entropy(
+    z: Tensor, y: Tensor, targets: Tensor, losses: Tensor, share: Tensor | None = None
+) -> Tensor:
+    """Return the gradient of the members' cross-entropies by their outputs.
 
     Args:
-        z: (K, C, B), classes before samples; overwritten by the result.
+        z: (K, C, B), classes before samples.
         y: the classes (B,), or of each member (K, B).
-        targets: onehot(y) / B as (C, B) or (K, C, B).
-        losses: (K, B), overwritten by -log softmax(z)[y].
+        targets: onehot(y) / B as (C, B) or (K, C, B); without the 1 / B if shares are given.
+        losses: (K, B), overwritten by -log softmax(z)[y], times B share.
+        share: of each sample in the loss, (B,) or (K, B), of sum 1; None is 1 / B.
 
     Returns:
-        softmax(z) / B - onehot(y) / B, in the place of z.
+        share (softmax(z) - onehot(y)), (K, C, B).
 
     """
     n = z.shape[2]
-    z.sub_(z.amax(1, keepdim=True))
-    picked = z.gather(1, y.unsqueeze(-2).expand(len(z), 1, n))
-    total = z.exp_().sum(1, keepdim=True)
-    torch.log(total, out=losses.unsqueeze(1)).sub_(picked)
-    return z.div_(total.mul_(n)).sub_(targets)
+    logs = torch.log_softmax(z, 1)
+    torch.neg(logs.gather(1, y.unsqueeze(-2).expand(len(z), 1, n)).squeeze(1), out=losses)
+    if share is None:
+        return logs.exp_().mul_(1 / n).sub_(targets)
+    losses.mul_(share * n)
+    return logs.exp_().sub_(targets).mul_(share.unsqueeze(-2))

@@ -26,7 +26,7 @@ from metaopt.train.team import Form, Team
 logger = logging.getLogger("metaopt.train")
 
 # Beyond it, the working set leaves the caches and a member costs more again.
-CPU_BYTES = 2**24
+CPU_BYTES = 2**25
 CPU_MEMBERS = 64
 GPU_SHARE = 0.3  # of the free memory, for one team
 
@@ -105,6 +105,6 @@ def most_members(member: Member) -> int:
     units = sum(len(p) for p in parameters if p.ndim == 2)
     need = size * (4 * sum(p.numel() for p in parameters) + 3 * member.batch_size * units)
     if member.device.type != "cuda":
-        return max(8, min(CPU_MEMBERS, CPU_BYTES // max(need, 1)))
+        return max(4, min(CPU_MEMBERS, CPU_BYTES // max(need, 1)))
     free, _ = torch.cuda.mem_get_info(member.device)
     return max(1, int(GPU_SHARE * free) // max(need, 1))

@@ -130,6 +130,13 @@ class Data:
         y = self._all.y
         return y.numpy() if self._stratify and y.ndim == 1 else None
 
+    @property
+    def counts(self) -> list[int]:
+        """Samples of each class, by code; [] if there are no classes."""
+        if self.classes is None:
+            return []
+        return [int((self._all.y == code).sum()) for code in range(len(self.classes))]
+
     def __len__(self) -> int:
         return len(self._all.y)
 

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from metaopt.train.batched import Mask, pull_cross_entropy
 from metaopt.train.engine import Engine, Member, own_loss
+from metaopt.train.metrics import WeightedCrossEntropy
 from metaopt.train.noise import Bits, dropout_bits
 from metaopt.train.perceptron import FUNCTIONS, Function, Perceptron
 from metaopt.train.stack import Stack
@@ -68,6 +69,10 @@ class Lowered(Engine):
         dtype = self._design.dtype
         self._eye = torch.eye(self._layers[-1].outputs, dtype=dtype, device=self._device)
         self._eyes: dict[int, Tensor] = {}  # over the number of samples
+        self._weights: Tensor | None = None
+        if isinstance(task.loss_function, WeightedCrossEntropy):
+            surplus = self._design.outputs - len(task.loss_function.weights)
+            self._weights = F.pad(task.loss_function.weights, (0, surplus)).to(self._eye)
         self._stack = _stack(nets)
         self._bits = [self._member_bits(m, net) for m, net in zip(members, nets, strict=True)]
         self._t = 0
@@ -210,9 +215,9 @@ class Lowered(Engine):
         return torch.baddbmm(b.unsqueeze(2), w.transpose(1, 2), h.transpose(1, 2), out=out)
 
     def _pull_loss(self, z: Tensor, y: Tensor, losses: Tensor) -> Tensor:
-        """Write the losses (K, B), and return the gradients by z (K, C, B), in its place."""
+        """Write the losses (K, B), and return the gradients by z (K, C, B); z is lost."""
         if self._loss == "cross_entropy":
-            return pull_cross_entropy(z, y, self._shares(y), losses)
+            return self._pull_cross_entropy(z, y, losses)
         if self._loss == "mse":
             own = z[:, : self._design.outputs]
             columns = y.reshape(*y.shape[: 1 if self.feed.shared else 2], -1).to(z.dtype)
@@ -227,14 +232,20 @@ class Lowered(Engine):
         own.copy_(gradients.transpose(1, 2))
         return z
 
-    def _shares(self, y: Tensor) -> Tensor:
-        """Return onehot(y) / B as (C, B) or (K, C, B)."""
+    def _pull_cross_entropy(self, z: Tensor, y: Tensor, losses: Tensor) -> Tensor:
         n = y.shape[-1]
-        eye = self._eyes.get(n)
-        if eye is None:
-            eye = self._eyes[n] = self._eye / n
-        shares = eye.index_select(1, y.flatten()).view(len(eye), *y.shape)
-        return shares if y.ndim == 1 else shares.transpose(0, 1)
+        share = None
+        if self._weights is None:
+            eye = self._eyes.get(n)
+            if eye is None:
+                eye = self._eyes[n] = self._eye / n
+        else:
+            eye, weights = self._eye, self._weights.take(y)
+            # Not `sum`, whose order depends on how many rows there are.
+            share = weights / weights.cumsum(-1)[..., -1:]
+        targets = eye.index_select(1, y.flatten()).view(len(eye), *y.shape)
+        targets = targets if y.ndim == 1 else targets.transpose(0, 1)
+        return pull_cross_entropy(z, y, targets, losses, share)
 
     def _backward(self, hidden: list[Hidden], d: Tensor) -> None:
         """Write all gradients; `d` is the one by the outputs, (K, C, B)."""

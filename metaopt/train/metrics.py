@@ -6,14 +6,18 @@ targets (n, k), or outputs (n, 1) and targets (n,), for regression.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from metaopt.errors import TrainingError, did_you_mean
+from metaopt.errors import TrainingError, did_you_mean, real
+from metaopt.space.parameters import native
 from metaopt.train.stopping import Direction
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
@@ -23,6 +27,51 @@ MetricFunction = Callable[[Tensor, Tensor], Any]
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean of -log softmax(outputs)[target], in nats."""
     return F.cross_entropy(outputs, targets)
+
+
+@dataclass(frozen=True)
+class WeightedCrossEntropy:
+    """The mean of -w[target] log softmax(outputs)[target] over the mean of w[target]."""
+
+    weights: Tensor
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(outputs, targets, weight=self.weights.to(outputs))
+
+
+def read_class_weights(given: Any, classes: NDArray[Any] | None, counts: Any) -> Tensor | None:
+    """Return a weight for each class code.
+
+    Args:
+        given: None, "balanced" (n / (number of classes * samples of the class), as scikit-learn
+            has it), or a mapping from labels to numbers above 0; labels left out weigh 1.
+        classes: labels by code; None for what is no classification.
+        counts: samples of each class.
+
+    Raises:
+        TrainingError: a label is unknown or a weight no number above 0.
+
+    """
+    if given is None:
+        return None
+    if classes is None:
+        raise TrainingError("class_weights need loss='cross_entropy'")
+    if isinstance(given, str) and given == "balanced":
+        return torch.tensor([sum(counts) / (len(counts) * c) for c in counts], dtype=torch.float64)
+    if not isinstance(given, Mapping):
+        raise TrainingError(f"class_weights must be 'balanced' or a dict of labels, got {given!r}")
+    weights = dict.fromkeys(classes.tolist(), 1.0)
+    for label, weight in given.items():
+        if native(label) not in weights:
+            raise TrainingError(
+                f"class_weights has the label {label!r}, which y does not have"
+                f"{did_you_mean(str(label), map(str, weights))}"
+            )
+        number = real(f"class_weights[{label!r}]", weight, TrainingError, above=0)
+        if number == math.inf:
+            raise TrainingError(f"class_weights[{label!r}] must be finite")
+        weights[native(label)] = number
+    return torch.tensor(list(weights.values()), dtype=torch.float64)
 
 
 def mse(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -51,9 +51,11 @@ class Team:
     def advance(self, epoch: int) -> list[Team]:
         """Train and validate one epoch; return the teams that this one became.
 
-        A team that fails in its first epoch (for lack of memory, or because of one member) is
-        halved and begins again. Later a failure ends all of its members.
+        A team that fails (for lack of memory, or because of one member) is halved; the halves
+        begin again and come back to this epoch. A member that fails alone has failed.
         """
+        if all(member.over for member in self.members):
+            return [self]
         try:
             with self._limit():
                 self._advance(epoch)
@@ -61,20 +63,27 @@ class Team:
             members = self.members
             # The traceback holds the failed attempt's tensors.
             failure = error.with_traceback(None) if is_out_of_memory(error) else error
-            if epoch > 1 or len(members) == 1:
-                for member in members:
-                    member.error = failure
+            if len(members) == 1:
+                members[0].error = failure
                 return [self]
             self.close()
-            for member in members:
-                member.restart()
-            half = len(members) // 2
-            parts = [Team(m, self._form, self._limit) for m in (members[:half], members[half:])]
         else:
             return [self]
+        half = len(members) // 2
+        return [*self._again(members[:half], epoch), *self._again(members[half:], epoch)]
+
+    def _again(self, members: Sequence[Member], epoch: int) -> list[Team]:
+        """Train members from the beginning up to an epoch; nothing is reported twice."""
+        for member in members:
+            member.restart()
         if members[0].device.type == "cuda":
             torch.cuda.empty_cache()
-        return [team for part in parts for team in part.advance(epoch)]
+        teams = [Team(members, self._form, self._limit)]
+        for before in range(1, epoch + 1):
+            teams = [part for team in teams for part in team.advance(before)]
+            if before < epoch:  # who has failed on the way leaves
+                teams = [part for team in teams for part in team.part(before)]
+        return teams
 
     def _advance(self, epoch: int) -> None:
         meter = Meter(self.members[0].device)
@@ -103,8 +112,8 @@ class Team:
             for member, o in zip(engine.members, outputs, strict=True)
         ]
 
-    def part(self) -> None:
-        """Let those go who have ended, their networks as they shall stay."""
+    def part(self, epoch: int) -> list[Team]:
+        """Let those go who have ended, their networks as they shall stay; return who goes on."""
         stay = []
         for row, member in enumerate(self.members):
             if not member.over:
@@ -113,8 +122,19 @@ class Team:
                 self._engine.settle(row, member.progress.settle())
         if not stay:
             self.close()
-        elif len(stay) < len(self.members) and self._engine is not None:
+            return []
+        if len(stay) == len(self.members) or self._engine is None:
+            return [self]
+        going = [self.members[row] for row in stay]
+        try:
             self._engine.select(stay)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self.close()
+        else:
+            return [self]
+        return self._again(going, epoch)
 
     def close(self) -> None:
         if self._engine is not None:
@@ -143,9 +163,7 @@ def train_in_step(teams: Sequence[Team], runs: Sequence[Run]) -> Iterator[Run]:
                 run.report(epoch)
             for run in going:
                 run.judge()
-            for team in alive:
-                team.part()
-            alive = [team for team in alive if team.members]
+            alive = [part for team in alive for part in team.part(epoch)]
             ended = [run for run in going if run.over]
             going = [run for run in going if not run.over]
             yield from ended

@@ -23,9 +23,11 @@ from metaopt.train.metrics import (
     LossFunction,
     Metric,
     MetricFunction,
+    WeightedCrossEntropy,
     find_loss,
     find_metric,
     is_classification,
+    read_class_weights,
 )
 from metaopt.train.models import Build, find_build
 from metaopt.train.outcome import best_epochs, failure, result_of, scores
@@ -83,6 +85,8 @@ class Trainer:
             predictions in y's own.
         stratify: give each part its share of every class; None does so for "cross_entropy".
         groups: a label for each sample (n,); no group is then divided between parts or folds.
+        class_weights: of "cross_entropy" in training, not in metrics: numbers by label, or
+            "balanced" for the inverse of the classes' shares of y.
         defaults: hyper-parameters for configurations that lack them.
         device: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1", ...; looked up when a
             trial runs.
@@ -119,6 +123,7 @@ class Trainer:
         standardize_target: bool = False,
         stratify: bool | None = None,
         groups: Any = None,
+        class_weights: Literal["balanced"] | Mapping[Any, float] | None = None,
         defaults: Mapping[str, Scalar] | None = None,
         device: str | torch.device = "auto",
         threads: int | Literal["auto"] | None = "auto",
@@ -148,6 +153,9 @@ class Trainer:
             ),
         )
         n_classes = self._data.outputs if classify else 0
+        weights = read_class_weights(class_weights, self._data.classes, self._data.counts)
+        if weights is not None:
+            loss_function = WeightedCrossEntropy(weights)
         self._factory = Factory(
             build=find_build(build, self._data.shape, self._data.outputs),
             task=Task(loss, loss_function, self.metric, stopping, n_classes, evaluation_rows),

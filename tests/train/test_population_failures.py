@@ -132,7 +132,43 @@ def test_a_team_too_large_for_memory_is_halved_and_begins_again(monkeypatch):
     assert [k for epoch, k in seen if epoch == 1] == [7, 3, 1, 2, 4, 2, 2]
 
 
-def test_who_does_not_fit_alone_or_not_any_more_has_failed(monkeypatch):
+def test_a_team_that_runs_out_of_memory_later_is_halved_and_trained_again(monkeypatch):
+    whole = {k: outcome(r) for k, r in trainer().many(trials(CONFIGS))}
+    failed = []
+
+    def enough(epoch, k):
+        if epoch == 3 and k > 3:
+            failed.append(k)
+        return epoch != 3 or k <= 3
+
+    lack(monkeypatch, enough)
+    channel = Lockstep()
+    many = dict(trainer().many(trials(CONFIGS, channel)))
+    assert failed
+    reports = [(step, number) for kind, step, number in channel.log if kind == "report"]
+    assert len(set(reports)) == len(reports)
+    stopped = {3} if many[3].status == "pruned" else set()
+    assert {k: outcome(r) for k, r in many.items() if k not in stopped} == {
+        k: o for k, o in whole.items() if k not in stopped
+    }
+
+
+def test_memory_that_lacks_when_members_leave_is_no_end(monkeypatch):
+    whole = {k: outcome(r) for k, r in trainer(epochs=9).many(trials(MIX[:20]))}
+    select, lacked = Lowered.select, []
+
+    def short(self, rows):
+        if len(lacked) < 3:
+            lacked.append(len(rows))
+            raise MemoryError
+        select(self, rows)
+
+    monkeypatch.setattr(Lowered, "select", short)
+    assert {k: outcome(r) for k, r in trainer(epochs=9).many(trials(MIX[:20]))} == whole
+    assert len(lacked) == 3
+
+
+def test_who_does_not_fit_alone_has_failed_and_keeps_its_curve(monkeypatch):
     lack(monkeypatch, lambda epoch, k: False)
     for result in dict(trainer().many(trials(CONFIGS))).values():
         assert (result.status, result.error.kind) == ("failed", "out_of_memory")
