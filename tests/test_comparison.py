@@ -322,7 +322,8 @@ def test_a_pruner_stops_trials_of_every_run_and_is_named_in_the_report(tmp_path:
         assert len(run.trials[0].curve) == 4  # nobody from other runs is there to compare with
     both = [[[t.curve for t in r.trials] for r in k.runs] for k in (c, compared(workers=2))]
     assert both[0] == both[1]
-    assert "pruner: SuccessiveHalvingPruner(" in c.report(tmp_path / "report").read_text()
+    page = c.report(tmp_path / "page.html").read_text()
+    assert "asha (min_resource=1, reduction_factor=2," in page
     with pytest.raises(StudyError, match="another pruner"):
         compared(storage=tmp_path / "c.db", pruner=None)
 

@@ -165,7 +165,7 @@ class Watch:
     def __init__(self, stop=lambda number, step: False):
         self.reports, self.stop = {}, stop
 
-    def report(self, number, value, step):
+    def reported(self, number, value, step):
         self.reports.setdefault(number, []).append((step, value))
 
     def should_stop(self, number):
