@@ -223,7 +223,7 @@ def filled(values: FloatArray) -> FloatArray:
 
 
 def mean_ranks(scores: FloatArray) -> FloatArray:
-    """Mean ranks of scores (blocks, k); one block or one strategy, which have no mean, their own."""
+    """Mean ranks of scores (blocks, k); one block or one strategy has no mean but its own."""
     if scores.shape[1] < 2:
         return np.ones(1)
     return stats.mean_ranks(np.repeat(scores, 2, axis=0) if len(scores) < 2 else scores)
