@@ -46,6 +46,9 @@ class MissingExtraError(MetaoptError, ImportError):
     """An optional package is needed and not installed."""
 
 
+LISTED = 24  # names in a message; a reader wants the nearest one
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest of `known`, else an empty string."""
     near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
@@ -53,9 +56,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """Build the error for an unknown name, with the nearest one and the list of all."""
+    """Build the error for an unknown name, with the nearest one and the list of the known."""
     names = sorted(str(k) for k in known)
-    listed = ", ".join(names) if names else "none"
+    more = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []
+    listed = ", ".join(names[:LISTED] + more) if names else "none"
     return UnknownNameError(f"unknown {kind} {name!r}{did_you_mean(name, names)} (known: {listed})")
 
 

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 import metaopt
-from metaopt.errors import MetaoptError, StrategyError, UnknownNameError
+from metaopt.errors import MetaoptError, StrategyError, UnknownNameError, unknown_name
 from metaopt.registry import load_strategy, make_strategy, option_names, strategies
 from metaopt.space import Float, Space
 from metaopt.strategy import Strategy
@@ -114,3 +114,11 @@ def test_importing_the_library_loads_no_strategy_and_nothing_heavy():
     code = f"import sys, metaopt; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_long_list_of_names_is_cut_and_still_has_the_nearest():
+    known = [f"study/{i:03}" for i in range(100)]
+    text = str(unknown_name("study", "study/99", known))
+    assert "did you mean 'study/099'" in text
+    assert "study/023, and 76 more)" in text
+    assert "study/024" not in text
