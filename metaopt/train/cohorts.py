@@ -74,7 +74,9 @@ def _engine_of(
     what they had better stand next to each other by.
     """
     reason: str = "the engine 'single' was asked for"
-    if choice != "single" and member.batch_size == 1:
+    if member.task.half:
+        reason = "it computes in half precision"
+    elif choice != "single" and member.batch_size == 1:
         reason = "its steps are of one sample, which come out another way among others"
     elif choice != "single":
         net = read_perceptron(member.network, member.data.train, member.task)
@@ -106,5 +108,8 @@ def most_members(member: Member) -> int:
     need = size * (4 * sum(p.numel() for p in parameters) + 3 * member.batch_size * units)
     if member.device.type != "cuda":
         return max(4, min(CPU_MEMBERS, CPU_BYTES // max(need, 1)))
+    # Members of several splits have samples of their own.
+    rows = member.batch_size + len(member.data.validation.y)
+    need += rows * member.data.train.X[0].numel() * member.data.train.X.element_size()
     free, _ = torch.cuda.mem_get_info(member.device)
     return max(1, int(GPU_SHARE * free) // max(need, 1))

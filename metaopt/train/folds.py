@@ -31,7 +31,9 @@ def is_folds(value: Any) -> bool:
     value = native(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value > 1
-    return callable(getattr(value, "split", None)) and not isinstance(value, str | np.ndarray)
+    # Texts and tensors have a `split` too.
+    has_split = callable(getattr(value, "split", None))
+    return has_split and not isinstance(value, str) and not hasattr(value, "shape")
 
 
 def in_time(how: Any) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +50,10 @@ class Single(Engine):
     def _step(self, X: Tensor, y: Tensor, lr: float, check: bool = False) -> Tensor:
         flat, recipe, task = self._flat, self._member.recipe, self._member.task
         flat.gradient.zero_()
-        outputs = self._network(X)
+        with half_precision(task.half, X.device):
+            outputs = self._network(X)
+        if task.half and isinstance(outputs, Tensor):
+            outputs = outputs.to(flat.vector.dtype)
         if check:
             check_outputs(outputs, y, task.loss, task.n_classes)
         loss = task.loss_function(outputs, y)
@@ -88,7 +92,16 @@ def noise_of(member: Member) -> AbstractContextManager[object]:
 
 def outputs_of(member: Member, X: Tensor) -> Tensor:
     """Return the outputs of a member's network, as it is now, for all of `X`, (n, ...)."""
-    return evaluate(member.network, X, member.task.evaluation_rows, noise_of(member))
+    with half_precision(member.task.half, X.device):
+        outputs = evaluate(member.network, X, member.task.evaluation_rows, noise_of(member))
+    return outputs.to(next(member.network.parameters()).dtype) if member.task.half else outputs
+
+
+def half_precision(half: bool, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which networks compute in bfloat16, or one that changes nothing."""
+    # Without the cache of cast weights, which would outlive a step of the optimizer.
+    on = partial(torch.autocast, device.type, torch.bfloat16, cache_enabled=False)
+    return on() if half else nullcontext()
 
 
 def evaluate(

@@ -112,6 +112,9 @@ class Bits:
 
     def write_tensor(self, out: Tensor) -> None:
         """Do the same with a tensor of any shape and strides."""
+        if out.is_contiguous():
+            self.fill(out.view(-1))
+            return
         drawn = torch.empty(out.shape, dtype=torch.int32, device=out.device)
         self.fill(drawn.view(-1))
         out.copy_(drawn)

@@ -17,7 +17,12 @@ Stopped = Literal["epochs", "patience", "diverged", "pruned"]
 
 @dataclass(frozen=True)
 class Task:
-    """What is the same for every run of a trainer."""
+    """What is the same for every run of a trainer.
+
+    Attributes:
+        half: whether networks compute in bfloat16 where PyTorch's autocast finds that safe.
+
+    """
 
     loss: str | LossFunction
     loss_function: LossFunction
@@ -25,6 +30,7 @@ class Task:
     stopping: EarlyStopping | None
     n_classes: int
     evaluation_rows: int
+    half: bool = False
 
 
 @dataclass

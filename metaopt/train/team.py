@@ -7,16 +7,20 @@ epoch; then members that have ended leave, and the programs shrink to the surviv
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
+from metaopt.errors import TrainingError
 from metaopt.train.engine import Engine, Member
 from metaopt.train.metrics import Metric
 from metaopt.train.resources import Meter, is_out_of_memory
 from metaopt.train.run import Run
+
+logger = logging.getLogger("metaopt.train")
 
 Form = Callable[[Sequence[Member]], Engine]
 
@@ -67,6 +71,15 @@ class Team:
                 members[0].error = failure
                 return [self]
             self.close()
+            expected = isinstance(error, TrainingError) or is_out_of_memory(error)
+            logger.log(
+                logging.INFO if expected else logging.WARNING,
+                "%d networks failed together in epoch %d and train again in halves: %s: %s",
+                len(members),
+                epoch,
+                type(error).__name__,
+                error,
+            )
         else:
             return [self]
         half = len(members) // 2

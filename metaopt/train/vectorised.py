@@ -22,6 +22,7 @@ from torch.func import functional_call, vmap
 
 from metaopt.train.batched import Mask
 from metaopt.train.engine import Engine, Member, mean_losses
+from metaopt.train.loop import half_precision
 from metaopt.train.metrics import check_loss, check_outputs
 from metaopt.train.noise import FEATURE_DROPOUTS, Bits, Noise, dropout_bits
 from metaopt.train.stack import Stack
@@ -224,7 +225,9 @@ class Vectorised(Engine):
         targets = [y] * len(self.members) if self.feed.shared else list(y)
         with torch.enable_grad():
             drawn = self._draw(len(targets[0]))
-            outputs = self._call(self._leaves, self._state, drawn, X)
+            with half_precision(task.half, X.device):
+                outputs = self._call(self._leaves, self._state, drawn, X)
+            outputs = self._full(outputs)
             if check:
                 check_outputs(outputs[0], targets[0], task.loss, task.n_classes)
             pairs = zip(outputs, targets, strict=True)
@@ -252,8 +255,15 @@ class Vectorised(Engine):
         self._skeleton.eval()
         X, rows = self.feed.validation().X, self.members[0].task.evaluation_rows
         parts = torch.split(X, rows, dim=0 if self.feed.shared else 1)
-        pieces = [self._call(self._leaves, self._state, {}, part) for part in parts]
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
+        with half_precision(self.members[0].task.half, X.device):
+            pieces = [self._call(self._leaves, self._state, {}, part) for part in parts]
+        outputs = pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
+        return self._full(outputs)
+
+    def _full(self, outputs: Tensor) -> Tensor:
+        """Outputs in the parameters' precision."""
+        half = self.members[0].task.half
+        return outputs.to(self._stack.w[0].dtype) if half else outputs
 
     def keep(self, rows: Sequence[int]) -> None:
         self._stack.keep(rows)

@@ -58,4 +58,9 @@ def random_config(k, **fixed):
     return config | fixed
 
 
+def check_no_team_failed(caplog):
+    """A team that fails recovers in halves, which would hide a defect."""
+    assert "train again in halves" not in caplog.text
+
+
 MIX = [random_config(k) for k in range(60)]

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 import torch
-from populations import REAL, X, Y, outcome, random_config, trainer, trials
+from populations import (
+    REAL,
+    X,
+    Y,
+    check_no_team_failed,
+    outcome,
+    random_config,
+    trainer,
+    trials,
+)
 from sklearn.utils.class_weight import compute_class_weight
 
 from metaopt.errors import TrainingError
@@ -20,7 +29,7 @@ def test_balanced_weights_are_scikit_learns():
 
 
 @pytest.mark.parametrize("validation", [0.2, 3])
-def test_engines_agree_alone_and_together(validation):
+def test_engines_agree_alone_and_together(validation, caplog):
     own = {"class_weights": WEIGHTS, "dtype": torch.float64, "validation": validation}
     t, single = trainer(**own), trainer(engine="single", **own)
     many = dict(t.many(trials(CONFIGS)))
@@ -32,6 +41,7 @@ def test_engines_agree_alone_and_together(validation):
         parts = [r.data["folds"] if validation == 3 else [r.data] for r in (found, expected)]
         losses = [[part["train_loss"] for part in of] for of in parts]
         assert np.concatenate(losses[0]) == pytest.approx(np.concatenate(losses[1]), abs=1e-10)
+    check_no_team_failed(caplog)
 
 
 def test_a_weight_is_worth_so_many_copies_of_a_sample():

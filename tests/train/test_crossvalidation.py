@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from populations import REAL, RNG, X, Y, outcome, random_config, trainer, trials
+from populations import (
+    REAL,
+    RNG,
+    X,
+    Y,
+    check_no_team_failed,
+    outcome,
+    random_config,
+    trainer,
+    trials,
+)
 from sklearn.model_selection import (
     GroupKFold,
     KFold,
@@ -112,7 +122,7 @@ def test_a_fold_is_the_training_on_these_parts(engine):
 
 
 @pytest.mark.parametrize("validation", [4, KFold(4), TimeSeriesSplit(3)], ids=["4", "k", "time"])
-def test_together_equals_alone_bit_for_bit(validation, monkeypatch):
+def test_together_equals_alone_bit_for_bit(validation, monkeypatch, caplog):
     t = trainer(validation=validation)
     alone = [outcome(t(trial)) for trial in trials(CONFIGS)]
     assert {a[4]["engine"] for a in alone} == {"lowered"}
@@ -125,6 +135,7 @@ def test_together_equals_alone_bit_for_bit(validation, monkeypatch):
     assert [outcome(some[k])[1:4] for k in range(24)] == [
         outcome(t(trials(CONFIGS)[k]))[1:4] for k in range(24)
     ]
+    check_no_team_failed(caplog)
 
 
 def own_loss(outputs, targets):
@@ -132,7 +143,7 @@ def own_loss(outputs, targets):
 
 
 @pytest.mark.parametrize("loss", ["mse", own_loss])
-def test_regression_and_inputs_of_several_axes(loss):
+def test_regression_and_inputs_of_several_axes(loss, caplog):
     t = trainer(X=X[:, :6].reshape(150, 2, 3), y=REAL, loss=loss, metrics=[], validation=4)
     many = dict(t.many(trials(CONFIGS[:8])))
     single = trainer(X=X[:, :6].reshape(150, 2, 3), y=REAL, loss=loss, metrics=[], validation=4,
@@ -143,9 +154,10 @@ def test_regression_and_inputs_of_several_axes(loss):
         again = trials(CONFIGS)[trial.number]
         other = [f["curve"][0][1] for f in single(again).data["folds"]]
         assert first == pytest.approx(other, rel=1e-4)
+    check_no_team_failed(caplog)
 
 
-def test_vectorised_folds_equal_single_ones():
+def test_vectorised_folds_equal_single_ones(caplog):
     def build(config):
         return nn.Sequential(
             nn.Linear(7, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Dropout(0.2), nn.Linear(6, 3)
@@ -159,6 +171,7 @@ def test_vectorised_folds_equal_single_ones():
         assert (found.data["engine"], expected.data["engine"]) == ("vectorised", "single")
         assert np.asarray(found.curve) == pytest.approx(np.asarray(expected.curve), abs=1e-10)
         assert found.metrics["test"] == pytest.approx(expected.metrics["test"], abs=1e-10)
+    check_no_team_failed(caplog)
 
 
 class Watch:

@@ -6,7 +6,16 @@ import cloudpickle
 import numpy as np
 import pytest
 import torch
-from populations import MIX, REAL, X, outcome, random_config, trainer, trials
+from populations import (
+    MIX,
+    REAL,
+    X,
+    check_no_team_failed,
+    outcome,
+    random_config,
+    trainer,
+    trials,
+)
 from torch import nn
 
 from metaopt import Study
@@ -20,7 +29,7 @@ def dtype(request):
     return request.param
 
 
-def test_together_equals_alone_bit_for_bit(dtype):
+def test_together_equals_alone_bit_for_bit(dtype, caplog):
     t = trainer(dtype=dtype)
     together = dict(t.many(trials(MIX)))
     assert sorted(together) == list(range(len(MIX)))
@@ -30,6 +39,7 @@ def test_together_equals_alone_bit_for_bit(dtype):
         assert alone.data["engine"] == "lowered"
     stopped = {r.data["stopped"] for r in together.values()}
     assert stopped >= {"epochs", "patience"}  # so members left while others stayed
+    check_no_team_failed(caplog)
 
 
 def test_wide_layers_and_long_inputs_are_the_same_too():
@@ -42,7 +52,7 @@ def test_wide_layers_and_long_inputs_are_the_same_too():
 
 
 @pytest.mark.parametrize("inputs", [1, 2, 40])
-def test_a_single_output_a_single_input_and_widths_of_any_size(inputs, dtype):
+def test_a_single_output_a_single_input_and_widths_of_any_size(inputs, dtype, caplog):
     # Products with a side of 1 are the ones that PyTorch sums another way for one network.
     some = np.random.default_rng(0).normal(size=(150, inputs))
     t = trainer(X=some, y=REAL, loss="mse", metrics=[], epochs=2, dtype=dtype)
@@ -55,6 +65,7 @@ def test_a_single_output_a_single_input_and_widths_of_any_size(inputs, dtype):
     together = dict(one.many(trials(configs)))
     for trial in trials(configs):
         assert outcome(together[trial.number]) == outcome(one(trial))
+    check_no_team_failed(caplog)
 
 
 def test_widths_that_are_padded_alike_share_a_program_and_padding_stays_zero(monkeypatch):

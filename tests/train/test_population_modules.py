@@ -174,3 +174,22 @@ def test_perceptrons_are_lowered_whatever_else_is_asked():
     assert result.data["engine"] == "single"
     with pytest.raises(TrainingError, match="engine must be one of 'auto', 'single'"):
         trainer(engine="lowered")
+
+
+@pytest.mark.parametrize("name", ["block", "cnn"])
+def test_half_precision_is_near_full_precision_and_the_same_together(name):
+    build, inputs, labels = CASES[name]
+    options = {"stopping": None, "epochs": 3}
+    full = trainer(build, inputs, labels, **options)
+    half = trainer(build, inputs, labels, precision="bf16", **options)
+    many = trainer(build, inputs, labels, precision="bf16", engine="vectorised", **options)
+    together = dict(many.many(trials(CONFIGS)))
+    for trial in trials(CONFIGS):
+        expected = np.asarray(full(trial).curve)
+        for found in (half(trials(CONFIGS)[trial.number]), together[trial.number]):
+            assert np.asarray(found.curve) == pytest.approx(expected, abs=0.03)
+            assert found.curve != full(trials(CONFIGS)[trial.number]).curve
+        assert found.data["engine"] == "vectorised"
+    assert half(trials(CONFIGS)[0]).curve == half(trials(CONFIGS)[0]).curve
+    with pytest.raises(TrainingError, match="precision must be 'full' or 'bf16'"):
+        trainer(precision="fp8")
