@@ -49,6 +49,7 @@ class Bench:
 
     def __init__(self, folder: Path, seeds: Sequence[int], full: bool) -> None:
         self.folder, self.seeds, self.full = folder, seeds, full
+        self.counts: dict[str, int] = {}  # seeds recorded, the fewest of any task, by contestant
 
     def record(self, name: str, make: Callable[[], parts.Record]) -> parts.Record:
         """Return the record of this name, made now if there is none."""
@@ -85,7 +86,16 @@ class Bench:
                 for file in sorted(self.folder.glob(f"{stem}*.json")):
                     found = json.loads(file.read_text(encoding="utf-8"))
                     runs[name, task.name].append(found | about)
+                least = len(runs[name, task.name])
+                self.counts[name] = min(least, self.counts.get(name, least))
         return runs
+
+    def table(self, part: str, names: Sequence[str]) -> str:
+        """Run a part; its section of the report."""
+        self.counts = {}
+        text = getattr(self, part)(names)
+        seeds = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()))
+        return f"\n## {part}\n\n{text}" + (f"\n\nSeeds recorded: {seeds}." if seeds else "")
 
     # -- the parts -------------------------------------------------------------------------------
 
@@ -195,7 +205,7 @@ def main() -> int:
     command = f"python studies/benchmark_strategies.py --full{options}"
     text = [f"# {__doc__.splitlines()[0]}\n\nMade by `{command}`; {versions()}"]
     for part in given.parts or PARTS:
-        text.append(f"\n## {part}\n\n{getattr(bench, part)(names)}")
+        text.append(bench.table(part, names))
         print(text[-1], flush=True)
     if given.full:
         (HERE / "benchmark_strategies.md").write_text("\n".join(text) + "\n", encoding="utf-8")

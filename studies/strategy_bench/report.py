@@ -84,9 +84,8 @@ def quality(runs: Runs) -> str:
     head = ["contestant"]
     for at in AT:
         head += [f"rank@{at}", f"ratio@{at}"]
-    seeds = min(len(records) for records in runs.values())
     text = (
-        f"{len(tasks)} tasks, at least {seeds} seeds each; ratios to random search: "
+        f"{len(tasks)} tasks; regret ratios to random search: "
         f"{' / '.join(groups)}. Last: tasks on which bayes was better-worse at {AT[-1]}, with "
         "Wilcoxon's p after Holm over the contestants; CPU milliseconds a trial.\n\n"
     )
