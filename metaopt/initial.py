@@ -11,7 +11,7 @@ import numpy as np
 
 from metaopt.seeds import stream
 from metaopt.space import Config, Space
-from metaopt.space.parameters import FloatArray
+from metaopt.space.values import FloatArray
 
 BLOCK = 64  # points made at once; a power of two keeps the sequence balanced
 MAX_DIMENSION = 21201  # the largest for which direction numbers are known (Joe and Kuo 2008)

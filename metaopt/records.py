@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from metaopt.errors import StudyError
-from metaopt.space.parameters import native
 from metaopt.space.space import Config
+from metaopt.space.values import native
 
 Status = Literal["complete", "pruned", "failed"]
 Origin = Literal["initial", "strategy", "enqueued", "added", "fallback"]

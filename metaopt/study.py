@@ -24,7 +24,7 @@ from metaopt.records import Failure, Json, Result, TrialRecord, settle
 from metaopt.registry import load_strategy, make_strategy
 from metaopt.seeds import derive
 from metaopt.space import Space
-from metaopt.space.parameters import native
+from metaopt.space.values import native
 from metaopt.stopping import StopCondition
 from metaopt.strategy import Strategy
 from metaopt.trial import Trial

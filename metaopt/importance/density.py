@@ -15,7 +15,7 @@ import numpy as np
 from metaopt.errors import StudyError
 from metaopt.importance.columns import Column, read
 from metaopt.space import Space
-from metaopt.space.parameters import FloatArray
+from metaopt.space.values import FloatArray
 
 PRIOR = 1.0  # uniform observations added to a sample
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaopt.importance.columns import Column, Data, filled
-from metaopt.space.parameters import FloatArray
+from metaopt.space.values import FloatArray
 
 IntArray = NDArray[np.int64]
 

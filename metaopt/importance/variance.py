@@ -18,7 +18,7 @@ from metaopt.errors import StudyError, whole
 from metaopt.importance.columns import Data, read
 from metaopt.importance.forest import Boxes, boxes, grow
 from metaopt.space import Space
-from metaopt.space.parameters import FloatArray
+from metaopt.space.values import FloatArray
 
 TREES = 64
 POINTS = 12  # two to this power

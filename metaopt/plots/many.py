@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from metaopt.space.parameters import Parameter
+    from metaopt.space.parameter import Parameter
     from metaopt.view import StudyView
 
 BOX = {"facecolor": style.PAPER, "alpha": 0.8, "edgecolor": "none", "pad": 0.6}

@@ -11,7 +11,7 @@ from metaopt.errors import StudyError, unknown_name
 from metaopt.plots import style, texts
 from metaopt.plots.style import FloatArray
 from metaopt.space import Space
-from metaopt.space.parameters import Parameter
+from metaopt.space.parameter import Parameter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

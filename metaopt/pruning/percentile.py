@@ -10,7 +10,7 @@ import numpy as np
 from metaopt.errors import StudyError, real, whole
 from metaopt.pruning.pruner import Candidate, Curve, TrialPruner, best, until
 from metaopt.records import Json
-from metaopt.space.parameters import is_number
+from metaopt.space.values import is_number
 
 
 class PercentilePruner(TrialPruner):

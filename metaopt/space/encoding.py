@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaopt.errors import SpaceError
-from metaopt.space.parameters import FloatArray, Parameter, typed
+from metaopt.space.parameter import Parameter
+from metaopt.space.values import FloatArray, typed
 
 if TYPE_CHECKING:
     from metaopt.space.space import Config, Space

@@ -17,15 +17,9 @@ import numpy as np
 
 from metaopt.errors import SpaceError, did_you_mean, whole
 from metaopt.space import encoding
-from metaopt.space.parameters import (
-    BadValue,
-    FloatArray,
-    Parameter,
-    Scalar,
-    as_tuple,
-    parameter_from_json,
-    typed,
-)
+from metaopt.space.kinds import parameter_from_json
+from metaopt.space.parameter import Parameter
+from metaopt.space.values import BadValue, FloatArray, Scalar, as_tuple, typed
 
 Config = dict[str, Scalar]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from metaopt.errors import TrainingError
 from metaopt.seeds import derive
-from metaopt.space.parameters import native
+from metaopt.space.values import native
 from metaopt.train.splitting import Rows
 
 Fold = tuple[Rows, Rows]

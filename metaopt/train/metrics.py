@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metaopt.errors import TrainingError, did_you_mean, real
-from metaopt.space.parameters import native
+from metaopt.space.values import native
 from metaopt.train.stopping import Direction
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]

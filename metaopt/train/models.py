@@ -11,7 +11,7 @@ from torch import nn
 
 from metaopt.errors import TrainingError, did_you_mean
 from metaopt.space import Scalar
-from metaopt.space.parameters import is_number, native
+from metaopt.space.values import is_number, native
 
 Build = Callable[[Mapping[str, Scalar]], nn.Module]
 

@@ -32,7 +32,7 @@ from typing import Any
 
 from metaopt.errors import TrainingError, did_you_mean
 from metaopt.space import Scalar
-from metaopt.space.parameters import is_number, native
+from metaopt.space.values import is_number, native
 
 OPTIMIZERS = ("gd", "sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "exponential", "exponential_restarts", "cosine")

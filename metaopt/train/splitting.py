@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from metaopt.errors import TrainingError
 from metaopt.seeds import stream
-from metaopt.space.parameters import is_number, native
+from metaopt.space.values import is_number, native
 
 Rows = NDArray[np.int64]
 

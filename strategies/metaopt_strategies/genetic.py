@@ -18,7 +18,7 @@ import numpy as np
 from metaopt.errors import StrategyError
 from metaopt.records import Json
 from metaopt.space import Config, Space
-from metaopt.space.parameters import FloatArray
+from metaopt.space.values import FloatArray
 from metaopt.strategy import Strategy
 from metaopt_strategies.rebind import python_random, rebind
 

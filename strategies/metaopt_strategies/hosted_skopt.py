@@ -23,7 +23,7 @@ from metaopt.errors import StrategyError
 from metaopt.records import Json
 from metaopt.seeds import global_random_kept
 from metaopt.space import Config, Space
-from metaopt.space.parameters import FloatArray
+from metaopt.space.values import FloatArray
 from metaopt.strategy import Strategy
 from metaopt_strategies.rebind import numpy_state
 

@@ -21,7 +21,7 @@ from metaopt.errors import StrategyError
 from metaopt.records import Json, Status
 from metaopt.seeds import stream
 from metaopt.space import Config, Space
-from metaopt.space.parameters import FloatArray
+from metaopt.space.values import FloatArray
 from metaopt.strategy import Curve, Strategy
 from metaopt_strategies.rebind import PrivateNumpy, numpy_state, pyswarms_parts, rebind
 

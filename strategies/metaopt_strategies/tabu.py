@@ -20,7 +20,7 @@ import numpy as np
 from metaopt.errors import StrategyError
 from metaopt.records import Json, Status
 from metaopt.space import Config, Space
-from metaopt.space.parameters import typed
+from metaopt.space.values import typed
 from metaopt.strategy import Curve, Strategy
 
 BOXES = 10  # of a fine parameter's range: what counts as one value for memory

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import erfcx, log_ndtr
 
 from metaopt.space.encoding import BoolArray
-from metaopt.space.parameters import FloatArray
+from metaopt.space.values import FloatArray
 from metaopt_strategies.bayes.model import Model
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)

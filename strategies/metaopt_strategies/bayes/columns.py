@@ -22,7 +22,8 @@ import numpy as np
 
 from metaopt.space import Space
 from metaopt.space.encoding import INACTIVE, BoolArray
-from metaopt.space.parameters import FloatArray, IntArray, Parameter
+from metaopt.space.parameter import Parameter
+from metaopt.space.values import FloatArray, IntArray
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from metaopt.records import Json
 from metaopt.space.encoding import BoolArray
-from metaopt.space.parameters import FloatArray
+from metaopt.space.values import FloatArray
 from metaopt_strategies.bayes.model import Model, Offer
 from metaopt_strategies.bayes.transforms import Outcome, Shape
 

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from metaopt.space.encoding import BoolArray
-from metaopt.space.parameters import FloatArray
+from metaopt.space.values import FloatArray
 from metaopt_strategies.bayes.columns import Columns
 
 ROOT5 = math.sqrt(5.0)

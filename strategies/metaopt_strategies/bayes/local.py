@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from metaopt.space.encoding import BoolArray
-from metaopt.space.parameters import FloatArray, IntArray
+from metaopt.space.values import FloatArray, IntArray
 from metaopt_strategies.bayes.columns import Columns
 from metaopt_strategies.bayes.maximise import Box
 from metaopt_strategies.bayes.transforms import Shape

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metaopt.space.encoding import BoolArray
-from metaopt.space.parameters import FloatArray, IntArray
+from metaopt.space.values import FloatArray, IntArray
 from metaopt_strategies.bayes.acquisition import Acquisition
 from metaopt_strategies.bayes.columns import Columns
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metaopt.space.encoding import BoolArray
-from metaopt.space.parameters import FloatArray, IntArray
+from metaopt.space.values import FloatArray, IntArray
 from metaopt_strategies.bayes.columns import Columns
 from metaopt_strategies.bayes.gp import Likelihood, Pairs, Posterior, Prior, fit
 from metaopt_strategies.bayes.kernels import Features

@@ -20,7 +20,7 @@ import numpy as np
 from metaopt.records import Json, Status
 from metaopt.space import Config, Space
 from metaopt.space.encoding import BoolArray
-from metaopt.space.parameters import FloatArray
+from metaopt.space.values import FloatArray
 from metaopt.strategy import Curve, Strategy
 from metaopt_strategies.bayes import local
 from metaopt_strategies.bayes.acquisition import Acquisition
