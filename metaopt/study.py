@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from metaopt.driver import StudyDriver
 from metaopt.errors import StoreError, StudyError, did_you_mean, real, whole
 from metaopt.execute import Executor, Inline
 from metaopt.execute.evaluate import Objective, finish, read
@@ -20,7 +21,7 @@ from metaopt.journal import Journal
 from metaopt.opening import find_study, open_log
 from metaopt.progress import progress_bar
 from metaopt.pruning import Judge, Pruner, find_pruner, pruner_from_json
-from metaopt.records import Failure, Json, Result, TrialRecord, settle
+from metaopt.records import Json, Result, TrialRecord, settle
 from metaopt.registry import load_strategy, make_strategy
 from metaopt.seeds import derive
 from metaopt.space import Space
@@ -93,11 +94,8 @@ class Study(StudyView):
         self._journal = Journal(self.strategy, log, maximise=direction == "maximize")
         self._held: set[int] = set()  # given out by ask(), told by the caller
         self._stopping = False
-        self._deadlines: dict[int, float] = {}
-        self._trial_timeout: float | None = None
-        self._judge = Judge(self.pruner, self.seed, direction)
-        self._overran: set[int] = set()  # told to stop because their time was over
-        self._lockstep: frozenset[int] = frozenset()  # members of a batch that train together
+        judge = Judge(self.pruner, self.seed, direction)
+        self._driver = StudyDriver(self._journal, judge, self.data_seed)
 
     def _header(self) -> dict[str, Json]:
         made = {k: v for k, v in self.strategy.header().items() if k != "format"}
@@ -130,8 +128,8 @@ class Study(StudyView):
             raise StudyError(self._exhausted())
         number = numbers[0]
         self._held.add(number)
-        self.started(number)
-        return Trial(self._journal[number].proposal, self.data_seed, self)
+        self._driver.started(number)
+        return Trial(self._journal[number].proposal, self.data_seed, self._driver)
 
     def tell(self, trial: Trial | int, outcome: float | Result) -> TrialRecord:
         """Learn the outcome of a trial (or its number) that `ask` gave, in the study's direction.
@@ -217,9 +215,11 @@ class Study(StudyView):
         callbacks = _functions("callbacks", callbacks)
         executor = Inline(trial_timeout=trial_timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
-        self._trial_timeout = trial_timeout
         self._stopping = False
-        with progress_bar(self.name, n_trials, self._journal.told_count, progress) as update:
+        with (
+            progress_bar(self.name, n_trials, self._journal.told_count, progress) as update,
+            self._driver.timed(trial_timeout),
+        ):
             try:
                 while True:
                     outcome = self._end(n_trials, deadline, conditions)
@@ -242,8 +242,6 @@ class Study(StudyView):
                     f" in {self.storage}" if self.storage else " while this process lives",
                 )
                 raise
-            finally:
-                self._trial_timeout = None  # of this call's trials, not of those asked by hand
         logger.info("study %s ended: %s", self.name, outcome.message)
         return outcome
 
@@ -304,53 +302,16 @@ class Study(StudyView):
         if todo:
             together = self._journal.is_batch(group[0]) and hasattr(objective, "many")
             lockstep = together and getattr(objective, "lockstep", False)
-            self._lockstep = frozenset(group) if lockstep else frozenset()
-            try:
-                for number, result in executor.run(objective, todo, self, together=together):
-                    self._journal.finish(number, self._in_time(number, result))
-            finally:
-                self._lockstep = frozenset()
+            driver = self._driver
+            with driver.together(group if lockstep else ()):
+                for number, result in executor.run(objective, todo, driver, together=together):
+                    self._journal.finish(number, driver.in_time(number, result))
         for record in self._tell_ready():
             for callback in callbacks:
                 callback(self, record)
 
-    def _in_time(self, number: int, result: Result) -> Result:
-        """A trial that stopped because its time was over has failed and was not pruned."""
-        if number not in self._overran or result.status != "pruned":
-            return result
-        message = f"the trial was stopped after trial_timeout={self._trial_timeout:g} s"
-        return replace(result, status="failed", error=Failure("timeout", message))
-
     def _tell_ready(self) -> list[TrialRecord]:
         return self._journal.tell_ready(self._log_line)
-
-    # -- the channel of running trials -----------------------------------------------------------
-
-    def started(self, number: int) -> None:
-        """Note that an attempt at a trial begins; called by executors."""
-        self._overran.discard(number)
-        if self._trial_timeout is not None:
-            self._deadlines[number] = time.monotonic() + self._trial_timeout
-        self._judge.forget(number)
-        self._journal.start(number, "inline")
-
-    def reported(self, number: int, value: float, step: float) -> None:
-        """Note an intermediate value of a running trial; called by `Trial.report`."""
-        self._journal.report(number, value, step)
-
-    def should_stop(self, number: int) -> bool:
-        """Decide whether a running trial ends early; called by `Trial.should_stop`."""
-        if time.monotonic() > self._deadlines.get(number, float("inf")):
-            self._overran.add(number)
-            return True
-        if self.pruner is None:
-            return False
-        # Members of a running batch are not told, and count only while they go in lockstep: who
-        # ran earlier in a batch must not matter.
-        members = self._lockstep if number in self._lockstep else ()
-        journal = self._journal
-        cohort = {n: journal.curve(n) for n in members if n != number}
-        return self._judge.stops(number, journal.curve(number), journal.told_curves, cohort)
 
     # -- small things ----------------------------------------------------------------------------
 

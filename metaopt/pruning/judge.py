@@ -27,6 +27,11 @@ class Judge:
         self._judged: dict[int, int] = {}
         self._stopped: set[int] = set()
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is no pruner, and so no verdict to ask for."""
+        return self._pruner is None
+
     def forget(self, number: int) -> None:
         """Drop what is known of a trial: an attempt at it begins or has ended."""
         self._judged.pop(number, None)

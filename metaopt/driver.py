@@ -1,0 +1,81 @@
+"""The study's end of the channel to running trials: their reports, their time, and when to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from metaopt.journal import Journal
+from metaopt.pruning import Judge
+from metaopt.records import Failure, Result
+
+
+class StudyDriver:
+    """What executors and trials talk to; see `metaopt.execute.Driver`.
+
+    Args:
+        journal: gets what is reported.
+        judge: asked which trials stop early.
+        data_seed: of the study.
+    """
+
+    def __init__(self, journal: Journal, judge: Judge, data_seed: int) -> None:
+        self.data_seed = data_seed
+        self._journal, self._judge = journal, judge
+        self._trial_timeout: float | None = None
+        self._deadlines: dict[int, float] = {}
+        self._overran: set[int] = set()  # told to stop because their time was over
+        self._lockstep: frozenset[int] = frozenset()  # members of a batch that train together
+
+    def started(self, number: int) -> None:
+        """Note that an attempt at a trial begins; called by executors."""
+        self._overran.discard(number)
+        if self._trial_timeout is not None:
+            self._deadlines[number] = time.monotonic() + self._trial_timeout
+        self._judge.forget(number)
+        self._journal.start(number, "inline")
+
+    def reported(self, number: int, value: float, step: float) -> None:
+        """Note an intermediate value of a running trial; called by `Trial.report`."""
+        self._journal.report(number, value, step)
+
+    def should_stop(self, number: int) -> bool:
+        """Decide whether a running trial ends early; called by `Trial.should_stop`."""
+        if time.monotonic() > self._deadlines.get(number, float("inf")):
+            self._overran.add(number)
+            return True
+        if self._judge.idle:
+            return False
+        # Members of a running batch are not told, and count only while they go in lockstep: who
+        # ran earlier in a batch must not matter.
+        members = self._lockstep if number in self._lockstep else ()
+        journal = self._journal
+        cohort = {n: journal.curve(n) for n in members if n != number}
+        return self._judge.stops(number, journal.curve(number), journal.told_curves, cohort)
+
+    def in_time(self, number: int, result: Result) -> Result:
+        """A trial that stopped because its time was over has failed and was not pruned."""
+        if number not in self._overran or result.status != "pruned":
+            return result
+        message = f"the trial was stopped after trial_timeout={self._trial_timeout:g} s"
+        return replace(result, status="failed", error=Failure("timeout", message))
+
+    @contextmanager
+    def timed(self, trial_timeout: float | None) -> Iterator[None]:
+        """Give the trials that start within so many seconds each."""
+        self._trial_timeout = trial_timeout
+        try:
+            yield
+        finally:
+            self._trial_timeout = None  # not for trials that are asked by hand later
+
+    @contextmanager
+    def together(self, group: Sequence[int]) -> Iterator[None]:
+        """Compare the trials of a group with each other while they run, in lockstep."""
+        self._lockstep = frozenset(group)
+        try:
+            yield
+        finally:
+            self._lockstep = frozenset()
