@@ -19,16 +19,16 @@ Table = tuple[list[str], list[list[str]]]
 
 def sentences(c: ModelComparison, level: float) -> list[str]:
     """The finding, its uncertainty and its limits."""
-    out = [
+    failed = [
         f"{label} failed ({why}) and takes no part in the tests." for label, why in c.errors.items()
     ]
     best = next((k for k in c.ranking if k not in c.errors), None)
     if best is None or not c.pairs:
-        return [*out, "Fewer than 2 models were scored on all folds: no test was made."]
+        return [*failed, "Fewer than 2 models were scored on all folds: no test was made."]
     mean = c.scores[best].mean()
-    out.append(
+    out = [
         f"Over {c.repeats} x {c.folds} folds, {best} has the highest mean {c.scoring}, {mean:.4g}."
-    )
+    ]
     reference = best if c.control is None else c.control
     told = [p for p in c.pairs if reference in (p.first, p.second)]
     out += [_word(p, reference, level) for p in told]
@@ -36,6 +36,7 @@ def sentences(c: ModelComparison, level: float) -> list[str]:
     if others:
         listed = ", ".join(f"{p.first} above {p.second}" for p in others)
         out.append(f"Of the other pairs these differ beyond chance: {listed}.")
+    out += failed
     out.append(
         f"The finding holds for this data set of {c.samples} samples and these models; training"
         f" sets overlap, which the tests allow for."
