@@ -17,6 +17,7 @@ from metaopt.driver import StudyDriver
 from metaopt.errors import StoreError, StudyError, did_you_mean, real, whole
 from metaopt.execute import Executor, Inline
 from metaopt.execute.evaluate import Objective, finish, read
+from metaopt.execute.replicated import replicated
 from metaopt.journal import Journal
 from metaopt.opening import find_study, open_log
 from metaopt.progress import progress_bar
@@ -174,6 +175,7 @@ class Study(StudyView):
         *,
         trial_timeout: float | None = None,
         batch_size: int | None = None,
+        replicates: int = 1,
         stop: StopCondition | Sequence[StopCondition] | None = None,
         callbacks: Sequence[Callback] = (),
         progress: bool = False,
@@ -192,6 +194,8 @@ class Study(StudyView):
             batch_size: ask for so many at once, and tell their results in order, together. Without
                 it trials run one after the other, also where the objective has `many`: proposals
                 that depended on which of several trials ended first could not be resumed exactly.
+            replicates: evaluate every configuration under so many seeds, and tell the mean once;
+                then a trial's reports are the means so far. See `metaopt.execute.replicated`.
             stop: conditions such as `Stall(20)` and `Target(0.1)`, or functions of the study.
             callbacks: called with the study and the record after every told trial.
             progress: show a progress bar.
@@ -204,6 +208,7 @@ class Study(StudyView):
             KeyboardInterrupt: the study is kept; the same call goes on.
         """
         self._check_objective(objective)
+        objective = replicated(objective, whole("replicates", replicates, StudyError))
         if n_trials is None and timeout is None and stop is None:
             raise StudyError("optimize needs n_trials, timeout or stop, or it would never end")
         n_trials = n_trials if n_trials is None else whole("n_trials", n_trials, StudyError)
