@@ -13,8 +13,8 @@ README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_there_are_four_examples_of_some_twenty_lines() -> None:
-    assert len(BLOCKS) == 4
+def test_there_are_five_examples_of_some_twenty_lines() -> None:
+    assert len(BLOCKS) == 5
     assert all(len([x for x in b.splitlines() if x.strip()]) <= 22 for b in BLOCKS)
 
 
