@@ -115,6 +115,7 @@ class Cmaes:
         self.space = space
         self.open: list[Any] = []
         self.done: list[tuple[Any, float]] = []
+        self.best: tuple[float, Any] = (float("inf"), None)
 
     def ask(self, n: int = 1) -> list[Config]:
         points = [self.made.ask() for _ in range(n)]
@@ -122,13 +123,15 @@ class Cmaes:
         return self.space.decode(np.array(points))
 
     def tell(self, value: float | None) -> None:
-        self.done.append((self.open.pop(0), 1e300 if value is None else value))
+        told = (1e300 if value is None else value, self.open.pop(0))
+        self.best = min(self.best, told, key=lambda pair: pair[0])
+        self.done.append(told[::-1])
         if len(self.done) == self.made.population_size:
             self.made.tell(self.done)
             self.done = []
 
     def recommend(self) -> Config:
-        raise NotImplementedError("cmaes is no contestant under noise here")
+        return self.space.decode(self.best[1][None, :])[0]
 
 
 PEERS = {
