@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from metaopt.train.checkpoint import State, copy_all, listed, numbered
 from metaopt.train.engine import Engine, Member, mean_losses
 from metaopt.train.metrics import check_loss, check_outputs
 from metaopt.train.noise import keyed_dropout
@@ -31,7 +32,8 @@ class Single(Engine):
         self._optimizer = make_optimizer(self._flat, member.recipe)
         self._best: Snapshot | None = None
         self._open = ExitStack()
-        self._open.enter_context(keyed_dropout(self._network, member.seed, member.device))
+        keyed = keyed_dropout(self._network, member.seed, member.device)
+        self._bits = self._open.enter_context(keyed)
 
     def train(self, epoch: int) -> list[float]:
         member = self._member
@@ -77,6 +79,30 @@ class Single(Engine):
 
     def select(self, rows: Sequence[int]) -> None:
         pass  # there is no one to go on without
+
+    def state(self, row: int) -> dict[str, Tensor]:
+        now, best = self._flat.snapshot(), self._best
+        return {
+            **numbered("w", [now.vector, *now.buffers]),
+            **numbered("kept", [] if best is None else [best.vector, *best.buffers]),
+            **numbered("moments", self._optimizer.moments),
+            **numbered("bits", [bits.state() for bits in self._bits]),
+            "t": torch.tensor(self._optimizer.t),
+        }
+
+    @torch.no_grad()
+    def load(self, states: Sequence[State]) -> None:
+        (state,) = states
+        now, best = self._flat.snapshot(), self._flat.snapshot()
+        copy_all("w", state, [now.vector, *now.buffers])
+        if listed("kept", state):
+            copy_all("kept", state, [best.vector, *best.buffers])
+            self._best = best
+        copy_all("moments", state, self._optimizer.moments)
+        for bits, stream in zip(self._bits, listed("bits", state), strict=True):
+            bits.load(stream)
+        self._optimizer.t = int(state["t"])
+        self._flat.restore(now)  # last: who fails before trains from the initial weights
 
     def close(self) -> None:
         self._open.close()

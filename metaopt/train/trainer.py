@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median_high
@@ -12,6 +13,7 @@ import torch
 from metaopt.errors import TrainingError
 from metaopt.records import Result
 from metaopt.space import Scalar
+from metaopt.train.checkpoint import read_place
 from metaopt.train.cohorts import EngineChoice
 from metaopt.train.crossvalidation import CrossValidation, read_folds
 from metaopt.train.data import Data, Preparation
@@ -101,6 +103,14 @@ class Trainer:
         engine: "auto" trains perceptrons (chains of dense layers, activations and dropout) as one
             program, bit for bit what they are alone, and other networks one by one; "vectorised"
             has torch.func train those together too, equal up to rounding; "single" none.
+        checkpoints: a folder for the state of trainings under way: a trial that was cut off and
+            runs again (same configuration, seeds, data and trainer) goes on after its last whole
+            checkpoint, reports the epochs before once more, and has the result that it would have
+            had, bit for bit (with "vectorised": if its company is the same). A trial removes its
+            files when it ends; no pickle is read. State of a network outside of its parameters
+            and buffers is not kept, and a change in the body of your own `forward`, or in what
+            your own loss or metric calls, is not noticed: empty the folder then.
+        checkpoint_every: epochs from one checkpoint to the next.
 
     Raises:
         TrainingError: the arguments or the data do not fit together.
@@ -135,6 +145,8 @@ class Trainer:
         precision: Literal["full", "bf16"] = "full",
         evaluation_rows: int = 8192,
         engine: EngineChoice = "auto",
+        checkpoints: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
     ) -> None:
         loss_function = find_loss(loss)
         self.metric: Metric = find_metric(metric, loss, direction)
@@ -173,6 +185,8 @@ class Trainer:
             dtype=dtype,
             threads=threads,
             engine=engine,
+            checkpoints=read_place(checkpoints, checkpoint_every),
+            checkpoint_every=checkpoint_every,
         )
         self._device = device
 
@@ -226,6 +240,7 @@ class Trainer:
         for run in self._factory.train(list(of)):
             trial = of.pop(run)
             yield trial.number, self._outcome(run, trial)
+            self._factory.forget(run)  # after the result has been taken in
 
     def _run(self, trial: Trial) -> Run:
         splits = self._data.prepare(trial.data_seed, find_device(self._device))

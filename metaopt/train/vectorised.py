@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from metaopt.train.batched import Mask
+from metaopt.train.checkpoint import State, copy_all, listed, numbered
 from metaopt.train.engine import Engine, Member, mean_losses
 from metaopt.train.loop import half_precision
 from metaopt.train.metrics import check_loss, check_outputs
@@ -279,6 +280,31 @@ class Vectorised(Engine):
             network.get_parameter(name).copy_(value)
         for name, tensor in (self._kept_state if kept else self._state).items():
             _tensor(network, name).copy_(tensor[row])
+
+    def state(self, row: int) -> dict[str, Tensor]:
+        return {
+            **self._stack.state(row),
+            **numbered("buffers", [tensor[row] for tensor in self._state.values()]),
+            **numbered("kept buffers", [tensor[row] for tensor in self._kept_state.values()]),
+            **numbered("bits", [bits.state() for _, bits in self._layers[row]]),
+            "t": torch.tensor(self._t),
+        }
+
+    @torch.no_grad()
+    def load(self, states: Sequence[State]) -> None:
+        if any(listed("kept buffers", state) for state in states):
+            self._kept_state = {name: tensor.clone() for name, tensor in self._state.items()}
+        for row, state in enumerate(states):
+            self._stack.load(row, state)
+            copy_all("buffers", state, [tensor[row] for tensor in self._state.values()])
+            if listed("kept buffers", state):
+                kept = [tensor[row] for tensor in self._kept_state.values()]
+                copy_all("kept buffers", state, kept)
+            streams = listed("bits", state)
+            for (_, bits), stream in zip(self._layers[row], streams, strict=True):
+                bits.load(stream)
+        self._t = int(states[0]["t"])
+        self._rebuild()
 
     def select(self, rows: Sequence[int]) -> None:
         index = torch.tensor(rows, device=self.members[0].device)
