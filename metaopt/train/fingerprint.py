@@ -15,6 +15,7 @@ from torch import Tensor
 from metaopt.train.data import Prepared
 from metaopt.train.engine import Member
 from metaopt.train.metrics import WeightedCrossEntropy
+from metaopt.train.streamed import Streamed
 
 
 def fingerprint(member: Member, *settings: object) -> str:
@@ -65,7 +66,12 @@ def digest_of(split: Prepared) -> str:
     found = split.__dict__.get("_digest")
     if found is None:
         hashed = hashlib.blake2b(digest_size=16)
-        _absorb(hashed, [*split.train, *split.validation])
+        X, y = split.train
+        if isinstance(X, Streamed):
+            hashed.update(X.digest.encode())
+        else:
+            _absorb(hashed, [X])
+        _absorb(hashed, [y, *split.validation])
         found = hashed.hexdigest()
         object.__setattr__(split, "_digest", found)
     return str(found)

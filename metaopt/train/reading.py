@@ -13,12 +13,20 @@ from torch.utils.data import Dataset, TensorDataset
 
 from metaopt.errors import TrainingError
 from metaopt.train.noise import Noise
+from metaopt.train.streamed import Streamed
 
 
 class Part(NamedTuple):
     """Inputs (n, ...) and targets (n,) or (n, ...) of one split."""
 
     X: Tensor
+    y: Tensor
+
+
+class StreamedPart(NamedTuple):
+    """The same with inputs that are read when they are needed."""
+
+    X: Streamed
     y: Tensor
 
 
@@ -46,7 +54,8 @@ def read_pair(X: Any, y: Any, x_name: str, y_name: str) -> tuple[Any, Any]:
         raise TrainingError(f"{x_name} is empty")
     if not all(isinstance(item, (tuple, list)) and len(item) == 2 for item in items):
         raise TrainingError(f"{x_name} must give pairs (x, y), got {type(items[0]).__name__}")
-    inputs = [torch.as_tensor(np.asarray(item[0])) for item in items]
+    # PyTorch wants arrays that are writable and have no negative stride.
+    inputs = [torch.from_numpy(np.asarray(item[0]).copy(order="C")) for item in items]
     shapes = {tuple(x.shape) for x in inputs}
     if len(shapes) > 1:
         raise TrainingError(f"{x_name} must give inputs of one shape, got {sorted(shapes)[:3]}")
@@ -80,6 +89,8 @@ def read_values(values: Any, *, dtype: torch.dtype, where: str) -> Tensor:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = int(np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))[0])
         raise TrainingError(f"{where} must be finite; the first bad sample is {bad}")
+    # PyTorch takes neither negative strides nor another machine's order of bytes.
+    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     return torch.tensor(array, dtype=dtype if array.dtype.kind == "f" else torch.int64)
 
 

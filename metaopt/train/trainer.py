@@ -100,6 +100,11 @@ class Trainer:
             Perceptrons then train one by one, or by the engine "vectorised". A refitted network
             predicts in full precision.
         evaluation_rows: the most samples evaluated at a time.
+        resident: False leaves the inputs of the training part in a map-style Dataset `X`, too large
+            for memory: after one pass that checks all and keeps the targets, every step reads its
+            batch (by ``__getitems__`` if the Dataset has it), once for all members of a program,
+            which get what they would get from memory. The validation and the test part do stay on
+            the device; folds and `standardize` need all in memory.
         engine: "auto" trains perceptrons (chains of dense layers, activations and dropout) as one
             program, bit for bit what they are alone, and other networks one by one; "vectorised"
             has torch.func train those together too, equal up to rounding; "single" none.
@@ -144,6 +149,7 @@ class Trainer:
         dtype: torch.dtype = torch.float32,
         precision: Literal["full", "bf16"] = "full",
         evaluation_rows: int = 8192,
+        resident: bool = True,
         engine: EngineChoice = "auto",
         checkpoints: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 1,
@@ -169,6 +175,7 @@ class Trainer:
                 standardize_target=standardize_target,
                 dtype=dtype,
                 groups=groups,
+                resident=bool(resident),
             ),
         )
         n_classes = self._data.outputs if classify else 0
