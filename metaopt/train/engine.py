@@ -16,11 +16,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from metaopt.errors import TrainingError
 from metaopt.seeds import derive
 from metaopt.train.checkpoint import Checkpoint, Keeper, State, listed, numbered
 from metaopt.train.data import Prepared
 from metaopt.train.feed import Feed
-from metaopt.train.metrics import LossFunction, check_loss
+from metaopt.train.metrics import LossFunction, check_loss, check_untouched
 from metaopt.train.noise import Noise
 from metaopt.train.progress import Progress, Task
 from metaopt.train.recipe import Recipe
@@ -197,12 +198,16 @@ def own_loss(
     """
     values, gradients = [], []
     for row, (member_outputs, member_targets) in enumerate(zip(outputs, targets, strict=True)):
-        leaf = member_outputs.detach().requires_grad_()
+        leaf, versions = member_outputs.detach().requires_grad_(), [member_targets._version]
         try:
             with torch.enable_grad():
                 loss = function(leaf, member_targets)
                 check_loss(loss)
-                (gradient,) = torch.autograd.grad(loss, leaf)
+                (found,) = torch.autograd.grad(loss, leaf, allow_unused=True)
+                check_untouched(versions, member_targets)
+                if found is None:
+                    raise TrainingError("loss(outputs, targets) does not depend on the outputs")
+                gradient = found
             values.append(loss.detach().to(outputs.dtype))
         except Exception as error:
             errors.setdefault(row, error)

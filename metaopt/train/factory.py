@@ -116,7 +116,7 @@ class Factory:
             network = network.to(self.dtype)
             if any(isinstance(p, nn.UninitializedParameter) for p in network.parameters()):
                 with torch.no_grad():  # lazy layers take their sizes from a first input
-                    network.eval()(data.train.X[:2].cpu())
+                    network.eval()(data.train.X[:2].cpu().clone())
         view.check_all_read()
         network = network.to(device, self.dtype)
         member = Member(network, recipe, data, task or self.task, seed, data_seed, epochs)

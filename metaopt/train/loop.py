@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from metaopt.train.checkpoint import State, copy_all, listed, numbered
 from metaopt.train.engine import Engine, Member, mean_losses
-from metaopt.train.metrics import check_loss, check_outputs
+from metaopt.train.metrics import check_loss, check_outputs, check_untouched
 from metaopt.train.noise import keyed_dropout
 from metaopt.train.optimizers import FlatParameters, Snapshot, make_optimizer
 
@@ -52,6 +52,7 @@ class Single(Engine):
     def _step(self, X: Tensor, y: Tensor, lr: float, check: bool = False) -> Tensor:
         flat, recipe, task = self._flat, self._member.recipe, self._member.task
         flat.gradient.zero_()
+        versions = X._version, y._version
         with half_precision(task.half, X.device):
             outputs = self._network(X)
         if task.half and isinstance(outputs, Tensor):
@@ -61,6 +62,7 @@ class Single(Engine):
         loss = task.loss_function(outputs, y)
         if check:
             check_loss(loss)
+            check_untouched(versions, X, y)
         loss.backward()  # type: ignore[no-untyped-call]
         flat.penalise(recipe.l1, recipe.l2)
         self._optimizer.step(lr)

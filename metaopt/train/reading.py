@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from metaopt.errors import TrainingError
 from metaopt.train.noise import Noise
@@ -37,6 +37,11 @@ def read_pair(X: Any, y: Any, x_name: str, y_name: str) -> tuple[Any, Any]:
     in every epoch, it belongs into the network, whose randomness follows the trial's seed.
     """
     if not isinstance(X, Dataset):
+        if isinstance(X, DataLoader):
+            raise TrainingError(
+                f"{x_name} is a DataLoader; give its dataset, for order and batches are the"
+                " trainer's (parameter 'batch_size')"
+            )
         if y is None:
             raise TrainingError(f"{y_name} is missing; leave it out only if {x_name} is a Dataset")
         return X, y
@@ -64,7 +69,10 @@ def read_pair(X: Any, y: Any, x_name: str, y_name: str) -> tuple[Any, Any]:
 
 def _to_array(values: Any, where: str) -> NDArray[Any]:
     if isinstance(values, Tensor):
-        return values.detach().cpu().numpy()
+        here = values.detach().cpu()
+        return np.asarray((here.float() if here.dtype == torch.bfloat16 else here).numpy())
+    if np.ma.is_masked(values):
+        raise TrainingError(f"{where} is an array with masked values; fill them or leave them out")
     try:
         array = np.asarray(values)
     except ValueError as error:

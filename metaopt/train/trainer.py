@@ -26,6 +26,7 @@ from metaopt.train.metrics import (
     Metric,
     MetricFunction,
     WeightedCrossEntropy,
+    check_names,
     find_loss,
     find_metric,
     is_classification,
@@ -157,6 +158,7 @@ class Trainer:
         loss_function = find_loss(loss)
         self.metric: Metric = find_metric(metric, loss, direction)
         self._extra = [find_metric(m, loss) for m in metrics]
+        check_names(self._extra)
         defaults = dict(defaults or {})
         Recipe.read(defaults, epochs)  # wrong defaults fail here
         _check_options(stopping, evaluation_rows, threads, engine, dtype)
@@ -381,9 +383,9 @@ def _check_options(
 ) -> None:
     if not isinstance(stopping, EarlyStopping | None):
         raise TrainingError(f"stopping must be an EarlyStopping or None, got {stopping!r}")
-    if not isinstance(evaluation_rows, int) or evaluation_rows < 1:
+    if type(evaluation_rows) is not int or evaluation_rows < 1:
         raise TrainingError(f"evaluation_rows must be at least 1, got {evaluation_rows!r}")
-    if threads not in ("auto", None) and (not isinstance(threads, int) or threads < 1):
+    if threads not in ("auto", None) and (type(threads) is not int or threads < 1):
         raise TrainingError(f"threads must be 'auto', None or at least 1, got {threads!r}")
     if engine not in get_args(EngineChoice):
         known = ", ".join(map(repr, get_args(EngineChoice)))

@@ -24,7 +24,7 @@ from metaopt.train.batched import Mask
 from metaopt.train.checkpoint import State, copy_all, listed, numbered
 from metaopt.train.engine import Engine, Member, mean_losses
 from metaopt.train.loop import half_precision
-from metaopt.train.metrics import check_loss, check_outputs
+from metaopt.train.metrics import check_loss, check_outputs, check_untouched
 from metaopt.train.noise import FEATURE_DROPOUTS, Bits, Noise, dropout_bits
 from metaopt.train.stack import Stack
 from metaopt.train.stacked_steps import StackedOptimizer
@@ -102,6 +102,7 @@ def probe(member: Member) -> dict[str, tuple[int, ...]] | str:
     skeleton = skeleton.double().train()
     X = member.data.train.X[:PROBE_ROWS]
     X = X.double() if X.is_floating_point() else X
+    X = X.clone()  # a network might write into it
     try:
         return _compare(skeleton, paths, X)
     except Exception as error:
@@ -224,6 +225,7 @@ class Vectorised(Engine):
     def _step(self, X: Tensor, y: Tensor, check: bool) -> Tensor:
         task = self.members[0].task
         targets = [y] * len(self.members) if self.feed.shared else list(y)
+        versions = X._version, y._version
         with torch.enable_grad():
             drawn = self._draw(len(targets[0]))
             with half_precision(task.half, X.device):
@@ -233,6 +235,8 @@ class Vectorised(Engine):
                 check_outputs(outputs[0], targets[0], task.loss, task.n_classes)
             pairs = zip(outputs, targets, strict=True)
             losses = torch.stack([self._loss(row, o, t) for row, (o, t) in enumerate(pairs)])
+            if check:
+                check_untouched(versions, X, y)
             gradients = torch.autograd.grad(
                 losses.sum(), list(self._leaves.values()), allow_unused=True
             )
