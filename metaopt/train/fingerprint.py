@@ -41,7 +41,8 @@ def fingerprint(member: Member, *settings: object) -> str:
     ]  # fmt: skip
     if isinstance(task.loss_function, WeightedCrossEntropy):
         facts.append(task.loss_function.weights.tolist())
-    text = re.sub(r"0x[0-9a-fA-F]{6,}", "", json.dumps(facts, default=repr))  # addresses
+    text = json.dumps(facts, default=repr, sort_keys=True)
+    text = re.sub(r"0x[0-9a-fA-F]{6,}", "", text)  # addresses of objects
     hashed = hashlib.blake2b(text.encode(), digest_size=16)
     hashed.update(digest_of(member.data).encode())
     for name, tensor in member.network.state_dict().items():

@@ -115,8 +115,10 @@ class Trainer:
             had, bit for bit (with "vectorised": if its company is the same). A trial removes its
             files when it ends; no pickle is read. State of a network outside of its parameters
             and buffers is not kept, and a change in the body of your own `forward`, or in what
-            your own loss or metric calls, is not noticed: empty the folder then.
-        checkpoint_every: epochs from one checkpoint to the next.
+            your own loss or metric calls, is not noticed: empty the folder
+            then, and when a study was given up or a worker was killed for its `trial_timeout`.
+        checkpoint_every: epochs from one checkpoint to the next. A small network's file takes one
+            millisecond, so choose several where an epoch takes few.
 
     Raises:
         TrainingError: the arguments or the data do not fit together.

@@ -210,6 +210,18 @@ def test_a_study_that_dies_ends_as_if_it_had_not(tmp_path):
     assert not list(folder.iterdir())
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["adam", "single adam", "own randomness"])
+def test_cut_off_on_a_gpu(name, tmp_path):
+    config = CASES[name][1]
+    expected = outcome(make(name, device="cuda")(trial(config)))
+    cut_off(make(name, device="cuda", checkpoints=tmp_path), config, 4, True)
+    again = run_once(make(name, device="cuda", checkpoints=tmp_path), trial(config), True)
+    assert again.value == pytest.approx(expected[1], rel=1e-4)
+    assert [step for step, _ in again.curve] == [step for step, _ in expected[2]]
+    assert not list(tmp_path.iterdir())
+
+
 # -- what must not be taken for a checkpoint -------------------------------------------------------
 
 
