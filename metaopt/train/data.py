@@ -16,7 +16,15 @@ from torch import Tensor
 
 from metaopt.errors import TrainingError
 from metaopt.train.folds import Splitter, in_time, is_folds, make_folds
-from metaopt.train.reading import Labels, Part, read_groups, read_inputs, read_pair, read_values
+from metaopt.train.reading import (
+    Labels,
+    Part,
+    StreamedPart,
+    read_groups,
+    read_inputs,
+    read_pair,
+    read_values,
+)
 from metaopt.train.scaling import Scaler
 from metaopt.train.splitting import (
     Rows,
@@ -26,6 +34,7 @@ from metaopt.train.splitting import (
     split_in_time,
     split_rows,
 )
+from metaopt.train.streamed import Streamed, open_stream
 
 KEPT_SPLITS = 2  # prepared splits to hold on to: all trials of a study share one
 
@@ -39,7 +48,7 @@ class Prepared:
 
     """
 
-    train: Part
+    train: Part | StreamedPart
     validation: Part
     test: Part | None
     x_scaler: Scaler | None
@@ -59,6 +68,7 @@ class Preparation:
     standardize_target: bool
     dtype: torch.dtype
     groups: Any = None
+    resident: bool = True
 
 
 class Data:
@@ -78,9 +88,15 @@ class Data:
     def __init__(self, X: Any, y: Any, how: Preparation) -> None:
         self._standardize, self._standardize_target = how.standardize, how.standardize_target
         self._stratify, self._dtype = how.stratify, how.dtype
-        raw = read_pair(X, y, "X", "y")
+        stream: Streamed | None = None
+        if how.resident:
+            raw = read_pair(X, y, "X", "y")
+        else:
+            stream, targets = _open(X, y, how)
+            raw = np.zeros(len(targets)), targets  # the inputs have been checked
         self._labels = Labels.read(raw[1], "y") if how.classify else None
-        self._all = self._part(raw, "X", "y")
+        read = self._part(raw, "X", "y")
+        self._all = read if stream is None else StreamedPart(stream, read.y)
         self._groups = read_groups(how.groups, len(self._all.y))
         self._given: dict[str, Part] = {}
         self._fractions: dict[str, float] = {}
@@ -188,6 +204,11 @@ class Data:
         outer = self._outer(data_seed, folds)
         if folds is None:
             return [outer]
+        if isinstance(self._all, StreamedPart):
+            raise TrainingError(
+                "folds need the data in memory, but resident=False was given; validate on a"
+                " fraction or on data of its own"
+            )
         inner = outer["train"]
         strata = self._strata()
         found = make_folds(
@@ -207,21 +228,38 @@ class Data:
 
     def _prepare(self, rows: Mapping[str, Rows], device: torch.device) -> Prepared:
         parts = dict(self._given)
-        for name, chosen in rows.items():
-            index = torch.from_numpy(chosen)
-            parts[name] = Part(self._all.X[index], self._all.y[index])
-        train = parts["train"]
-        x_scaler = Scaler.fit(train.X) if self._standardize else None
-        y_scaler = Scaler.fit(train.y) if self._standardize_target else None
+        X, y = self._all
+        index = {name: torch.from_numpy(chosen) for name, chosen in rows.items()}
+        mine = index.pop("train")
+        parts |= {name: Part(X[chosen], y[chosen]) for name, chosen in index.items()}
+        train_X = X.part(mine, device) if isinstance(X, Streamed) else X[mine]
+        x_scaler = None
+        if self._standardize and isinstance(train_X, Tensor):
+            x_scaler = Scaler.fit(train_X)
+        y_scaler = Scaler.fit(y[mine]) if self._standardize_target else None
 
         def place(part: Part) -> Part:
             X = part.X if x_scaler is None else x_scaler.apply(part.X)
             y = part.y if y_scaler is None else y_scaler.apply(part.y)
             return Part(X.to(device), y.to(device))
 
+        train: Part | StreamedPart
+        if isinstance(train_X, Tensor):
+            train = place(Part(train_X, y[mine]))
+        else:
+            targets = y[mine] if y_scaler is None else y_scaler.apply(y[mine])
+            train = StreamedPart(train_X, targets.to(device))
         test = place(parts["test"]) if "test" in parts else None
         valid = place(parts["validation"])
-        return Prepared(place(train), valid, test, x_scaler, y_scaler, rows.get("validation"))
+        return Prepared(train, valid, test, x_scaler, y_scaler, rows.get("validation"))
+
+
+def _open(X: Any, y: Any, how: Preparation) -> tuple[Streamed, Any]:
+    if y is not None:
+        raise TrainingError("resident=False needs X to be a Dataset of (x, y); leave y out")
+    if how.standardize:
+        raise TrainingError("standardize=True needs resident=True; scale the inputs in the Dataset")
+    return open_stream(X, how.dtype, "X")
 
 
 def _explicit(value: Any, name: str) -> tuple[Any, Any]:

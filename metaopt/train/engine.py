@@ -9,17 +9,19 @@ results are those that it has alone, and one that diverges or leaves changes not
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from metaopt.errors import TrainingError
 from metaopt.seeds import derive
+from metaopt.train.checkpoint import Checkpoint, Keeper, State, listed, numbered
 from metaopt.train.data import Prepared
 from metaopt.train.feed import Feed
-from metaopt.train.metrics import LossFunction, check_loss
+from metaopt.train.metrics import LossFunction, check_loss, check_untouched
 from metaopt.train.noise import Noise
 from metaopt.train.progress import Progress, Task
 from metaopt.train.recipe import Recipe
@@ -38,6 +40,8 @@ class Member:
         engine: the name of what trains it.
         cost: its share of what ran so far.
         error: what made the training impossible, if anything did.
+        keeper: of its checkpoints, if there are any.
+        resumed: what an attempt that was cut off has left, if anything.
 
     """
 
@@ -53,12 +57,15 @@ class Member:
     engine: str = ""
     cost: Cost = field(default_factory=Cost)
     error: Exception | None = None
+    keeper: Keeper | None = None
+    resumed: Checkpoint | None = None
 
     def __post_init__(self) -> None:
         self.restart()
 
     def restart(self) -> None:
-        """Forget an attempt that failed in its first epoch."""
+        """Begin, or forget an attempt that failed."""
+        self.resumed = None
         self.progress = Progress(self.task, self.epochs or self.recipe.epochs)
         self.noise = Noise(derive(self.seed, "noise"), self.device)
         self.error = None
@@ -67,6 +74,34 @@ class Member:
     def over(self) -> bool:
         """Whether it trains no more."""
         return self.error is not None or self.progress.ended
+
+    def resume(self, found: Checkpoint) -> None:
+        """Go on from a checkpoint; `replay` then takes in its epochs, one by one."""
+        self.resumed, self.engine = found, found.engine
+        self.noise.load(listed("noise", found.state))
+        self.cost.add(found.cost)
+
+    def replay(self, epoch: int) -> None:
+        """Take in an epoch of the checkpoint."""
+        assert self.resumed is not None
+        self.progress.take(epoch, self.resumed.losses[epoch - 1], self.resumed.values[epoch - 1])
+
+    def keep(self, state: Mapping[str, Tensor]) -> None:
+        """Write a checkpoint with the state that the engine has of this member."""
+        assert self.keeper is not None
+        history = self.progress.history
+        values = tuple(value for _, value in history.curve)
+        state = {**state, **numbered("noise", self.noise.states())}
+        cost = self.cost.read()
+        self.keeper.write(Checkpoint(tuple(history.train_loss), values, cost, self.engine, state))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether a checkpoint is due: not of what failed, which would not go on from there."""
+        history = self.progress.history
+        whole = self.error is None and len(history.curve) == history.epochs
+        due = self.keeper is not None and history.epochs % self.keeper.every == 0
+        return whole and (due or (self.keeper is not None and self.progress.ended))
 
     @property
     def device(self) -> torch.device:
@@ -119,6 +154,14 @@ class Engine(ABC):
         self.members = [self.members[k] for k in rows]
         self.feed = feed_of(self.members)
 
+    @abstractmethod
+    def state(self, row: int) -> dict[str, Tensor]:
+        """Return all from which a member's training could go on, but for its own noise."""
+
+    @abstractmethod
+    def load(self, states: Sequence[State]) -> None:
+        """Go on from what `state` returned for each row; all have trained the same epochs."""
+
     def close(self) -> None:
         """Let go of the networks."""
 
@@ -155,12 +198,16 @@ def own_loss(
     """
     values, gradients = [], []
     for row, (member_outputs, member_targets) in enumerate(zip(outputs, targets, strict=True)):
-        leaf = member_outputs.detach().requires_grad_()
+        leaf, versions = member_outputs.detach().requires_grad_(), [member_targets._version]
         try:
             with torch.enable_grad():
                 loss = function(leaf, member_targets)
                 check_loss(loss)
-                (gradient,) = torch.autograd.grad(loss, leaf)
+                (found,) = torch.autograd.grad(loss, leaf, allow_unused=True)
+                check_untouched(versions, member_targets)
+                if found is None:
+                    raise TrainingError("loss(outputs, targets) does not depend on the outputs")
+                gradient = found
             values.append(loss.detach().to(outputs.dtype))
         except Exception as error:
             errors.setdefault(row, error)

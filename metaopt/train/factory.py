@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -13,9 +15,11 @@ from torch import nn
 from metaopt.errors import TrainingError
 from metaopt.seeds import derive
 from metaopt.space import Scalar
+from metaopt.train.checkpoint import Keeper
 from metaopt.train.cohorts import EngineChoice, form_teams
 from metaopt.train.data import Prepared
 from metaopt.train.engine import Member
+from metaopt.train.fingerprint import fingerprint
 from metaopt.train.models import Build
 from metaopt.train.noise import Noise
 from metaopt.train.progress import Task
@@ -23,6 +27,8 @@ from metaopt.train.recipe import ConfigView, Recipe
 from metaopt.train.resources import WORTH_THREADS, Meter, limit_threads, work
 from metaopt.train.run import Run
 from metaopt.train.team import train_in_step
+
+logger = logging.getLogger("metaopt.train")
 
 Splits = Callable[[int, torch.device], Sequence[Prepared]]
 
@@ -44,6 +50,8 @@ class Factory:
     dtype: torch.dtype
     threads: int | Literal["auto"] | None
     engine: EngineChoice
+    checkpoints: Path | None = None
+    checkpoint_every: int = 1
 
     def run(
         self,
@@ -108,12 +116,23 @@ class Factory:
             network = network.to(self.dtype)
             if any(isinstance(p, nn.UninitializedParameter) for p in network.parameters()):
                 with torch.no_grad():  # lazy layers take their sizes from a first input
-                    network.eval()(data.train.X[:2].cpu())
+                    network.eval()(data.train.X[:2].cpu().clone())
         view.check_all_read()
         network = network.to(device, self.dtype)
         member = Member(network, recipe, data, task or self.task, seed, data_seed, epochs)
+        if self.checkpoints is not None:
+            self._resume(member, self.checkpoints, config)
         member.cost.add(meter.read())
         return member
+
+    def _resume(self, member: Member, folder: Path, config: Mapping[str, Scalar]) -> None:
+        """Let a member write checkpoints, and go on from the one that it has left, if any."""
+        name = fingerprint(member, config, self.dtype, self.threads, self.engine)
+        member.keeper = Keeper(folder / f"{name}.npz", self.checkpoint_every)
+        found = member.keeper.read()
+        if found is not None:
+            logger.info("a training goes on after epoch %d, from %s", found.epoch, folder)
+            member.resume(found)
 
     def train(self, runs: Sequence[Run]) -> Iterator[Run]:
         """Train runs together; yield each when it has ended."""
@@ -131,8 +150,16 @@ class Factory:
         for _ in self.train([run]):
             for member in run.members:
                 if member.error is not None:
+                    self.forget(run)
                     raise member.error
+        self.forget(run)
         return run
+
+    def forget(self, run: Run) -> None:
+        """Remove the checkpoints of a run that has ended."""
+        for member in run.members:
+            if member.keeper is not None:
+                member.keeper.remove()
 
     def thread_limit(self, member: Member) -> AbstractContextManager[object]:
         """Return the context in which this member and those like it compute."""

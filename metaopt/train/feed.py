@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from metaopt.train.reading import Part
+from metaopt.train.reading import Part, StreamedPart
 from metaopt.train.splitting import epoch_order
+from metaopt.train.streamed import Streamed
 
 GATHER_WHOLE = 2**26  # bytes of inputs below which an epoch is brought into order all at once
 
@@ -31,7 +32,7 @@ class Feed:
 
     def __init__(
         self,
-        train: Sequence[Part],
+        train: Sequence[Part | StreamedPart],
         validation: Sequence[Part],
         data_seeds: Sequence[int],
         batch_size: int,
@@ -108,12 +109,13 @@ def batches(n: int, size: int, data_seed: int, epoch: int, device: torch.device)
     return list(torch.split(order, step_sizes(n, size)))
 
 
-def gathered(part: Part, steps: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+def gathered(part: Part | StreamedPart, steps: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     """Inputs and targets of each step."""
-    if part.X.numel() * part.X.element_size() > GATHER_WHOLE:
+    X = part.X
+    if isinstance(X, Streamed) or X.numel() * X.element_size() > GATHER_WHOLE:
         for rows in steps:
-            yield part.X.index_select(0, rows), part.y.index_select(0, rows)
+            yield X.index_select(0, rows), part.y.index_select(0, rows)
         return
     order, sizes = torch.cat(list(steps)), [len(rows) for rows in steps]
-    whole = (torch.split(x.index_select(0, order), sizes) for x in part)
+    whole = (torch.split(x.index_select(0, order), sizes) for x in (X, part.y))
     yield from zip(*whole, strict=True)

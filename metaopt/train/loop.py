@@ -12,8 +12,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from metaopt.train.checkpoint import State, copy_all, listed, numbered
 from metaopt.train.engine import Engine, Member, mean_losses
-from metaopt.train.metrics import check_loss, check_outputs
+from metaopt.train.metrics import check_loss, check_outputs, check_untouched
 from metaopt.train.noise import keyed_dropout
 from metaopt.train.optimizers import FlatParameters, Snapshot, make_optimizer
 
@@ -31,7 +32,8 @@ class Single(Engine):
         self._optimizer = make_optimizer(self._flat, member.recipe)
         self._best: Snapshot | None = None
         self._open = ExitStack()
-        self._open.enter_context(keyed_dropout(self._network, member.seed, member.device))
+        keyed = keyed_dropout(self._network, member.seed, member.device)
+        self._bits = self._open.enter_context(keyed)
 
     def train(self, epoch: int) -> list[float]:
         member = self._member
@@ -50,6 +52,7 @@ class Single(Engine):
     def _step(self, X: Tensor, y: Tensor, lr: float, check: bool = False) -> Tensor:
         flat, recipe, task = self._flat, self._member.recipe, self._member.task
         flat.gradient.zero_()
+        versions = X._version, y._version
         with half_precision(task.half, X.device):
             outputs = self._network(X)
         if task.half and isinstance(outputs, Tensor):
@@ -59,6 +62,7 @@ class Single(Engine):
         loss = task.loss_function(outputs, y)
         if check:
             check_loss(loss)
+            check_untouched(versions, X, y)
         loss.backward()  # type: ignore[no-untyped-call]
         flat.penalise(recipe.l1, recipe.l2)
         self._optimizer.step(lr)
@@ -77,6 +81,30 @@ class Single(Engine):
 
     def select(self, rows: Sequence[int]) -> None:
         pass  # there is no one to go on without
+
+    def state(self, row: int) -> dict[str, Tensor]:
+        now, best = self._flat.snapshot(), self._best
+        return {
+            **numbered("w", [now.vector, *now.buffers]),
+            **numbered("kept", [] if best is None else [best.vector, *best.buffers]),
+            **numbered("moments", self._optimizer.moments),
+            **numbered("bits", [bits.state() for bits in self._bits]),
+            "t": torch.tensor(self._optimizer.t),
+        }
+
+    @torch.no_grad()
+    def load(self, states: Sequence[State]) -> None:
+        (state,) = states
+        now, best = self._flat.snapshot(), self._flat.snapshot()
+        copy_all("w", state, [now.vector, *now.buffers])
+        if listed("kept", state):
+            copy_all("kept", state, [best.vector, *best.buffers])
+            self._best = best
+        copy_all("moments", state, self._optimizer.moments)
+        for bits, stream in zip(self._bits, listed("bits", state), strict=True):
+            bits.load(stream)
+        self._optimizer.t = int(state["t"])
+        self._flat.restore(now)  # last: who fails before trains from the initial weights
 
     def close(self) -> None:
         self._open.close()

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metaopt.train.batched import Mask, pull_cross_entropy
+from metaopt.train.checkpoint import State, listed, numbered
 from metaopt.train.engine import Engine, Member, own_loss
 from metaopt.train.metrics import WeightedCrossEntropy
 from metaopt.train.noise import Bits, dropout_bits
@@ -297,6 +298,21 @@ class Lowered(Engine):
             if dense.bias is not None:
                 dense.bias.copy_(regions[-1][start : start + dense.out_features])
                 start += layer.outputs
+
+    def state(self, row: int) -> dict[str, Tensor]:
+        drawing = [bits for bits in self._bits[row] if bits is not None]
+        streams = numbered("bits", [bits.state() for bits in drawing])
+        return {**self._stack.state(row), **streams, "t": torch.tensor(self._t)}
+
+    @torch.no_grad()
+    def load(self, states: Sequence[State]) -> None:
+        for row, state in enumerate(states):
+            self._stack.load(row, state)
+            drawing = [bits for bits in self._bits[row] if bits is not None]
+            for bits, stream in zip(drawing, listed("bits", state), strict=True):
+                bits.load(stream)
+        self._t = int(states[0]["t"])
+        self._rebuild()
 
     def select(self, rows: Sequence[int]) -> None:
         super().select(rows)

@@ -7,7 +7,7 @@ targets (n, k), or outputs (n, 1) and targets (n,), for regression.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from metaopt.errors import TrainingError, did_you_mean, real
 from metaopt.space.values import native
+from metaopt.train.resources import COSTS
 from metaopt.train.stopping import Direction
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
@@ -109,10 +110,15 @@ class Metric:
     own: bool = False
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> float:
-        if self.own:
-            outputs, targets = outputs.cpu(), targets.cpu()
+        if self.own:  # copies, because it might write into them
+            outputs, targets = outputs.cpu().clone(), targets.cpu().clone()
         value = self.function(outputs, targets)
-        return float(value.item() if isinstance(value, Tensor) else value)
+        try:
+            return float(value.item() if isinstance(value, Tensor) else value)
+        except (TypeError, ValueError, RuntimeError):
+            raise TrainingError(
+                f"metric {self.name!r} must return one number, got {value!r}"
+            ) from None
 
 
 def find_loss(loss: str | LossFunction) -> LossFunction:
@@ -189,6 +195,34 @@ def check_loss(loss: Any) -> None:
         raise TrainingError(
             "loss(outputs, targets) must return one number (a tensor of shape ()) that"
             f" depends on the outputs, got {loss!r}"
+        )
+
+
+def check_names(extra: Sequence[Metric]) -> None:
+    """Refuse further metrics that would overwrite one another or what every result records."""
+    seen = {"epochs", "best_epoch", "parameters", "test", *COSTS}
+    for metric in extra:
+        for name in (metric.name, f"test_{metric.name}"):
+            if name in seen:
+                raise TrainingError(
+                    f"metrics has two entries {name!r}, or every result has one already; give"
+                    " functions names of their own (def, or __name__)"
+                )
+            seen.add(name)
+
+
+def check_untouched(before: Sequence[int], *tensors: Tensor) -> None:
+    """Refuse a network or loss that has written into its samples, which others share.
+
+    Args:
+        before: the tensors' versions before it was called.
+        tensors: inputs, targets.
+
+    """
+    if [t._version for t in tensors] != list(before):
+        raise TrainingError(
+            "the network or the loss writes into its inputs or targets, which other trials share;"
+            " use operations that are not in place (no trailing _), or clone() first"
         )
 
 

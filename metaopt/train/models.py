@@ -158,6 +158,11 @@ def find_build(build: str | Build, shape: tuple[int, ...], outputs: int) -> Buil
         TrainingError: the name is unknown.
 
     """
+    if isinstance(build, nn.Module):
+        raise TrainingError(
+            "build must be a function of the configuration that makes a new network, got a network:"
+            f" {type(build).__name__}"
+        )
     if isinstance(build, str) and build in READS:
         return ReadyMade(build, shape, outputs)
     if callable(build):

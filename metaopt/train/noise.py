@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +44,14 @@ class Noise:
         self._states: list[Tensor] | None = None
         self._outer: list[Tensor] = []
         self.used = False
+
+    def states(self) -> list[Tensor]:
+        """Return where the generators stand, if any block drew a number; else []."""
+        return list(self._states or []) if self.used else []
+
+    def load(self, states: list[Tensor]) -> None:
+        """Go on from what `states` returned."""
+        self._states, self.used = (list(states), True) if states else (None, False)
 
     def _generators(self) -> list[torch.Generator]:
         generators = [torch.default_generator]
@@ -97,6 +106,22 @@ class Bits:
             self._words = np.random.SFC64(seed)
         else:
             self._generator = torch.Generator(device).manual_seed(seed)
+
+    def state(self) -> Tensor:
+        """Return where the stream stands, as a tensor on the CPU."""
+        if self._device.type != "cpu":
+            return self._generator.get_state()
+        words: Any = self._words.state["state"]["state"]
+        return torch.from_numpy(words.view(np.int64).copy())
+
+    def load(self, state: Tensor) -> None:
+        """Go on from what `state` returned."""
+        if self._device.type != "cpu":
+            self._generator.set_state(state)
+            return
+        now: Any = self._words.state
+        now["state"]["state"] = state.numpy().view(np.uint64).copy()
+        self._words.state = now
 
     def fill(self, out: Tensor) -> None:
         """Overwrite a contiguous vector (n,) of int32, uniformly over its range."""
@@ -158,29 +183,30 @@ class KeyedDropout(nn.Module):
 
 
 @contextmanager
-def keyed_dropout(network: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
-    """Replace the dropout layers of `network` by keyed ones for the length of a block.
+def keyed_dropout(network: nn.Module, seed: int, device: torch.device) -> Iterator[list[Bits]]:
+    """Replace the dropout layers of `network` by keyed ones for a block; give their streams.
 
     The masks depend on `seed`, the layer's place among the dropout layers, and how often it was
     called. Layers of subclasses and dropout inside functions (attention, LSTM) stay as they are.
     """
     kinds = (nn.Dropout, *FEATURE_DROPOUTS)
     keyed: dict[nn.Module, KeyedDropout] = {}
+    streams: list[Bits] = []
     replaced: list[tuple[nn.Module, str, nn.Module]] = []
     for path, module in list(network.named_modules(remove_duplicate=False)):
         if type(module) not in kinds or not path:
             continue
         assert isinstance(module, nn.modules.dropout._DropoutNd)
         if module not in keyed:
-            bits = dropout_bits(seed, len(keyed), device)
-            keyed[module] = KeyedDropout(module.p, bits, type(module) in FEATURE_DROPOUTS)
+            streams.append(dropout_bits(seed, len(keyed), device))
+            keyed[module] = KeyedDropout(module.p, streams[-1], type(module) in FEATURE_DROPOUTS)
             keyed[module].train(module.training)
         parent, _, name = path.rpartition(".")
         replaced.append((network.get_submodule(parent), name, module))
     for owner, name, module in replaced:
         setattr(owner, name, keyed[module])
     try:
-        yield
+        yield streams
     finally:
         for owner, name, module in replaced:
             setattr(owner, name, module.train(keyed[module].training))

@@ -87,16 +87,24 @@ class FlatParameters:
 
 
 class Optimizer(ABC):
-    """One rule of how g moves w."""
+    """One rule of how g moves w.
+
+    Attributes:
+        t: steps taken, where the rule counts them.
+        moments: what it remembers from step to step, each (P,).
+
+    """
 
     def __init__(self, flat: FlatParameters, recipe: Recipe) -> None:
         self._flat = flat
         self._w, self._g = flat.vector, flat.gradient
         self._recipe = recipe
-        self._t = 0
+        self.t = 0
+        self.moments: list[Tensor] = []
 
     def _zeros(self) -> Tensor:
-        return torch.zeros_like(self._w)
+        self.moments.append(torch.zeros_like(self._w))
+        return self.moments[-1]
 
     @abstractmethod
     def step(self, lr: float) -> None:
@@ -129,14 +137,14 @@ class Adam(Optimizer):
         self._decay = recipe.weight_decay if recipe.optimizer == "adamw" else 0.0
 
     def step(self, lr: float) -> None:
-        self._t += 1
+        self.t += 1
         r, g = self._recipe, self._g
         if self._decay:
             self._flat.weights.mul_(1 - lr * self._decay)
         self._m.lerp_(g, 1 - r.beta1)
         self._v.mul_(r.beta2).addcmul_(g, g, value=1 - r.beta2)
-        size = lr / (1 - r.beta1**self._t)
-        root = self._v.sqrt().div_(math.sqrt(1 - r.beta2**self._t)).add_(r.eps)
+        size = lr / (1 - r.beta1**self.t)
+        root = self._v.sqrt().div_(math.sqrt(1 - r.beta2**self.t)).add_(r.eps)
         self._w.addcdiv_(self._m, root, value=-size)
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from metaopt.train.progress import Task
-from metaopt.train.reading import Part
+from metaopt.train.reading import Part, StreamedPart
 
 aten = torch.ops.aten
 
@@ -145,7 +145,7 @@ class Perceptron:
         return any(layer.outputs > dense.out_features for layer, dense in pairs)
 
 
-def read_perceptron(network: nn.Module, data: Part, task: Task) -> Perceptron | str:
+def read_perceptron(network: nn.Module, data: Part | StreamedPart, task: Task) -> Perceptron | str:
     """Take a network apart; a text says why it is no such chain."""
     chain = list(_flat(network))
     if any(_hooked(m) for m in network.modules()):

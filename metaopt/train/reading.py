@@ -9,16 +9,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from metaopt.errors import TrainingError
 from metaopt.train.noise import Noise
+from metaopt.train.streamed import Streamed
 
 
 class Part(NamedTuple):
     """Inputs (n, ...) and targets (n,) or (n, ...) of one split."""
 
     X: Tensor
+    y: Tensor
+
+
+class StreamedPart(NamedTuple):
+    """The same with inputs that are read when they are needed."""
+
+    X: Streamed
     y: Tensor
 
 
@@ -29,6 +37,11 @@ def read_pair(X: Any, y: Any, x_name: str, y_name: str) -> tuple[Any, Any]:
     in every epoch, it belongs into the network, whose randomness follows the trial's seed.
     """
     if not isinstance(X, Dataset):
+        if isinstance(X, DataLoader):
+            raise TrainingError(
+                f"{x_name} is a DataLoader; give its dataset, for order and batches are the"
+                " trainer's (parameter 'batch_size')"
+            )
         if y is None:
             raise TrainingError(f"{y_name} is missing; leave it out only if {x_name} is a Dataset")
         return X, y
@@ -46,7 +59,8 @@ def read_pair(X: Any, y: Any, x_name: str, y_name: str) -> tuple[Any, Any]:
         raise TrainingError(f"{x_name} is empty")
     if not all(isinstance(item, (tuple, list)) and len(item) == 2 for item in items):
         raise TrainingError(f"{x_name} must give pairs (x, y), got {type(items[0]).__name__}")
-    inputs = [torch.as_tensor(np.asarray(item[0])) for item in items]
+    # PyTorch wants arrays that are writable and have no negative stride.
+    inputs = [torch.from_numpy(np.asarray(item[0]).copy(order="C")) for item in items]
     shapes = {tuple(x.shape) for x in inputs}
     if len(shapes) > 1:
         raise TrainingError(f"{x_name} must give inputs of one shape, got {sorted(shapes)[:3]}")
@@ -55,7 +69,10 @@ def read_pair(X: Any, y: Any, x_name: str, y_name: str) -> tuple[Any, Any]:
 
 def _to_array(values: Any, where: str) -> NDArray[Any]:
     if isinstance(values, Tensor):
-        return values.detach().cpu().numpy()
+        here = values.detach().cpu()
+        return np.asarray((here.float() if here.dtype == torch.bfloat16 else here).numpy())
+    if np.ma.is_masked(values):
+        raise TrainingError(f"{where} is an array with masked values; fill them or leave them out")
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -80,6 +97,8 @@ def read_values(values: Any, *, dtype: torch.dtype, where: str) -> Tensor:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = int(np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))[0])
         raise TrainingError(f"{where} must be finite; the first bad sample is {bad}")
+    # PyTorch takes neither negative strides nor another machine's order of bytes.
+    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     return torch.tensor(array, dtype=dtype if array.dtype.kind == "f" else torch.int64)
 
 

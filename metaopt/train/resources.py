@@ -29,6 +29,10 @@ def find_device(device: str | torch.device) -> torch.device:
         TrainingError: the name is unknown, or the machine has no such device.
 
     """
+    if not isinstance(device, (str, torch.device)):
+        raise TrainingError(
+            f"device must be one device, 'auto', 'cpu', 'cuda', ..., got {device!r}"
+        )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from metaopt.train.checkpoint import State, copy_all, listed, numbered
+
 
 class Stack:
     """K rows of parameters.
@@ -54,6 +56,25 @@ class Stack:
         regions = self._kept if kept else self.w
         assert regions is not None
         return [region[row] for region in regions]
+
+    def _regions(self) -> dict[str, list[Tensor]]:
+        return {"w": self.w, "a": self.a, "v": self.v, "kept": self._kept or []}
+
+    def state(self, row: int) -> dict[str, Tensor]:
+        """Return all that is one member's, by name."""
+        return {
+            name: tensor
+            for kind, regions in self._regions().items()
+            for name, tensor in numbered(kind, [region[row] for region in regions]).items()
+        }
+
+    def load(self, row: int, state: State) -> None:
+        """Give a member what `state` returned."""
+        if self._kept is None and listed("kept", state):
+            self._kept = [torch.empty_like(w) for w in self.w]
+        for kind, regions in self._regions().items():
+            if kind != "kept" or listed("kept", state):
+                copy_all(kind, state, [region[row] for region in regions])
 
     def select(self, rows: Sequence[int]) -> None:
         """Drop all other rows."""

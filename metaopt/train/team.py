@@ -57,20 +57,32 @@ class Team:
 
         A team that fails (for lack of memory, or because of one member) is halved; the halves
         begin again and come back to this epoch. A member that fails alone has failed.
+        Epochs that are in the members' checkpoints are taken from there.
         """
         if all(member.over for member in self.members):
             return [self]
         try:
             with self._limit():
+                if self._replay(epoch):
+                    return [self]
                 self._advance(epoch)
         except Exception as error:
             members = self.members
             # The traceback holds the failed attempt's tensors.
             failure = error.with_traceback(None) if is_out_of_memory(error) else error
-            if len(members) == 1:
+            resumed = any(member.resumed is not None for member in members)
+            if len(members) == 1 and not resumed:
                 members[0].error = failure
                 return [self]
             self.close()
+            if resumed:
+                logger.warning(
+                    "%d checkpoints cannot be used, so these trainings begin again: %s: %s",
+                    len(members),
+                    type(error).__name__,
+                    error,
+                )
+                return self._again(members, epoch)
             expected = isinstance(error, TrainingError) or is_out_of_memory(error)
             logger.log(
                 logging.INFO if expected else logging.WARNING,
@@ -98,6 +110,21 @@ class Team:
                 teams = [part for team in teams for part in team.part(before)]
         return teams
 
+    def _replay(self, epoch: int) -> bool:
+        """Take in an epoch of the members' checkpoints instead, if it is one of those."""
+        found = [m.resumed for m in self.members if m.resumed is not None]
+        if not found or epoch > found[0].epoch:
+            return False
+        for member in self.members:
+            member.replay(epoch)
+        if epoch == found[0].epoch:
+            self._engine = self._form(self.members)
+            self._waiting = None
+            self._engine.load([one.state for one in found])
+            for member in self.members:
+                member.resumed = None  # the state's memory is needed no more
+        return True
+
     def _advance(self, epoch: int) -> None:
         meter = Meter(self.members[0].device)
         if self._engine is None:
@@ -116,6 +143,9 @@ class Team:
         reading = meter.read()
         for member in engine.members:
             member.cost.add(reading, len(engine.members))
+        for row, member in enumerate(engine.members):
+            if member.keeps:
+                member.keep(engine.state(row))
 
     def _scores(self, engine: Engine) -> list[float]:
         """Return the metric of every member; one that raises is its member's failure."""
@@ -136,9 +166,12 @@ class Team:
         if not stay:
             self.close()
             return []
-        if len(stay) == len(self.members) or self._engine is None:
+        if len(stay) == len(self.members):
             return [self]
         going = [self.members[row] for row in stay]
+        if self._engine is None:  # they are at epochs of their checkpoints
+            self._waiting = going
+            return [self]
         try:
             self._engine.select(stay)
         except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median_high
@@ -12,6 +13,7 @@ import torch
 from metaopt.errors import TrainingError
 from metaopt.records import Result
 from metaopt.space import Scalar
+from metaopt.train.checkpoint import read_place
 from metaopt.train.cohorts import EngineChoice
 from metaopt.train.crossvalidation import CrossValidation, read_folds
 from metaopt.train.data import Data, Preparation
@@ -24,6 +26,7 @@ from metaopt.train.metrics import (
     Metric,
     MetricFunction,
     WeightedCrossEntropy,
+    check_names,
     find_loss,
     find_metric,
     is_classification,
@@ -98,9 +101,24 @@ class Trainer:
             Perceptrons then train one by one, or by the engine "vectorised". A refitted network
             predicts in full precision.
         evaluation_rows: the most samples evaluated at a time.
+        resident: False leaves the inputs of the training part in a map-style Dataset `X`, too large
+            for memory: after one pass that checks all and keeps the targets, every step reads its
+            batch (by ``__getitems__`` if the Dataset has it), once for all members of a program,
+            which get what they would get from memory. The validation and the test part do stay on
+            the device; folds and `standardize` need all in memory.
         engine: "auto" trains perceptrons (chains of dense layers, activations and dropout) as one
             program, bit for bit what they are alone, and other networks one by one; "vectorised"
             has torch.func train those together too, equal up to rounding; "single" none.
+        checkpoints: a folder for the state of trainings under way: a trial that was cut off and
+            runs again (same configuration, seeds, data and trainer) goes on after its last whole
+            checkpoint, reports the epochs before once more, and has the result that it would have
+            had, bit for bit (with "vectorised": if its company is the same). A trial removes its
+            files when it ends; no pickle is read. State of a network outside of its parameters
+            and buffers is not kept, and a change in the body of your own `forward`, or in what
+            your own loss or metric calls, is not noticed: empty the folder
+            then, and when a study was given up or a worker was killed for its `trial_timeout`.
+        checkpoint_every: epochs from one checkpoint to the next. A small network's file takes one
+            millisecond, so choose several where an epoch takes few.
 
     Raises:
         TrainingError: the arguments or the data do not fit together.
@@ -134,11 +152,15 @@ class Trainer:
         dtype: torch.dtype = torch.float32,
         precision: Literal["full", "bf16"] = "full",
         evaluation_rows: int = 8192,
+        resident: bool = True,
         engine: EngineChoice = "auto",
+        checkpoints: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
     ) -> None:
         loss_function = find_loss(loss)
         self.metric: Metric = find_metric(metric, loss, direction)
         self._extra = [find_metric(m, loss) for m in metrics]
+        check_names(self._extra)
         defaults = dict(defaults or {})
         Recipe.read(defaults, epochs)  # wrong defaults fail here
         _check_options(stopping, evaluation_rows, threads, engine, dtype)
@@ -157,6 +179,7 @@ class Trainer:
                 standardize_target=standardize_target,
                 dtype=dtype,
                 groups=groups,
+                resident=bool(resident),
             ),
         )
         n_classes = self._data.outputs if classify else 0
@@ -173,6 +196,8 @@ class Trainer:
             dtype=dtype,
             threads=threads,
             engine=engine,
+            checkpoints=read_place(checkpoints, checkpoint_every),
+            checkpoint_every=checkpoint_every,
         )
         self._device = device
 
@@ -226,6 +251,7 @@ class Trainer:
         for run in self._factory.train(list(of)):
             trial = of.pop(run)
             yield trial.number, self._outcome(run, trial)
+            self._factory.forget(run)  # after the result has been taken in
 
     def _run(self, trial: Trial) -> Run:
         splits = self._data.prepare(trial.data_seed, find_device(self._device))
@@ -359,9 +385,9 @@ def _check_options(
 ) -> None:
     if not isinstance(stopping, EarlyStopping | None):
         raise TrainingError(f"stopping must be an EarlyStopping or None, got {stopping!r}")
-    if not isinstance(evaluation_rows, int) or evaluation_rows < 1:
+    if type(evaluation_rows) is not int or evaluation_rows < 1:
         raise TrainingError(f"evaluation_rows must be at least 1, got {evaluation_rows!r}")
-    if threads not in ("auto", None) and (not isinstance(threads, int) or threads < 1):
+    if threads not in ("auto", None) and (type(threads) is not int or threads < 1):
         raise TrainingError(f"threads must be 'auto', None or at least 1, got {threads!r}")
     if engine not in get_args(EngineChoice):
         known = ", ".join(map(repr, get_args(EngineChoice)))

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from metaopt.train.batched import Mask
+from metaopt.train.checkpoint import State, copy_all, listed, numbered
 from metaopt.train.engine import Engine, Member, mean_losses
 from metaopt.train.loop import half_precision
-from metaopt.train.metrics import check_loss, check_outputs
+from metaopt.train.metrics import check_loss, check_outputs, check_untouched
 from metaopt.train.noise import FEATURE_DROPOUTS, Bits, Noise, dropout_bits
 from metaopt.train.stack import Stack
 from metaopt.train.stacked_steps import StackedOptimizer
@@ -101,6 +102,7 @@ def probe(member: Member) -> dict[str, tuple[int, ...]] | str:
     skeleton = skeleton.double().train()
     X = member.data.train.X[:PROBE_ROWS]
     X = X.double() if X.is_floating_point() else X
+    X = X.clone()  # a network might write into it
     try:
         return _compare(skeleton, paths, X)
     except Exception as error:
@@ -223,6 +225,7 @@ class Vectorised(Engine):
     def _step(self, X: Tensor, y: Tensor, check: bool) -> Tensor:
         task = self.members[0].task
         targets = [y] * len(self.members) if self.feed.shared else list(y)
+        versions = X._version, y._version
         with torch.enable_grad():
             drawn = self._draw(len(targets[0]))
             with half_precision(task.half, X.device):
@@ -232,6 +235,8 @@ class Vectorised(Engine):
                 check_outputs(outputs[0], targets[0], task.loss, task.n_classes)
             pairs = zip(outputs, targets, strict=True)
             losses = torch.stack([self._loss(row, o, t) for row, (o, t) in enumerate(pairs)])
+            if check:
+                check_untouched(versions, X, y)
             gradients = torch.autograd.grad(
                 losses.sum(), list(self._leaves.values()), allow_unused=True
             )
@@ -279,6 +284,31 @@ class Vectorised(Engine):
             network.get_parameter(name).copy_(value)
         for name, tensor in (self._kept_state if kept else self._state).items():
             _tensor(network, name).copy_(tensor[row])
+
+    def state(self, row: int) -> dict[str, Tensor]:
+        return {
+            **self._stack.state(row),
+            **numbered("buffers", [tensor[row] for tensor in self._state.values()]),
+            **numbered("kept buffers", [tensor[row] for tensor in self._kept_state.values()]),
+            **numbered("bits", [bits.state() for _, bits in self._layers[row]]),
+            "t": torch.tensor(self._t),
+        }
+
+    @torch.no_grad()
+    def load(self, states: Sequence[State]) -> None:
+        if any(listed("kept buffers", state) for state in states):
+            self._kept_state = {name: tensor.clone() for name, tensor in self._state.items()}
+        for row, state in enumerate(states):
+            self._stack.load(row, state)
+            copy_all("buffers", state, [tensor[row] for tensor in self._state.values()])
+            if listed("kept buffers", state):
+                kept = [tensor[row] for tensor in self._kept_state.values()]
+                copy_all("kept buffers", state, kept)
+            streams = listed("bits", state)
+            for (_, bits), stream in zip(self._layers[row], streams, strict=True):
+                bits.load(stream)
+        self._t = int(states[0]["t"])
+        self._rebuild()
 
     def select(self, rows: Sequence[int]) -> None:
         index = torch.tensor(rows, device=self.members[0].device)

@@ -98,6 +98,15 @@ def test_explicit_parts_are_taken_as_they_are():
     assert len(parts.test.y) == 3
 
 
+@pytest.mark.parametrize("kind", ["<f8", ">f8", ">i4", ">f4"])
+def test_views_and_foreign_bytes_are_read_as_their_values(kind):
+    plain = (X * 10).astype(kind[1:]) if kind[1] == "f" else (X * 10).astype("i4")
+    foreign = np.asfortranarray(plain.astype(kind))[::-1, ::-1]
+    a = data(plain[::-1, ::-1].copy(), Y[::-1].copy()).prepare(0, CPU)[0]
+    b = data(foreign, Y[::-1]).prepare(0, CPU)[0]
+    assert torch.equal(a.train.X, b.train.X) and torch.equal(a.train.y, b.train.y)
+
+
 def test_no_test_part_on_request():
     for none in (None, 0, 0.0):
         parts = data(test=none).prepare(0, CPU)[0]
