@@ -26,7 +26,9 @@ INF = float("inf")
 SHAPES: tuple[Shape, ...] = ((INF, INF), (1.0, INF), (1.0, 1.0))  # of outcomes
 LARGEST = 150  # points in the local model
 LONGEST = 4.0  # of the sides of the trust region, relative to their mean
-START, LEAST, MOST = 0.2, 0.002, 0.5
+# A region below LEAST starts anew: on rugged functions a smaller one only finds ripples, and on
+# smooth ones the model finds the optimum within a larger one.
+START, LEAST, MOST = 0.2, 0.02, 0.5
 GROW, SHRINK = 2.0, 0.85
 
 

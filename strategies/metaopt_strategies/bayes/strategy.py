@@ -36,6 +36,7 @@ from metaopt_strategies.bayes.transforms import Outcome
 
 PHASE = "local"  # the note of a proposal of the local phase
 GLOBAL = ((1.0, 1.0),)  # the shape of the global outcome transform
+LATE = 100  # trials from which the local phase has the larger share
 NOISY = 0.15  # standard deviation of the noise, of that of the outcomes, from which it counts
 
 
@@ -103,14 +104,16 @@ class Bayes(Strategy):
         """Whether it is the local phase's turn: every other ask if all parameters are continuous.
 
         It cannot move categories, so its share is that of the parameters that it can move. Where
-        several are asked at once it has half of that: its model learns nothing between them.
+        several are asked at once it has half of that: its model learns nothing between them. After
+        LATE trials it has three asks of four: the global phase rarely finds a better point then.
         """
         known = len(self._failed) - sum(self._failed)
         k, d = len(self._columns.continuous), len(self._columns.columns)
         if not k or known < k + 2:
             return False
         n, waiting = len(self._failed), len(self.pending())
-        n, d = n + waiting, 4 * d if waiting else 2 * d
+        quarters = 1 if waiting else 3 if n >= LATE else 2
+        n, k, d = n + waiting, quarters * k, 4 * d
         return (n * k) // d < ((n + 1) * k) // d
 
     def _wants_centre(self) -> bool:
