@@ -80,7 +80,13 @@ def show(comparison: Comparison) -> None:
     for analysis in comparison.analyses:
         header, rows = table(analysis)
         # What a narrow terminal has no room for stands in the report.
-        shown = [j for j, n in enumerate(header) if n not in SPARE or console.width >= WIDE]
+        narrow = console.width < WIDE
+        shown = [j for j, n in enumerate(header) if not (narrow and n in SPARE)]
+        if narrow and "A12" in header:
+            rows = [
+                [c.split(" [")[0] if header[j] == "A12" else c for j, c in enumerate(row)]
+                for row in rows
+            ]
         grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for name in (header[j] for j in shown):
             left = name in ("strategy", "effect")
