@@ -37,6 +37,7 @@ from strategy_bench.tasks import Task
 
 Runs = dict[tuple[str, str], list[parts.Record]]
 HERE = Path(__file__).parent
+SEEDS = "How many seeds were recorded stands under each table."
 QUICK = ("bayes", "random", "optuna-tpe", "cmaes", "optuna-gp")
 SLOW = ("skopt",)
 LACKING = "Its tasks need the package ioh."
@@ -203,7 +204,8 @@ def main() -> int:
     bench, names = Bench(given.out, range(first, end), given.full), present(names)
     options = "".join(f" --{k} {v}" for k, v in vars(given).items() if v and k in SHOWN)
     command = f"python studies/benchmark_strategies.py --full{options}"
-    text = [f"# {__doc__.splitlines()[0]}\n\nMade by `{command}`; {versions()}"]
+    title = f"# {__doc__.splitlines()[0]}"
+    text = [f"{title}\n\nMade by `{command}` from all runs in its folder; {versions()} {SEEDS}\n"]
     for part in given.parts or PARTS:
         text.append(bench.table(part, names))
         print(text[-1], flush=True)
