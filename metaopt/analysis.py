@@ -132,13 +132,13 @@ def _one_problem(
 ) -> Analysis:
     """The analysis of one problem, with p-values that are not adjusted yet."""
     scores = filled(sample.sign * sample.values)
-    tests = sample.tests
+    tests, ranks = sample.tests, mean_ranks(scores)
     test_ranks = None if tests is None else mean_ranks(filled(sample.sign * tests))
     p = _against(scores, labels, control) if plan and plan.tests else {}
     standings = [
         Standing(
             label,
-            float(mean_ranks(scores)[j]),
+            float(ranks[j]),
             interval(sample.values[:, j], seed),
             None if tests is None else interval(tests[:, j], seed),
             None if test_ranks is None else float(test_ranks[j]),

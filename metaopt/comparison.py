@@ -159,7 +159,7 @@ class Comparison:
                 p.name,
                 self.values(p.name),
                 self.tests(p.name),
-                1 if p.direction == "minimize" else -1,
+                p.sign,
             )
             for p in self.problems
         ]
@@ -184,12 +184,24 @@ class Comparison:
         """
         if problem is None and len(self.problems) > 1:
             return np.array([analysis.mean_ranks(self.scores(p.name)) for p in self.problems])
-        by_name = {p.name: p for p in self.problems}
-        name = next(iter(by_name)) if problem is None else problem
-        if name not in by_name:
-            raise unknown_name("problem", name, list(by_name))
-        sign = 1 if by_name[name].direction == "minimize" else -1
-        return analysis.filled(sign * self.values(name))
+        p = self.problem(problem)
+        return analysis.filled(p.sign * self.values(p.name))
+
+    def problem(self, name: str | None = None) -> Problem:
+        """Return the problem of that name; None means the only one.
+
+        Raises:
+            UnknownNameError: the comparison has none of that name.
+            StudyError: no name was given and there are several problems.
+        """
+        known = {p.name: p for p in self.problems}
+        if name is None:
+            if len(known) > 1:
+                raise StudyError(f"name one of the comparison's problems: {', '.join(known)}")
+            return self.problems[0]
+        if name not in known:
+            raise unknown_name("problem", name, known)
+        return known[name]
 
     def conclusion(self) -> str:
         """The findings in plain words, a paragraph a problem."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metaopt import stats
-from metaopt.errors import StudyError, unknown_name
 from metaopt.plots.style import FloatArray
 
 if TYPE_CHECKING:
@@ -18,28 +17,6 @@ if TYPE_CHECKING:
     from metaopt.problems.problem import Problem
 
 GAPS = np.logspace(0, -3, 31)  # targets as shares of the way that is left; COCO takes 51 of 10
-
-
-def problem_of(c: Comparison, name: str | None) -> Problem:
-    """The problem of that name; None means the only one.
-
-    Raises:
-        UnknownNameError: the comparison has none of that name.
-        StudyError: no name was given and there are several problems.
-    """
-    known = {p.name: p for p in c.problems}
-    if name is None:
-        if len(known) > 1:
-            raise StudyError(f"name one of the comparison's problems: {', '.join(known)}")
-        return c.problems[0]
-    if name not in known:
-        raise unknown_name("problem", name, known)
-    return known[name]
-
-
-def sign(p: Problem) -> int:
-    """1 where lower is better, else -1."""
-    return 1 if p.direction == "minimize" else -1
 
 
 def costs(c: Comparison, p: Problem) -> FloatArray:
@@ -50,12 +27,12 @@ def costs(c: Comparison, p: Problem) -> FloatArray:
     for j, runs in enumerate(rows.values()):
         for r, row in enumerate(runs):
             table[r, j, : len(row)] = np.array(row, dtype=np.float64)
-    return stats.best_so_far(sign(p) * table)
+    return stats.best_so_far(p.sign * table)
 
 
 def finals(c: Comparison, p: Problem) -> FloatArray:
     """Final cost, (R, k); NaN for a run without a value."""
-    return sign(p) * c.values(p.name)
+    return p.sign * c.values(p.name)
 
 
 def clocks(c: Comparison, p: Problem) -> FloatArray | None:
@@ -90,7 +67,7 @@ def scale(c: Comparison, p: Problem) -> tuple[float, float] | None:
     start = float(np.median(first[np.isfinite(first)]))
     least = float(np.nanmin(curve))
     if p.optimum is not None:
-        least = min(least, sign(p) * p.optimum)  # noise may have found less
+        least = min(least, p.sign * p.optimum)  # noise may have found less
     return (least, start) if least < start else None
 
 

@@ -218,7 +218,7 @@ def overfitting(c: Comparison) -> Iterator[FigureSpec]:
         tests = c.tests(p.name)
         if tests is None:
             continue
-        gap = _medians(gather.sign(p) * (tests - c.values(p.name)))
+        gap = _medians(p.sign * (tests - c.values(p.name)))
         yield FigureSpec(
             f"validation-test-{names[p.name]}",
             f"{p.name}: validation against test",

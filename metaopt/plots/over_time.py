@@ -36,7 +36,7 @@ def anytime(
         UnknownNameError: there is no such problem.
         StudyError: `by` is wrong, or trials have no seconds.
     """
-    p = gather.problem_of(comparison, problem)
+    p = comparison.problem(problem)
     how: dict[str, Any] = {
         "colors": comparison.strategies,
         "direction": p.direction,
@@ -51,7 +51,7 @@ def anytime(
         raise StudyError(f"trials on {p.name!r} have no seconds: draw them by='evaluations'")
     # Up to where half of a strategy's runs have ended: beyond it a curve says little.
     grid = np.linspace(0, float(np.median(times[..., -1], axis=0).max()), MOMENTS + 1)[1:]
-    best = gather.sign(p) * gather.costs(comparison, p)
+    best = p.sign * gather.costs(comparison, p)
     rows = {}
     for j, label in enumerate(comparison.strategies):
         runs = zip(times[:, j], best[:, j], strict=True)
@@ -88,7 +88,7 @@ def rank_over_time(comparison: Comparison, problem: str | None = None) -> Figure
 
 def ranks_over_time(c: Comparison, problem: str | None = None) -> FloatArray:
     """Mean ranks of strategies after each trial, (k, T), over the repeats of all problems."""
-    chosen = c.problems if problem is None else [gather.problem_of(c, problem)]
+    chosen = c.problems if problem is None else [c.problem(problem)]
     tables = [gather.costs(c, p) for p in chosen]
     length = max(t.shape[-1] for t in tables)
     wide = [np.pad(t, ((0, 0), (0, 0), (0, length - t.shape[-1])), mode="edge") for t in tables]

@@ -126,7 +126,7 @@ def validation_against_test(comparison: Comparison, problem: str | None = None) 
         UnknownNameError: there is no such problem.
         StudyError: the problem has no test values.
     """
-    p = gather.problem_of(comparison, problem)
+    p = comparison.problem(problem)
     tests = comparison.tests(p.name)
     if tests is None:
         raise StudyError(f"the problem {p.name!r} has no hidden test values")

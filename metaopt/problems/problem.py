@@ -83,6 +83,11 @@ class Problem:
     optimum: float | None = None
     description: str = ""
 
+    @property
+    def sign(self) -> int:
+        """1 where lower is better, else -1."""
+        return 1 if self.direction == "minimize" else -1
+
     def __post_init__(self) -> None:
         where = f"problem {self.name!r}"
         if not isinstance(self.space, Space):

@@ -192,14 +192,13 @@ def _best(c: Comparison) -> Table:
     looks = plots.styles(c.strategies)
     rows = []
     for p in c.problems:
-        sign = 1 if p.direction == "minimize" else -1
         for s in c.strategies:
             runs = [
                 (r, b) for r in c.runs if (r.problem, r.strategy) == (p.name, s) and (b := r.best)
             ]
             if not runs:
                 continue
-            run, best = min(runs, key=lambda pair: sign * (pair[1].value or 0.0))
+            run, best = min(runs, key=lambda pair: p.sign * (pair[1].value or 0.0))
             rows.append(
                 (
                     cell(p.name), cell(s, color=looks[s].color), cell(best.value, ".6g"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from metaopt.report import escape, tables
 from metaopt.seeds import global_random_kept
 
 if TYPE_CHECKING:
@@ -133,7 +133,8 @@ def methods(c: ModelComparison) -> str:
 
 def markdown(c: ModelComparison) -> str:
     """Tables, findings and methods."""
-    parts = [f"# Comparison of {', '.join(c.scores)}", c.conclusion(), _grid(models_table(c))]
+    title, found = (escape.markdown(t) for t in (", ".join(c.scores), c.conclusion()))
+    parts = [f"# Comparison of {title}", found, _grid(models_table(c))]
     if c.pairs:
         parts.append(_grid(pairs_table(c)))
     parts += ["## Methods", methods(c)]
@@ -142,11 +143,8 @@ def markdown(c: ModelComparison) -> str:
 
 def _grid(table: Table) -> str:
     header, rows = table
-    return "\n".join(_row(cells) for cells in [header, ["---"] * len(header), *rows])
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    rule = "|" + " --- |" * len(header)
+    return "\n".join([tables.markdown_row(header), rule, *map(tables.markdown_row, rows)])
 
 
 def show(c: ModelComparison) -> None:

@@ -58,12 +58,13 @@ def _latex_row(cells: Iterable[str], numeric: Sequence[bool] = ()) -> str:
 def to_markdown(table: Table) -> str:
     """Return a pipe table with its caption below."""
     lines = [
-        _markdown_row(table.header),
+        markdown_row(table.header),
         "|" + "|".join(" ---: " if number else " --- " for number in table.numeric) + "|",
-        *(_markdown_row(c.text for c in row) for row in table.rows),
+        *(markdown_row(c.text for c in row) for row in table.rows),
     ]
     return "\n".join(lines) + f"\n\n{escape.markdown(table.caption)}\n"
 
 
-def _markdown_row(cells: Iterable[str]) -> str:
+def markdown_row(cells: Iterable[str]) -> str:
+    """Return one row of a pipe table, its cells made harmless."""
     return "| " + " | ".join(escape.markdown(c) for c in cells) + " |"

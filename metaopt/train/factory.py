@@ -30,8 +30,6 @@ from metaopt.train.team import train_in_step
 
 logger = logging.getLogger("metaopt.train")
 
-Splits = Callable[[int, torch.device], Sequence[Prepared]]
-
 
 @dataclass(frozen=True)
 class Factory:
