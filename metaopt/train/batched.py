@@ -1,16 +1,62 @@
-"""Pieces of batched programs: dropout masks and the cross-entropy, member by member."""
+"""Pieces of batched programs: products, dropout masks, the cross-entropy, member by member."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import gcd
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from metaopt.train.metrics import LossFunction, WeightedCrossEntropy
 from metaopt.train.noise import Bits, threshold
 
+ALIGNED = 16  # numbers; a multiple of what a register of the processor holds
 Write = Callable[[], None]
+
+
+def multiply(
+    a: Tensor, b: Tensor, start: Tensor | None = None, out: Tensor | None = None
+) -> Tensor:
+    """Return a b, or start + a b, in which every matrix is computed as it would be alone.
+
+    PyTorch's products sum another way for a matrix that begins in the middle of a vector, be it a
+    factor or the result; in a stack of matrices most would, unless their sizes fit.
+
+    Args:
+        a: (K, r, s).
+        b: (K, s, c).
+        start: (K, r or 1, c or 1).
+        out: (K, r, c), overwritten and returned.
+
+    """
+    rows, columns = a.shape[1], b.shape[2]
+    surplus = -columns % (ALIGNED // gcd(rows, ALIGNED))
+    if not surplus:
+        a, b = _aligned(a), _aligned(b)
+        if start is None:
+            return torch.bmm(a, b) if out is None else torch.bmm(a, b, out=out)
+        if out is None:
+            return torch.baddbmm(start, a, b)
+        return torch.baddbmm(start, a, b, out=out)
+    if start is not None and start.shape[2] > 1:
+        start = F.pad(start, (0, surplus))
+    found = multiply(a, F.pad(b, (0, surplus)), start)[:, :, :columns]
+    return found.contiguous() if out is None else out.copy_(found)
+
+
+def _aligned(x: Tensor) -> Tensor:
+    """Have every matrix of (K, rows, columns) begin at a whole vector, laid out as it was."""
+    numbers = x.shape[1] * x.shape[2]
+    if numbers % ALIGNED == 0 or x.stride(0) == 0:
+        return x
+    room = x.new_empty(len(x), -(-numbers // ALIGNED) * ALIGNED)
+    turned = x.stride(1) < x.stride(2)
+    strides = (1, x.shape[1]) if turned else (x.shape[2], 1)
+    begun: Tensor = room.as_strided(x.shape, (room.stride(0), *strides))
+    return begun.copy_(x)
 
 
 class Mask:
@@ -90,3 +136,39 @@ def pull_cross_entropy(
         return logs.exp_().mul_(1 / n).sub_(targets)
     losses.mul_(share * n)
     return logs.exp_().sub_(targets).mul_(share.unsqueeze(-2))
+
+
+class CrossEntropy:
+    """The cross-entropy, weighted by class or not, of K members with C outputs each.
+
+    Args:
+        loss: the trainer's, which has the weights if there are any.
+        outputs: C, of which the last may be padding.
+        like: a tensor of the outputs' type and device.
+
+    """
+
+    def __init__(self, loss: LossFunction, outputs: int, like: Tensor) -> None:
+        self._eye = torch.eye(outputs, dtype=like.dtype, device=like.device)
+        self._shares: dict[int, Tensor] = {}  # eye / B, by B
+        self._weights: Tensor | None = None
+        if isinstance(loss, WeightedCrossEntropy):
+            self._weights = F.pad(loss.weights, (0, outputs - len(loss.weights))).to(self._eye)
+
+    def pull(self, z: Tensor, y: Tensor, losses: Tensor) -> Tensor:
+        """Write the losses (K, B), and return the gradients by z (K, C, B).
+
+        `y` holds the classes of all members (B,), or of each (K, B).
+        """
+        n, share = y.shape[-1], None
+        if self._weights is None:
+            eye = self._shares.get(n)
+            if eye is None:
+                eye = self._shares[n] = self._eye / n
+        else:
+            eye, weights = self._eye, self._weights.take(y)
+            # Not `sum`, whose order depends on how many rows there are.
+            share = weights / weights.cumsum(-1)[..., -1:]
+        targets = eye.index_select(1, y.flatten()).view(len(eye), *y.shape)
+        targets = targets if y.ndim == 1 else targets.transpose(0, 1)
+        return pull_cross_entropy(z, y, targets, losses, share)

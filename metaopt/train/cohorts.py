@@ -9,19 +9,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from typing import Literal
 
 import torch
 
-from metaopt.train import vectorised
 from metaopt.train.engine import Member
+from metaopt.train.feed import step_sizes
 from metaopt.train.loop import Single
 from metaopt.train.lowered import Lowered
 from metaopt.train.perceptron import read_perceptron
+from metaopt.train.resources import WORTH_THREADS, work
 from metaopt.train.stacked_steps import update_form
 from metaopt.train.team import Form, Team
+from metaopt.train.traced import Traced, find_plan
 
 logger = logging.getLogger("metaopt.train")
 
@@ -29,8 +32,12 @@ logger = logging.getLogger("metaopt.train")
 CPU_BYTES = 2**25
 CPU_MEMBERS = 64
 GPU_SHARE = 0.3  # of the free memory, for one team
+# Steps below which taking a network down (some 50 ms for each size of a step) costs more than it
+# saves a network that trains alone.
+LEAST_STEPS = 200
+GPU_WORK = 1e9  # multiply-additions of a forward step above which a GPU is busy with one network
 
-EngineChoice = Literal["auto", "single", "vectorised"]
+EngineChoice = Literal["auto", "single", "traced"]
 Limit = Callable[[Member], AbstractContextManager[object]]
 
 
@@ -46,54 +53,75 @@ def form_teams(
 
     """
     groups: dict[Hashable, list[Member]] = {}
-    forms: dict[Hashable, Form] = {}
-    probes: dict[Hashable, dict[str, tuple[int, ...]] | str] = {}
-    activations: dict[Member, tuple[str, ...]] = {}
+    kinds: dict[Member, Kind] = {}
     for member in members:
-        design, form, activations[member] = _engine_of(member, choice, probes)
+        kind = kinds[member] = _kind_of(member, limit, choice)
         sizes = len(member.data.train.y), len(member.data.validation.y)
         begun = 0 if member.resumed is None else member.resumed.epoch
-        shared = (design, member.batch_size, *sizes, begun)
-        key: Hashable = member if design is None else shared
-        groups.setdefault(key, []).append(member)
-        forms[key] = form
+        shared = (kind.design, member.batch_size, *sizes, begun)
+        groups.setdefault(member if kind.design is None else shared, []).append(member)
     teams = []
-    for key, group in groups.items():
-        ordered = sorted(group, key=lambda m: (update_form(m.recipe), activations[m]))
-        parts = ceil(len(ordered) / most_members(group[0]))
+    for group in groups.values():
+        ordered = sorted(group, key=lambda m: (update_form(m.recipe), kinds[m].neighbours))
+        kind = kinds[group[0]]
+        parts = ceil(len(ordered) / most_members(group[0], kind.numbers))
         size = ceil(len(ordered) / parts)  # of about the same size each
         for start in range(0, len(ordered), size):
             together = ordered[start : start + size]
-            teams.append(Team(together, forms[key], partial(limit, together[0])))
+            teams.append(Team(together, kind.form, partial(limit, together[0])))
     return teams
 
 
-def _engine_of(
-    member: Member, choice: EngineChoice, probes: dict[Hashable, dict[str, tuple[int, ...]] | str]
-) -> tuple[Hashable | None, Form, tuple[str, ...]]:
-    """Return what members must share to train together, None if they cannot; their engine; and
-    what they had better stand next to each other by.
+@dataclass(frozen=True)
+class Kind:
+    """How a member is trained.
+
+    Attributes:
+        form: makes its engine.
+        design: what members must share to train together; None if they cannot.
+        neighbours: what they had better stand next to each other by.
+        numbers: that a member's step works on, if known.
+
     """
-    reason: str = "the engine 'single' was asked for"
-    if member.task.half:
-        reason = "it computes in half precision"
-    elif choice != "single" and member.batch_size == 1:
+
+    form: Form
+    design: Hashable | None = None
+    neighbours: tuple[str, ...] = ()
+    numbers: int | None = None
+
+
+def _kind_of(member: Member, limit: Limit, choice: EngineChoice) -> Kind:
+    reason = "the engine 'single' was asked for"
+    if choice != "single" and member.batch_size == 1:
         reason = "its steps are of one sample, which come out another way among others"
     elif choice != "single":
-        net = read_perceptron(member.network, member.data.train, member.task)
-        if not isinstance(net, str):
-            return net.design, _lowered, net.activations
-        reason = net
-    if choice == "vectorised":
-        design = vectorised.signature(member.network)
-        if design not in probes:
-            probes[design] = vectorised.probe(member)
-        found = probes[design]
-        if not isinstance(found, str):
-            return design, partial(vectorised.Vectorised, shapes=found), ()
+        reason = "it computes in half precision"
+        if not member.task.half:
+            net = read_perceptron(member.network, member.data.train, member.task)
+            if not isinstance(net, str):
+                return Kind(_lowered, net.design, net.activations)
+            reason = net
+        found = _not_worth_it(member) if choice == "auto" else ""
+        if not found:
+            with limit(member):
+                plan = find_plan(member, step_sizes(len(member.data.train.y), member.batch_size))
+            if not isinstance(plan, str):
+                return Kind(partial(Traced, plan=plan), plan.key, numbers=plan.numbers)
+            found = plan
         reason = f"{reason}; {found}"
     logger.debug("a network trains alone: %s", reason)
-    return None, Single, ()
+    return Kind(Single)
+
+
+def _not_worth_it(member: Member) -> str:
+    """Say why taking a network down would gain nothing; "" if it may."""
+    steps = len(step_sizes(len(member.data.train.y), member.batch_size))
+    if (member.epochs or member.recipe.epochs) * steps < LEAST_STEPS:
+        return "it takes few steps"
+    most = WORTH_THREADS if member.device.type == "cpu" else GPU_WORK
+    if work(member.network, member.batch_size, member.data.train.X.shape[1:]) >= most:
+        return "its steps are so large that calls cost next to nothing"
+    return ""
 
 
 def _lowered(members: Sequence[Member]) -> Lowered:
@@ -101,12 +129,13 @@ def _lowered(members: Sequence[Member]) -> Lowered:
     return Lowered(members, [net for net in nets if not isinstance(net, str)])
 
 
-def most_members(member: Member) -> int:
-    """How many members like this one a team may hold."""
+def most_members(member: Member, numbers: int | None = None) -> int:
+    """How many members like this one, whose step works on so many numbers, a team may hold."""
     parameters = list(member.network.parameters())
     size = max(p.element_size() for p in parameters) if parameters else 4
     units = sum(len(p) for p in parameters if p.ndim == 2)
-    need = size * (4 * sum(p.numel() for p in parameters) + 3 * member.batch_size * units)
+    held = 3 * member.batch_size * units if numbers is None else numbers
+    need = size * (4 * sum(p.numel() for p in parameters) + held)
     if member.device.type != "cuda":
         return max(4, min(CPU_MEMBERS, CPU_BYTES // max(need, 1)))
     # Members of several splits have samples of their own.

@@ -24,10 +24,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metaopt.train.batched import Mask, pull_cross_entropy
+from metaopt.train.batched import CrossEntropy, Mask, multiply
 from metaopt.train.checkpoint import State, listed, numbered
 from metaopt.train.engine import Engine, Member, own_loss
-from metaopt.train.metrics import WeightedCrossEntropy
 from metaopt.train.noise import Bits, dropout_bits
 from metaopt.train.perceptron import FUNCTIONS, Function, Perceptron
 from metaopt.train.stack import Stack
@@ -67,13 +66,8 @@ class Lowered(Engine):
         self._input_dims = members[0].data.train.X.ndim - 1
         self._loss, self._function = task.loss, task.loss_function
         self._evaluation_rows = task.evaluation_rows
-        dtype = self._design.dtype
-        self._eye = torch.eye(self._layers[-1].outputs, dtype=dtype, device=self._device)
-        self._eyes: dict[int, Tensor] = {}  # over the number of samples
-        self._weights: Tensor | None = None
-        if isinstance(task.loss_function, WeightedCrossEntropy):
-            surplus = self._design.outputs - len(task.loss_function.weights)
-            self._weights = F.pad(task.loss_function.weights, (0, surplus)).to(self._eye)
+        self._like = torch.empty(0, dtype=self._design.dtype, device=self._device)
+        self._cross_entropy = CrossEntropy(task.loss_function, self._layers[-1].outputs, self._like)
         self._stack = _stack(nets)
         self._bits = [self._member_bits(m, net) for m, net in zip(members, nets, strict=True)]
         self._t = 0
@@ -122,7 +116,7 @@ class Lowered(Engine):
 
     def _own_units(self, nets: Sequence[Perceptron], k: int) -> Tensor:
         """1 for the units of layer k that a network has, 0 for padding, as (K, 1, O)."""
-        own = self._eye.new_zeros(len(nets), 1, self._layers[k].outputs)
+        own = self._like.new_zeros(len(nets), 1, self._layers[k].outputs)
         for row, net in enumerate(nets):
             own[row, :, : net.dense[k].out_features] = 1
         return own
@@ -140,7 +134,7 @@ class Lowered(Engine):
         """Memory that is used again in every step: fresh memory costs more than the arithmetic."""
         key = (kind, layer, shape)
         if key not in self._scratch:
-            self._scratch[key] = self._eye.new_empty(shape)
+            self._scratch[key] = self._like.new_empty(shape)
         return self._scratch[key]
 
     # -- training --------------------------------------------------------------------------------
@@ -187,9 +181,7 @@ class Lowered(Engine):
 
     def _affine(self, h: Tensor, k: int, out: Tensor) -> Tensor:
         b = self._b[k]
-        if b is None:
-            return torch.bmm(h, self._w[k], out=out)
-        return torch.baddbmm(b.unsqueeze(1), h, self._w[k], out=out)
+        return multiply(h, self._w[k], None if b is None else b.unsqueeze(1), out)
 
     def _activate(self, z: Tensor, k: int) -> Tensor:
         """Return f(z) of layer k, in the place of z where no member needs that any more."""
@@ -211,14 +203,13 @@ class Lowered(Engine):
         k = len(self._layers) - 1
         b, w = self._b[k], self._w[k]
         out = self._room("out", k, (len(w), w.shape[2], h.shape[1]))
-        if b is None:
-            return torch.bmm(w.transpose(1, 2), h.transpose(1, 2), out=out)
-        return torch.baddbmm(b.unsqueeze(2), w.transpose(1, 2), h.transpose(1, 2), out=out)
+        start = None if b is None else b.unsqueeze(2)
+        return multiply(w.transpose(1, 2), h.transpose(1, 2), start, out)
 
     def _pull_loss(self, z: Tensor, y: Tensor, losses: Tensor) -> Tensor:
         """Write the losses (K, B), and return the gradients by z (K, C, B); z is lost."""
         if self._loss == "cross_entropy":
-            return self._pull_cross_entropy(z, y, losses)
+            return self._cross_entropy.pull(z, y, losses)
         if self._loss == "mse":
             own = z[:, : self._design.outputs]
             columns = y.reshape(*y.shape[: 1 if self.feed.shared else 2], -1).to(z.dtype)
@@ -233,35 +224,20 @@ class Lowered(Engine):
         own.copy_(gradients.transpose(1, 2))
         return z
 
-    def _pull_cross_entropy(self, z: Tensor, y: Tensor, losses: Tensor) -> Tensor:
-        n = y.shape[-1]
-        share = None
-        if self._weights is None:
-            eye = self._eyes.get(n)
-            if eye is None:
-                eye = self._eyes[n] = self._eye / n
-        else:
-            eye, weights = self._eye, self._weights.take(y)
-            # Not `sum`, whose order depends on how many rows there are.
-            share = weights / weights.cumsum(-1)[..., -1:]
-        targets = eye.index_select(1, y.flatten()).view(len(eye), *y.shape)
-        targets = targets if y.ndim == 1 else targets.transpose(0, 1)
-        return pull_cross_entropy(z, y, targets, losses, share)
-
     def _backward(self, hidden: list[Hidden], d: Tensor) -> None:
         """Write all gradients; `d` is the one by the outputs, (K, C, B)."""
         last = len(self._layers) - 1
         for k in range(last, -1, -1):
             z, f, h, drawn = hidden[k]
             by_sample = d.transpose(1, 2) if k == last else d
-            torch.bmm(h.transpose(1, 2), by_sample, out=self._dw[k])
+            multiply(h.transpose(1, 2), by_sample, out=self._dw[k])
             db = self._db[k]
             if db is not None:
                 torch.sum(d, 2 if k == last else 1, out=db)
             if k == 0:
                 return
             room = self._room("d", k, tuple(f.shape))
-            d = torch.bmm(by_sample, self._w[k].transpose(1, 2), out=room)
+            d = multiply(by_sample, self._w[k].transpose(1, 2), out=room)
             if drawn is not None:
                 d.mul_(drawn)
             for rows, function, _ in self._functions[k - 1]:

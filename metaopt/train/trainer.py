@@ -98,7 +98,7 @@ class Trainer:
         dtype: of inputs, real targets and the network.
         precision: "bf16" has PyTorch's autocast compute products and convolutions in bfloat16
             (weights, optimizer and losses stay `dtype`): faster on recent GPUs, and less exact.
-            Perceptrons then train one by one, or by the engine "vectorised". A refitted network
+            Perceptrons then train one by one, or by the engine "traced". A refitted network
             predicts in full precision.
         evaluation_rows: the most samples evaluated at a time.
         resident: False leaves the inputs of the training part in a map-style Dataset `X`, too large
@@ -107,12 +107,12 @@ class Trainer:
             which get what they would get from memory. The validation and the test part do stay on
             the device; folds and `standardize` need all in memory.
         engine: "auto" trains perceptrons (chains of dense layers, activations and dropout) as one
-            program, bit for bit what they are alone, and other networks one by one; "vectorised"
+            program, bit for bit what they are alone, and other networks one by one; "traced"
             has torch.func train those together too, equal up to rounding; "single" none.
         checkpoints: a folder for the state of trainings under way: a trial that was cut off and
             runs again (same configuration, seeds, data and trainer) goes on after its last whole
             checkpoint, reports the epochs before once more, and has the result that it would have
-            had, bit for bit (with "vectorised": if its company is the same). A trial removes its
+            had, bit for bit (with "traced": if its company is the same). A trial removes its
             files when it ends; no pickle is read. State of a network outside of its parameters
             and buffers is not kept, and a change in the body of your own `forward`, or in what
             your own loss or metric calls, is not noticed: empty the folder

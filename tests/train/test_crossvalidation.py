@@ -165,10 +165,10 @@ def test_vectorised_folds_equal_single_ones(caplog):
 
     options = {"dtype": torch.float64, "validation": 4, "stopping": None}
     configs = [{"lr": 0.01, "eps": 1e-3}, {"optimizer": "sgd", "lr": 0.1}]
-    many = dict(trainer(build, engine="vectorised", **options).many(trials(configs)))
+    many = dict(trainer(build, engine="traced", **options).many(trials(configs)))
     for trial in trials(configs):
         found, expected = many[trial.number], trainer(build, **options)(trial)
-        assert (found.data["engine"], expected.data["engine"]) == ("vectorised", "single")
+        assert (found.data["engine"], expected.data["engine"]) == ("traced", "single")
         assert np.asarray(found.curve) == pytest.approx(np.asarray(expected.curve), abs=1e-10)
         assert found.metrics["test"] == pytest.approx(expected.metrics["test"], abs=1e-10)
     check_no_team_failed(caplog)

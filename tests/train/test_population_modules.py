@@ -77,13 +77,13 @@ def test_members_equal_their_training_by_the_single_engine(name):
     build, inputs, labels = CASES[name]
     options = {"dtype": torch.float64, "stopping": None, "epochs": 4}
     many = dict(
-        trainer(build, inputs, labels, engine="vectorised", **options).many(trials(CONFIGS))
+        trainer(build, inputs, labels, engine="traced", **options).many(trials(CONFIGS))
     )
-    alone = trainer(build, inputs, labels, engine="vectorised", **options)
+    alone = trainer(build, inputs, labels, engine="traced", **options)
     single = trainer(build, inputs, labels, **options)
     for trial in trials(CONFIGS):
         found, expected = many[trial.number], single(trial)
-        assert (found.data["engine"], expected.data["engine"]) == ("vectorised", "single")
+        assert (found.data["engine"], expected.data["engine"]) == ("traced", "single")
         for one in (expected, alone(trials(CONFIGS)[trial.number])):
             assert np.asarray(found.curve) == pytest.approx(np.asarray(one.curve), abs=1e-10)
             assert found.metrics["test"] == pytest.approx(one.metrics["test"], abs=1e-10)
@@ -92,7 +92,7 @@ def test_members_equal_their_training_by_the_single_engine(name):
 
 def test_kept_weights_and_running_statistics_come_back():
     options = {"dtype": torch.float64, "epochs": 12}
-    many = dict(trainer(batch_norm, engine="vectorised", **options).many(trials(CONFIGS)))
+    many = dict(trainer(batch_norm, engine="traced", **options).many(trials(CONFIGS)))
     single = trainer(batch_norm, **options)
     assert {r.data["stopped"] for r in many.values()} >= {"patience"}
     for trial in trials(CONFIGS):
@@ -111,7 +111,7 @@ def picky_loss(outputs, targets):
 def test_a_loss_that_raises_later_fails_its_member_only():
     configs = [{"lr": 0.01}, {"optimizer": "sgd", "lr": 0.35, "epochs": 40}, {"lr": 0.003}]
     own = {"loss": picky_loss, "metrics": [], "stopping": None, "dtype": torch.float64}
-    many = dict(trainer(lambda c: Block(0.1), engine="vectorised", **own).many(trials(configs)))
+    many = dict(trainer(lambda c: Block(0.1), engine="traced", **own).many(trials(configs)))
     assert many[1].error.message == "ArithmeticError: outputs are large"
     assert many[1].curve
     single = trainer(lambda c: Block(0.1), **own)
@@ -140,20 +140,34 @@ class Twice(Block):
         return super().forward(self.drop(x))
 
 
-class Recurrent(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.cells, self.head = nn.LSTM(7, 4), nn.Linear(4, 3)
+class Branching(Block):
+    def forward(self, x):
+        return super().forward(x if x.mean() > 0 else -x)
+
+
+class Warming(Block):
+    steps = 0
 
     def forward(self, x):
-        return self.head(self.cells(x)[0])
+        self.steps += 1
+        return super().forward(x) * min(1.0, self.steps / 100)
+
+
+class Constant(Block):
+    def __init__(self, p):
+        super().__init__(p)
+        self.offset = [torch.rand(3)]
+
+    def forward(self, x):
+        return super().forward(x) + self.offset[0]
 
 
 REFUSED = {
     "dropout of the functional kind": (lambda c: Functional(0.1), "draws random numbers"),
-    "a buffer that is replaced": (lambda c: Counting(0.1), ""),
-    "dropout that is used twice": (lambda c: Twice(0.1), "not used once a step"),
-    "a layer without a rule": (lambda c: Recurrent(), ""),
+    "a buffer that is replaced": (lambda c: Counting(0.1), "replaces a buffer"),
+    "a branch by values": (lambda c: Branching(0.1), "depends on values"),
+    "a count in Python": (lambda c: Warming(0.1), "Python objects change"),
+    "a tensor that is no buffer": (lambda c: Constant(0.1), "neither parameter nor buffer"),
 }
 
 
@@ -161,14 +175,14 @@ REFUSED = {
 def test_what_cannot_be_vectorised_trains_one_by_one(name, caplog):
     build, reason = REFUSED[name]
     with caplog.at_level(logging.DEBUG, "metaopt.train"):
-        many = dict(trainer(build, engine="vectorised").many(trials(CONFIGS)))
+        many = dict(trainer(build, engine="traced").many(trials(CONFIGS)))
     assert reason in caplog.text and "trains alone" in caplog.text
     for trial in trials(CONFIGS):
         assert outcome(many[trial.number]) == outcome(trainer(build)(trial))
 
 
 def test_perceptrons_are_lowered_whatever_else_is_asked():
-    ((_, result),) = trainer(engine="vectorised").many(trials([{}]))
+    ((_, result),) = trainer(engine="traced").many(trials([{}]))
     assert result.data["engine"] == "lowered"
     ((_, result),) = trainer(engine="single").many(trials([{}]))
     assert result.data["engine"] == "single"
@@ -182,14 +196,14 @@ def test_half_precision_is_near_full_precision_and_the_same_together(name):
     options = {"stopping": None, "epochs": 3}
     full = trainer(build, inputs, labels, **options)
     half = trainer(build, inputs, labels, precision="bf16", **options)
-    many = trainer(build, inputs, labels, precision="bf16", engine="vectorised", **options)
+    many = trainer(build, inputs, labels, precision="bf16", engine="traced", **options)
     together = dict(many.many(trials(CONFIGS)))
     for trial in trials(CONFIGS):
         expected = np.asarray(full(trial).curve)
         for found in (half(trials(CONFIGS)[trial.number]), together[trial.number]):
             assert np.asarray(found.curve) == pytest.approx(expected, abs=0.03)
             assert found.curve != full(trials(CONFIGS)[trial.number]).curve
-        assert found.data["engine"] == "vectorised"
+        assert found.data["engine"] == "traced"
     assert half(trials(CONFIGS)[0]).curve == half(trials(CONFIGS)[0]).curve
     with pytest.raises(TrainingError, match="precision must be 'full' or 'bf16'"):
         trainer(precision="fp8")

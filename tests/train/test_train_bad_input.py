@@ -92,7 +92,7 @@ def raises(outputs, targets):
     ("options", "message"),
     [
         ({"build": lambda c: Writes()}, "writes into its inputs or targets"),
-        ({"build": lambda c: Writes(), "engine": "vectorised"}, "writes into its inputs"),
+        ({"build": lambda c: Writes(), "engine": "traced"}, "writes into its inputs"),
         ({**FLAT, "loss": changes_targets}, "writes into its inputs or targets"),
         ({**FLAT, "loss": changes_targets, "engine": "single"}, "writes into its inputs"),
         ({**FLAT, "loss": no_outputs}, "does not depend on the outputs"),
@@ -101,7 +101,7 @@ def raises(outputs, targets):
         ({"metric": raises}, "in the metric"),
         ({"metrics": [raises]}, "in the metric"),
     ],
-    ids=["network", "vectorised", "loss", "single loss", "constant", "vector", "text", "raises",
+    ids=["network", "traced", "loss", "single loss", "constant", "vector", "text", "raises",
          "extra raises"],
 )  # fmt: skip
 def test_wrong_functions_fail_alone_and_in_a_batch(options, message):

@@ -70,7 +70,7 @@ CASES = {
     "batch norm": (with_buffers, {"lr": 0.03}, {}),
     "own randomness": (own_randomness, {"optimizer": "rmsprop", "momentum": 0.2}, {}),
     "half": ("mlp", BASE, {"precision": "bf16"}),
-    "vectorised": (with_buffers, {"lr": 0.03}, {"engine": "vectorised"}),
+    "traced": (with_buffers, {"lr": 0.03}, {"engine": "traced"}),
 }
 
 

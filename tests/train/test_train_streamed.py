@@ -59,7 +59,7 @@ CASES = {
     "in batches": (InBatches(X, Y), "mlp", {}),
     "tensors": (TensorDataset(torch.tensor(X), torch.tensor(Y)), "mlp", {}),
     "single": (Watched(X, Y), conv, {}),
-    "vectorised": (Watched(X, Y), conv, {"engine": "vectorised"}),
+    "traced": (Watched(X, Y), conv, {"engine": "traced"}),
     "tokens": (Watched(TOKENS, Y), tokens, {}),
     "images": (Watched(X.reshape(150, 1, 7).astype(np.uint8), Y), "mlp", {}),
     "double": (Watched(X.astype(np.float32), Y), "mlp", {"dtype": torch.float64}),

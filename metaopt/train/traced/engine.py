@@ -1,0 +1,196 @@
+"""The engine for networks of any kind whose steps can be taken down.
+
+Notation: K members; parameters, buffers and dropout masks come stacked, (K, ...).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from metaopt.train.batched import Mask
+from metaopt.train.checkpoint import State, copy_all, listed, numbered
+from metaopt.train.engine import Engine, Member
+from metaopt.train.loop import half_precision
+from metaopt.train.metrics import check_outputs
+from metaopt.train.noise import Bits, dropout_bits
+from metaopt.train.stack import Stack
+from metaopt.train.stacked_steps import StackedOptimizer
+from metaopt.train.traced.plan import Plan, Use
+from metaopt.train.traced.pull import Pull
+from metaopt.train.traced.tape import INPUTS
+
+Tensors = dict[str, Tensor]
+
+
+class Traced(Engine):
+    """Trains networks of one plan.
+
+    Args:
+        members: with networks of the plan's signature.
+        plan: as `find_plan` made it.
+
+    """
+
+    name = "traced"
+
+    def __init__(self, members: Sequence[Member], plan: Plan) -> None:
+        super().__init__(members)
+        self._plan = plan
+        nets = [m.network for m in members]
+        layout = plan.layout
+        self._stack = Stack(
+            layout.regions([dict(n.named_parameters()) for n in nets]), layout.n_weights
+        )
+        self._state = {k: torch.stack([_tensor(n, k) for n in nets]) for k in self._fixed_names()}
+        self._kept_state: Tensors = {}
+        self._bits = [_streams(m, plan.masks.values()) for m in members]
+        self._pull = Pull(members[0].task, self._stack.w[0])
+        self._t = 0
+        self._rebuild()
+
+    def _fixed_names(self) -> list[str]:
+        """Names of buffers and frozen parameters."""
+        network = self.members[0].network
+        frozen = [k for k, p in network.named_parameters() if not p.requires_grad]
+        return frozen + [k for k, _ in network.named_buffers()]
+
+    def _rebuild(self) -> None:
+        """Make everything that depends on which rows there are."""
+        first, w = self.members[0], self._stack.w
+        self._optimizer = StackedOptimizer(self._stack, [m.recipe for m in self.members], self._t)
+        self._values = {**self._plan.layout.views(w), **self._state}
+        self._gradients = self._plan.layout.views(self._stack.g)
+        self._masks = {
+            name: self._mask(use, w[0].dtype, first.device)
+            for name, use in self._plan.masks.items()
+        }
+
+    def _mask(self, use: Use, dtype: torch.dtype, device: torch.device) -> Mask:
+        p = [_p(m, use) for m in self.members]
+        streams = [own[use.path] for own in self._bits]
+        bits = [b if 0 < x < 1 else None for x, b in zip(p, streams, strict=True)]
+        return Mask(p, bits, dtype, device)
+
+    @torch.no_grad()
+    def train(self, epoch: int) -> list[float]:
+        losses = self._stack.w[0].new_empty(len(self.members), self.feed.n)
+        self.errors = {}
+        self._optimizer.start_epoch(epoch)
+        start = 0
+        for (X, y), size in zip(self.feed.epoch(epoch), self.feed.sizes, strict=True):
+            self._step(X, y, losses[:, start : start + size], check=epoch == 1 and start == 0)
+            start += size
+        self._t = self._optimizer.t
+        means: list[float] = losses.double().mean(1).tolist()  # the epoch's one synchronisation
+        return means
+
+    def _step(self, X: Tensor, y: Tensor, losses: Tensor, check: bool) -> None:
+        shared = self.feed.shared
+        program = self._plan.programs[losses.shape[1], shared]
+        drawn = self._draw(losses.shape[1])
+        outputs, room = program.forward({**self._values, **drawn, INPUTS: X})
+        if check:
+            task = self.members[0].task
+            check_outputs(outputs[0], y if shared else y[0], task.loss, task.n_classes)
+        gradients = program.backward(room, self._pull(outputs, y, shared, losses, self.errors))
+        for name, g in self._gradients.items():
+            found = gradients[name]
+            g.zero_() if found is None else g.copy_(found)
+        self._optimizer.step()
+
+    def _draw(self, n: int) -> Tensors:
+        shapes = {name: use.shape for name, use in self._plan.masks.items()}
+        return {
+            name: mask.draw(n, prod(shapes[name])).view(-1, n, *shapes[name])
+            for name, mask in self._masks.items()
+        }
+
+    @torch.no_grad()
+    def outputs(self) -> list[Tensor]:
+        part = self.feed.validation()
+        rows = range(len(self.members))
+        return [self._evaluate(k, part.X if self.feed.shared else part.X[k]) for k in rows]
+
+    def _evaluate(self, row: int, X: Tensor) -> Tensor:
+        member, values = self.members[row], {k: v[row] for k, v in self._values.items()}
+        network = member.network.eval()
+        with half_precision(member.task.half, X.device):
+            parts = torch.split(X, member.task.evaluation_rows)
+            pieces = [functional_call(network, values, (part,)) for part in parts]
+        outputs = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+        return outputs.to(self._stack.w[0].dtype)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        self._stack.keep(rows)
+        for name, tensor in self._state.items():
+            kept = self._kept_state.setdefault(name, tensor.clone())
+            for row in rows:
+                kept[row] = tensor[row]
+
+    @torch.no_grad()
+    def settle(self, row: int, kept: bool) -> None:
+        network = self.members[row].network
+        regions = [region.unsqueeze(0) for region in self._stack.row(row, kept)]
+        for name, value in self._plan.layout.views(regions).items():
+            network.get_parameter(name).copy_(value[0])
+        for name, tensor in (self._kept_state if kept else self._state).items():
+            _tensor(network, name).copy_(tensor[row])
+
+    def state(self, row: int) -> dict[str, Tensor]:
+        return {
+            **self._stack.state(row),
+            **numbered("buffers", [tensor[row] for tensor in self._state.values()]),
+            **numbered("kept buffers", [tensor[row] for tensor in self._kept_state.values()]),
+            **numbered("bits", [bits.state() for bits in self._bits[row].values()]),
+            "t": torch.tensor(self._t),
+        }
+
+    @torch.no_grad()
+    def load(self, states: Sequence[State]) -> None:
+        if any(listed("kept buffers", state) for state in states):
+            self._kept_state = {name: tensor.clone() for name, tensor in self._state.items()}
+        for row, state in enumerate(states):
+            self._stack.load(row, state)
+            copy_all("buffers", state, [tensor[row] for tensor in self._state.values()])
+            if listed("kept buffers", state):
+                kept = [tensor[row] for tensor in self._kept_state.values()]
+                copy_all("kept buffers", state, kept)
+            streams = listed("bits", state)
+            for bits, stream in zip(self._bits[row].values(), streams, strict=True):
+                bits.load(stream)
+        self._t = int(states[0]["t"])
+        self._rebuild()
+
+    def select(self, rows: Sequence[int]) -> None:
+        index = torch.tensor(rows, device=self.members[0].device)
+        for state in (self._state, self._kept_state):
+            for name, tensor in state.items():
+                state[name] = tensor.index_select(0, index)
+        super().select(rows)
+        self._bits = [self._bits[k] for k in rows]
+        self._stack.select(rows)
+        self._rebuild()
+
+
+def _p(member: Member, use: Use) -> float:
+    module = member.network.get_submodule(use.path)
+    assert isinstance(module, nn.modules.dropout._DropoutNd)
+    return float(module.p)
+
+
+def _streams(member: Member, uses: Iterable[Use]) -> dict[str, Bits]:
+    """The streams of a member's dropout layers, by path."""
+    numbers = {use.path: use.number for use in uses}
+    return {p: dropout_bits(member.seed, n, member.device) for p, n in numbers.items()}
+
+
+def _tensor(network: nn.Module, name: str) -> Tensor:
+    """Return the parameter or buffer of that name, detached and writable."""
+    owner, _, last = name.rpartition(".")
+    tensor: Tensor = getattr(network.get_submodule(owner), last)
+    return tensor.detach()

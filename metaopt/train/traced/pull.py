@@ -1,0 +1,58 @@
+"""Losses of K members and their gradients by the outputs, whatever the loss."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from metaopt.train.batched import CrossEntropy
+from metaopt.train.engine import own_loss
+from metaopt.train.progress import Task
+
+
+class Pull:
+    """The loss of a task.
+
+    Args:
+        task: of all members.
+        like: a tensor of the outputs' type and device.
+
+    """
+
+    def __init__(self, task: Task, like: Tensor) -> None:
+        self._task, self._like = task, like
+        self._cross_entropy: CrossEntropy | None = None
+
+    def __call__(
+        self,
+        outputs: Tensor,
+        y: Tensor,
+        shared: bool,
+        losses: Tensor,
+        errors: dict[int, Exception],
+    ) -> Tensor:
+        """Write the losses (K, B), and return the gradients by the outputs (K, B, ...).
+
+        Args:
+            outputs: (K, B, ...).
+            y: targets (B, ...) of all members if `shared`, else (K, B, ...).
+            shared: which of the two.
+            losses: overwritten; their mean over samples is a member's loss.
+            errors: gets what a loss of the caller's raises, by row.
+
+        """
+        k, n = losses.shape
+        if self._task.loss == "cross_entropy" and outputs.ndim == 3:
+            if self._cross_entropy is None:
+                function, classes = self._task.loss_function, outputs.shape[2]
+                self._cross_entropy = CrossEntropy(function, classes, self._like)
+            z = outputs.transpose(1, 2).contiguous()
+            return self._cross_entropy.pull(z, y, losses).transpose(1, 2).contiguous()
+        if self._task.loss == "mse":
+            gap = outputs.reshape(k, n, -1) - y.reshape(*losses.shape[shared:], -1)
+            torch.mean(gap.square(), dim=2, out=losses)
+            return gap.mul_(2 / gap[0].numel()).view(outputs.shape)
+        targets = y.expand(k, *y.shape) if shared else y
+        values, gradients = own_loss(self._task.loss_function, outputs, targets, errors)
+        losses.copy_(values.unsqueeze(1))  # a mean, of which each sample gets its part
+        return gradients
