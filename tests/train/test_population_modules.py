@@ -76,9 +76,7 @@ CASES = {
 def test_members_equal_their_training_by_the_single_engine(name):
     build, inputs, labels = CASES[name]
     options = {"dtype": torch.float64, "stopping": None, "epochs": 4}
-    many = dict(
-        trainer(build, inputs, labels, engine="traced", **options).many(trials(CONFIGS))
-    )
+    many = dict(trainer(build, inputs, labels, engine="traced", **options).many(trials(CONFIGS)))
     alone = trainer(build, inputs, labels, engine="traced", **options)
     single = trainer(build, inputs, labels, **options)
     for trial in trials(CONFIGS):

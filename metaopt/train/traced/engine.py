@@ -112,13 +112,13 @@ class Traced(Engine):
 
     @torch.no_grad()
     def outputs(self) -> list[Tensor]:
-        part = self.feed.validation()
-        rows = range(len(self.members))
-        return [self._evaluate(k, part.X if self.feed.shared else part.X[k]) for k in rows]
+        return [self._evaluate(row) for row in range(len(self.members))]
 
-    def _evaluate(self, row: int, X: Tensor) -> Tensor:
-        member, values = self.members[row], {k: v[row] for k, v in self._values.items()}
-        network = member.network.eval()
+    def _evaluate(self, row: int) -> Tensor:
+        member = self.members[row]
+        X, network = member.data.validation.X, member.network.eval()
+        # Copies, for kernels may depend on where in memory a row begins.
+        values = {name: value[row].clone() for name, value in self._values.items()}
         with half_precision(member.task.half, X.device):
             parts = torch.split(X, member.task.evaluation_rows)
             pieces = [functional_call(network, values, (part,)) for part in parts]

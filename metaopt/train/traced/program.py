@@ -70,6 +70,8 @@ class Loop(Step):
         self._first = next(slot.number for slot in slots if stacked[slot.number])
         self._stacked = stacked
         self._changed = _written(call)
+        if torch.Tag.inplace_view in call.function.tags:
+            raise Untraceable(f"{call.function} changes the shape of what it is given")
         if any(not stacked[number] for number in self._changed):
             raise Untraceable(f"{call.function} writes a member's numbers into what all share")
 

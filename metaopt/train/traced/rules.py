@@ -49,6 +49,7 @@ RULES: dict[str, Rule] = {
     "select": along(1),
     "slice": along(1),
     "split": along(2, default=0),
+    "unsafe_split": along(2, default=0),
     "split_with_sizes": along(2, default=0),
     "unbind": along(1, default=0),
     "cumsum": along(1),

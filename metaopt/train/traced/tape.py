@@ -59,9 +59,10 @@ class Call:
 
     @property
     def is_view(self) -> bool:
-        """Whether it returns a view of an argument."""
+        """Whether it returns a view of an argument, or makes the argument itself another view."""
         aliases = [r.alias_info for r in self.function._schema.returns]
-        return any(alias is not None and not alias.is_write for alias in aliases)
+        returned = any(alias is not None and not alias.is_write for alias in aliases)
+        return returned or torch.Tag.inplace_view in self.function.tags
 
     @property
     def is_in_place(self) -> bool:
