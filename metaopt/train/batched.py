@@ -13,7 +13,7 @@ from torch import Tensor
 from metaopt.train.metrics import LossFunction, WeightedCrossEntropy
 from metaopt.train.noise import Bits, threshold
 
-ALIGNED = 16  # numbers; a multiple of what a register of the processor holds
+ALIGNED = 16  # bytes at whose multiples PyTorch's products treat all matrices alike
 Write = Callable[[], None]
 
 
@@ -32,8 +32,8 @@ def multiply(
         out: (K, r, c), overwritten and returned.
 
     """
-    rows, columns = a.shape[1], b.shape[2]
-    surplus = -columns % (ALIGNED // gcd(rows, ALIGNED))
+    rows, columns, unit = a.shape[1], b.shape[2], ALIGNED // a.element_size()
+    surplus = -columns % (unit // gcd(rows, unit))
     if not surplus:
         a, b = _aligned(a), _aligned(b)
         if start is None:
@@ -49,10 +49,10 @@ def multiply(
 
 def _aligned(x: Tensor) -> Tensor:
     """Have every matrix of (K, rows, columns) begin at a whole vector, laid out as it was."""
-    numbers = x.shape[1] * x.shape[2]
-    if numbers % ALIGNED == 0 or x.stride(0) == 0:
+    numbers, unit = x.shape[1] * x.shape[2], ALIGNED // x.element_size()
+    if numbers % unit == 0 or x.stride(0) == 0:
         return x
-    room = x.new_empty(len(x), -(-numbers // ALIGNED) * ALIGNED)
+    room = x.new_empty(len(x), -(-numbers // unit) * unit)
     turned = x.stride(1) < x.stride(2)
     strides = (1, x.shape[1]) if turned else (x.shape[2], 1)
     begun: Tensor = room.as_strided(x.shape, (room.stride(0), *strides))

@@ -108,10 +108,12 @@ def _geometry(x: Any, w: Any, options: Any, site: Site) -> Geometry | None:
     return None if ones or patches > MOST_PATCHES else found
 
 
-def _read(x: Tensor, stacked: bool, k: int, geometry: Geometry) -> Tensor:
-    """Images as (K, n, c, h, w)."""
-    x = x if stacked else x.expand(k, *x.shape)
-    return x.reshape(k, x.shape[1], *geometry.image)
+def _patches(x: Tensor, stacked: bool, k: int, geometry: Geometry) -> Tensor:
+    """Patches of every member's images, or k times those of shared ones."""
+    if stacked:
+        return geometry.patches(x.reshape(k, x.shape[1], *geometry.image))
+    found = geometry.patches(x.reshape(1, len(x), *geometry.image))
+    return found.expand(k, *found.shape[1:])
 
 
 def convolution(site: Site) -> Function | None:
@@ -123,7 +125,7 @@ def convolution(site: Site) -> Function | None:
 
     def run(x: Tensor, w: Tensor, b: Tensor | None, *_: Any) -> Tensor:
         k = len(w)
-        patches, kernel = geometry.patches(_read(x, own, k, geometry)), w.reshape(k, w.shape[1], -1)
+        patches, kernel = _patches(x, own, k, geometry), w.reshape(k, w.shape[1], -1)
         y = multiply(kernel, patches, None if b is None else b.unsqueeze(2))
         y = y.reshape(k, y.shape[1], *geometry.out, -1).permute(0, 4, 1, 2, 3)
         return y.reshape(k, *result)
@@ -147,7 +149,7 @@ def convolution_backward(site: Site) -> Function | None:
             patches = multiply(w.reshape(k, o, -1).transpose(1, 2), columns)
             by_x = geometry.images(patches, n).reshape(k, *shape)
         if wanted[1]:
-            patches = geometry.patches(_read(x, own, k, geometry))
+            patches = _patches(x, own, k, geometry)
             by_w = multiply(columns, patches.transpose(1, 2)).reshape(w.shape)
         if wanted[2]:
             by_b = columns.sum(2)

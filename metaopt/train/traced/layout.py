@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from metaopt.train.batched import ALIGNED
 from metaopt.train.traced.site import VECTORS
+
+ALIGNED = 16  # numbers, at whose multiples a parameter begins
 
 
 class Place(NamedTuple):

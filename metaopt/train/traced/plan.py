@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -103,7 +104,7 @@ def _described(network: nn.Module) -> Hashable:
     described = []
     for path, module in network.named_modules(remove_duplicate=False):
         plain = sorted(
-            (name, repr(value))
+            (name, _text(value))
             for name, value in vars(module).items()
             if name not in INTERNAL
             and not (name == "p" and type(module) in DROPOUTS)
@@ -111,6 +112,19 @@ def _described(network: nn.Module) -> Hashable:
         )
         described.append((path, type(module), tuple(plain)))
     return tuple(described)
+
+
+def _text(value: Any) -> str:
+    """Say all about a plain attribute that may make a difference to what its module computes."""
+    if isinstance(value, Tensor):
+        # Real ones are parameters or buffers, or the network is refused; integers become constants.
+        held = () if value.is_floating_point() else value.tolist()
+        return f"{value.dtype} {tuple(value.shape)} {held}"
+    if isinstance(value, (list, tuple)):
+        return f"{type(value).__name__}({', '.join(map(_text, value))})"
+    if isinstance(value, dict):
+        return ", ".join(f"{key!r}: {_text(item)}" for key, item in value.items())
+    return "a reference" if isinstance(value, weakref.ref) else repr(value)
 
 
 _plans: dict[Hashable, Plan | str] = {}

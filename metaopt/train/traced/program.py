@@ -76,24 +76,27 @@ class Loop(Step):
             raise Untraceable(f"{call.function} writes a member's numbers into what all share")
 
     def run(self, room: Room) -> None:
-        rows = []
-        for row in range(len(room[self._first])):
-
-            def own(slot: Slot, row: int = row) -> Any:
-                value = room[slot.number]
-                if not self._stacked[slot.number]:
-                    return value
-                # A copy, for kernels may depend on where in memory a row begins.
-                return value[row] if slot.number in self._changed else value[row].clone()
-
-            args, kwargs = swap((self._args, self._kwargs), own)
-            with torch.enable_grad():  # as recorded: some kernels keep more for their backward
-                rows.append(list(_tensors(self.call.results, self.function(*args, **kwargs))))
+        k = len(room[self._first])
+        rows = [list(_tensors(self.call.results, self._call(room, row, k))) for row in range(k)]
         for column, slot in enumerate(leaves(self.call.results)):
             if slot.number not in self._changed:
-                room[slot.number] = torch.stack([row[column] for row in rows])
-        for slot in self.frees:
-            room[slot] = None
+                found = [row[column] for row in rows]
+                room[slot.number] = torch.stack(found) if k > 1 else found[0].unsqueeze(0)
+        for freed in self.frees:
+            room[freed] = None
+
+    def _call(self, room: Room, row: int, k: int) -> Any:
+        def own(slot: Slot) -> Any:
+            value = room[slot.number]
+            if not self._stacked[slot.number]:
+                return value
+            # A copy, for kernels may depend on where in memory a row begins.
+            is_copied = k > 1 and slot.number not in self._changed
+            return value[row].clone() if is_copied else value[row]
+
+        args, kwargs = swap((self._args, self._kwargs), own)
+        with torch.enable_grad():  # as recorded: some kernels keep more for their backward
+            return self.function(*args, **kwargs)
 
 
 def _written(call: Call) -> set[int]:

@@ -191,7 +191,7 @@ def swap(tree: Any, function: Callable[[Any], Any]) -> Any:
     if isinstance(tree, (Tensor, Slot)):
         return function(tree)
     if isinstance(tree, (tuple, list)):
-        return type(tree)(swap(item, function) for item in tree)
+        return type(tree)([swap(item, function) for item in tree])
     if isinstance(tree, dict):
         return {key: swap(value, function) for key, value in tree.items()}
     return tree
