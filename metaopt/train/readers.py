@@ -23,6 +23,10 @@ from metaopt.train.sources import CHUNK, Source
 
 T = TypeVar("T")
 
+# Processes that threads fork at the same time inherit the ends of each other's pipes, by which
+# their parent would notice that one of them has ended.
+_STARTING = threading.Lock()
+
 
 class Readers:
     """All who read one Dataset.
@@ -162,7 +166,7 @@ class _Lane:
         self._epoch.fill_(epoch)
         loader = self._loader
         assert loader is not None
-        iterator = self._iterator = self._attempt(lambda: iter(loader))
+        iterator = self._iterator = self._attempt(lambda: self._start(loader))
         while True:
             found = self._attempt(lambda: next(iterator, None))
             if found is None:
@@ -170,6 +174,12 @@ class _Lane:
             if isinstance(found, Unread):
                 raise found.error()
             yield found
+
+    def _start(self, loader: DataLoader[Any]) -> Any:
+        if self._iterator is not None or not self._workers:
+            return iter(loader)
+        with _STARTING:
+            return iter(loader)
 
     def _attempt(self, action: Callable[[], T]) -> T:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,7 @@ class Source:
         dataset: map-style, with a length; or iterable.
         chunk: samples that a pass over an iterable one takes at a time, of one process.
         num_workers: processes that read; 0 is this one alone. This and the rest as in DataLoader.
-        context: the start method of the processes; None is the machine's usual one.
+        context: the start method of the processes.
 
     """
 
@@ -59,13 +60,12 @@ def read_source(value: Any, name: str) -> Source | None:
     """
     if isinstance(value, DataLoader):
         _check_loader(value, name)
-        context = value.multiprocessing_context
         source = Source(
             value.dataset,
             chunk=value.batch_size or CHUNK,
             num_workers=value.num_workers,
             prefetch_factor=value.prefetch_factor,
-            context=None if context is None else context.get_start_method(),
+            context=_start_method(value) if value.num_workers else None,
             worker_init_fn=value.worker_init_fn,
             timeout=value.timeout,
             pin_memory=value.pin_memory,
@@ -82,6 +82,14 @@ def read_source(value: Any, name: str) -> Source | None:
     return source
 
 
+def _start_method(loader: DataLoader[Any]) -> str:
+    """Return how processes are started here: a worker of a study's would start them afresh."""
+    if loader.multiprocessing_context is not None:
+        return str(loader.multiprocessing_context.get_start_method())
+    chosen = multiprocessing.get_start_method(allow_none=True)
+    return chosen or multiprocessing.get_all_start_methods()[0]
+
+
 def _check_loader(loader: DataLoader[Any], name: str) -> None:
     if loader.collate_fn not in (default_collate, default_convert):
         collate = getattr(loader.collate_fn, "__name__", type(loader.collate_fn).__name__)
@@ -92,15 +100,14 @@ def _check_loader(loader: DataLoader[Any], name: str) -> None:
         )
     if isinstance(loader.dataset, IterableDataset):
         return  # PyTorch itself refuses samplers of these
-    sampler, batches = loader.sampler, loader.batch_sampler
-    if batches is not None and type(batches) is not BatchSampler:
-        chooses: Any = batches
-    elif type(sampler) is RandomSampler:
-        whole = not sampler.replacement and sampler.num_samples == len(sampler.data_source)
-        chooses = None if whole else sampler
-    else:
-        chooses = None if type(sampler) is SequentialSampler else sampler
-    if chooses is not None:
+    chooses: Any = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
+    if type(chooses) is BatchSampler:
+        chooses = chooses.sampler
+    plain = type(chooses) is SequentialSampler or (
+        type(chooses) is RandomSampler and not chooses.replacement
+    )
+    sized: Any = loader.dataset
+    if not plain or (hasattr(sized, "__len__") and len(chooses) != len(sized)):
         raise TrainingError(
             f"{name} is a DataLoader that chooses its samples by a {type(chooses).__name__}, but"
             " the trainer visits every sample once an epoch, in an order and in batches of its own"
