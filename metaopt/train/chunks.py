@@ -151,52 +151,56 @@ def stacked(items: Sequence[Any], rows: Sequence[int], dtype: torch.dtype, name:
 
     """
     raw = [_raw(item, row, name) for item, row in zip(items, rows, strict=True)]
-    kind = torch.int64 if raw[0].dtype == torch.int64 else dtype
-    inputs = []
+    kind = torch.int64 if raw[0].dtype == np.int64 else dtype
     for x, row in zip(raw, rows, strict=True):
         if x.shape != raw[0].shape:
-            raise other_shape(name, row, x, raw[0].shape)
-        if (x.dtype == torch.int64) != (kind == torch.int64):
-            raise other_type(name, row, x, kind)
-        inputs.append(_converted(x, row, kind, name))
+            raise other_shape(name, row, x.shape, raw[0].shape)
+        if (x.dtype == np.int64) != (kind == torch.int64):
+            raise other_type(name, row, x.dtype, kind)
     targets = [np.asarray(item[1]) for item in items]
     shapes = {y.shape for y in targets}
     if len(shapes) > 1:
         raise ReadingError(f"{name} must give targets of one shape, got {sorted(shapes)[:3]}")
-    return Chunk(torch.stack(inputs), np.stack(targets))
+    together = np.stack(raw)  # a copy: writable, without negative strides
+    given = torch.from_numpy(together.astype(together.dtype.newbyteorder("="), copy=False))
+    X = given.to(kind)
+    bad = _first_bad(X)
+    if bad is not None:
+        if _first_bad(given[bad : bad + 1]) is None:
+            raise ReadingError(f"{name} holds numbers that overflow {kind}, in sample {rows[bad]}")
+        raise ReadingError(f"{name} must be finite; the first bad sample is {rows[bad]}")
+    return Chunk(X, np.stack(targets))
 
 
-def other_shape(name: str, row: int, x: Tensor, before: Sequence[int]) -> ReadingError:
+def _first_bad(X: Tensor) -> int | None:
+    if not X.is_floating_point():
+        return None
+    finite = torch.isfinite(X)
+    return None if bool(finite.all()) else int(finite.reshape(len(X), -1).all(1).int().argmin())
+
+
+def other_shape(name: str, row: int, found: Sequence[int], before: Sequence[int]) -> ReadingError:
     """Return the error for an input of another shape than those before."""
     return ReadingError(
-        f"{name} must give inputs of one shape, got {tuple(x.shape)} in sample {row} and"
+        f"{name} must give inputs of one shape, got {tuple(found)} in sample {row} and"
         f" {tuple(before)} before"
     )
 
 
-def other_type(name: str, row: int, x: Tensor, before: torch.dtype) -> ReadingError:
+def other_type(name: str, row: int, found: object, before: object) -> ReadingError:
     """Return the error for inputs of which some are int64 and others are not."""
     return ReadingError(
-        f"{name} must give inputs of one type, got {x.dtype} in sample {row} and {before} before;"
+        f"{name} must give inputs of one type, got {found} in sample {row} and {before} before;"
         " integers of 64 bits are taken for tokens"
     )
 
 
-def _raw(item: Any, row: int, name: str) -> Tensor:
+def _raw(item: Any, row: int, name: str) -> NDArray[Any]:
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         raise ReadingError(
             f"{name} must give pairs (x, y), got {type(item).__name__} for sample {row}"
         )
-    array = np.asarray(item[0]).copy(order="C")  # writable, without negative strides
+    array = np.asarray(item[0])
     if array.dtype.kind not in "biuf":
         raise ReadingError(f"{name} must hold numbers, got {array.dtype} in sample {row}")
-    return torch.from_numpy(array)
-
-
-def _converted(x: Tensor, row: int, dtype: torch.dtype, name: str) -> Tensor:
-    if x.is_floating_point() and not bool(torch.isfinite(x).all()):
-        raise ReadingError(f"{name} must be finite; the first bad sample is {row}")
-    x = x.to(dtype)
-    if x.is_floating_point() and not bool(torch.isfinite(x).all()):
-        raise ReadingError(f"{name} holds numbers that overflow {dtype}, in sample {row}")
-    return x
+    return array

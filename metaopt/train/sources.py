@@ -29,7 +29,8 @@ class Source:
 
     Attributes:
         dataset: map-style, with a length; or iterable.
-        chunk: samples that a pass over an iterable one takes at a time, of one process.
+        chunk: samples that a pass over an iterable one takes at a time, of one process; where
+            several take turns, the order depends on it, so that it is the DataLoader's batch size.
         num_workers: processes that read; 0 is this one alone. This and the rest as in DataLoader.
         context: the start method of the processes.
 
@@ -62,7 +63,7 @@ def read_source(value: Any, name: str) -> Source | None:
         _check_loader(value, name)
         source = Source(
             value.dataset,
-            chunk=value.batch_size or CHUNK,
+            chunk=(value.batch_size or CHUNK) if value.num_workers > 1 else CHUNK,
             num_workers=value.num_workers,
             prefetch_factor=value.prefetch_factor,
             context=_start_method(value) if value.num_workers else None,

@@ -269,9 +269,9 @@ def checked(readers: Readers) -> Chunks:
 def _check_alike(X: Tensor, like: Tensor, first: int, name: str) -> None:
     """Compare the inputs of a chunk, whose first has that number, with those before."""
     if X.shape[1:] != like.shape[1:]:
-        raise other_shape(name, first, X[0], like.shape[1:])
+        raise other_shape(name, first, X.shape[1:], like.shape[1:])
     if X.dtype != like.dtype:
-        raise other_type(name, first, X, like.dtype)
+        raise other_type(name, first, X.dtype, like.dtype)
 
 
 def joined(targets: Sequence[NDArray[Any]], name: str) -> NDArray[Any]:

@@ -324,7 +324,7 @@ class Mixed(Pairs):
         (DataLoader(Pairs()), {"y": Y}, "leave y out"),
         (DataLoader(Pairs(X[:0], Y[:0])), {}, "X is empty"),
         (DataLoader(Subset(X, range(150))), {}, "must give pairs"),
-        (DataLoader(Mixed()), {}, "one type, got torch.float64 in sample 1 and torch.int64 before"),
+        (DataLoader(Mixed()), {}, "one type, got float64 in sample 1 and torch.int64 before"),
         (Pairs(), {"validation": DataLoader(Pairs(), collate_fn=stack)}, "validation X is a DataL"),
     ],
     ids=["collate", "weighted", "short", "batches", "first", "weighted batches",
