@@ -39,7 +39,9 @@ def trainer(data, **options):
 
 
 def outcomes(trainer, configs=CONFIGS):
-    return {k: outcome(result) for k, result in trainer.many(trials(configs))}
+    found = {k: outcome(result) for k, result in trainer.many(trials(configs))}
+    assert multiprocessing.active_children() == []  # and not only once the trainer is gone
+    return found
 
 
 @pytest.fixture(autouse=True)
@@ -224,11 +226,15 @@ def test_a_step_that_raises_ends_the_processes():
             raise ArithmeticError("no more")
         return (outputs - targets).square().mean()
 
-    t = trainer(DataLoader(Pairs(), num_workers=1), loss=loss, metric=loss)
+    t = trainer(DataLoader(Pairs(), num_workers=1), loss=loss, metric="mse", engine="single")
     with pytest.raises(ArithmeticError) as held:
         t(trials([{"width": 3}])[0])
     assert calls == [1, 1, 1]
     assert multiprocessing.active_children() == [] and held.value is not None
+    calls.clear()
+    found = dict(t.many(trials([{"width": 3}, {"batch_size": 16}])))
+    assert [found[k].status for k in range(2)] == ["failed", "complete"]
+    assert calls[-5:] == [1] * 5  # what the failed one had begun to read is given up
 
 
 class Failing(Pairs):
@@ -257,7 +263,8 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_samples_that_cannot_be_read_fail_their_trials(name, tmp_path):
+def test_samples_that_cannot_be_read_fail_their_trials(name, tmp_path, caplog):
+    caplog.set_level("INFO", "metaopt.train")
     fail, options, message = FAILURES[name]
     t = trainer(DataLoader(Failing(tmp_path, fail), **options))
     for seed in range(9):  # one whose training part has the sample
@@ -272,6 +279,7 @@ def test_samples_that_cannot_be_read_fail_their_trials(name, tmp_path):
     assert [r.status for r in found.values()] == ["failed"] * len(CONFIGS)
     assert {r.error.kind for r in found.values()} == {"exception"}
     assert [r.error.message for r in found.values() if message not in r.error.message] == []
+    check_no_team_failed(caplog)  # no half of a team could read them
     if fail is boom:
         assert 'raise LookupError("no such file")' in found[0].data["traceback"]
         with pytest.raises(TrainingError, match="no such file"):
