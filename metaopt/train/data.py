@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from metaopt.errors import TrainingError
+from metaopt.train.firstpass import open_stream
 from metaopt.train.folds import Splitter, in_time, is_folds, make_folds
 from metaopt.train.reading import (
     Labels,
@@ -34,7 +35,7 @@ from metaopt.train.splitting import (
     split_in_time,
     split_rows,
 )
-from metaopt.train.streamed import Streamed, kept_open, open_stream
+from metaopt.train.streamed import Streamed, kept_open
 
 KEPT_SPLITS = 2  # prepared splits to hold on to: all trials of a study share one
 

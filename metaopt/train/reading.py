@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from metaopt.errors import TrainingError
+from metaopt.train.firstpass import read_all
 from metaopt.train.sources import read_source
-from metaopt.train.streamed import Streamed, read_all
+from metaopt.train.streamed import Streamed
 
 
 class Part(NamedTuple):

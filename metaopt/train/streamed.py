@@ -10,15 +10,14 @@ from contextlib import ExitStack, closing, contextmanager
 from math import prod
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from metaopt.errors import TrainingError
-from metaopt.train.chunks import Chunk, Chunks, ReadingError, other_shape, other_type
+from metaopt.train.chunks import Chunk, ReadingError, other_shape, other_type
 from metaopt.train.readers import Readers
-from metaopt.train.sources import CHUNK, Source
+from metaopt.train.sources import CHUNK
 
 HEAD = 8  # samples of a stream that are kept for whoever wants to see some
 Pairs = Generator[tuple[Tensor, Tensor], None, None]  # inputs and targets
@@ -86,7 +85,7 @@ class Streamed(ABC):
 
     def _placed(self, chunk: Chunk, first: int) -> Tensor:
         """Bring inputs to the device, if they are like those of the first pass."""
-        _check_alike(chunk.X, self._like, first, self.readers.name)
+        check_alike(chunk.X, self._like, first, self.readers.name)
         return chunk.X.to(self.device, non_blocking=chunk.X.is_pinned())
 
 
@@ -217,69 +216,12 @@ def _taken(held: deque[tuple[Tensor, Tensor]], size: int) -> tuple[Tensor, Tenso
     return torch.cat([X for X, _ in parts]), torch.cat([y for _, y in parts])
 
 
-def open_stream(source: Source, dtype: torch.dtype, name: str) -> tuple[Streamed, NDArray[Any]]:
-    """Go once through a Dataset of (x, y); keep the targets and check all inputs.
-
-    Raises:
-        TrainingError: it is empty, or a sample is no pair, of another shape than the first, of
-            other than numbers, or not finite; or it cannot be read.
-
-    """
-    readers = Readers(source, dtype, name)
-    hashed = hashlib.blake2b(digest_size=16)
-    targets, first = [], []
-    n = 0
-    for chunk in checked(readers):
-        raw: Any = chunk.X.contiguous().reshape(-1).view(torch.uint8).numpy()
-        hashed.update(raw)
-        targets.append(chunk.y)
-        if n < HEAD:
-            first.append(chunk.X[: HEAD - n].clone())
-        n += len(chunk.y)
-    like, digest = torch.cat(first), hashed.hexdigest()
-    stream: Streamed
-    if source.iterable:
-        stream = StreamedPasses(readers, n, like, digest)
-    else:
-        stream = StreamedRows(readers, torch.arange(n), like, digest)
-    return stream, joined(targets, name)
-
-
-def read_all(source: Source, dtype: torch.dtype, name: str) -> tuple[Tensor, NDArray[Any]]:
-    """Read all inputs and targets of a Dataset; likewise."""
-    # What comes from another process is a file that stays open until it is copied.
-    chunks = [Chunk(X.clone(), y) for X, y in checked(Readers(source, dtype, name))]
-    return torch.cat([X for X, _ in chunks]), joined([y for _, y in chunks], name)
-
-
-def checked(readers: Readers) -> Chunks:
-    """Go through all samples once; the inputs of all chunks are alike, and there is one."""
-    like: Tensor | None = None
-    first = 0
-    with readers.kept(), closing(readers.all()) as chunks:
-        for chunk in chunks:
-            like = chunk.X if like is None else like
-            _check_alike(chunk.X, like, first, readers.name)
-            yield chunk
-            first += len(chunk.y)
-    if like is None:
-        raise TrainingError(f"{readers.name} is empty")
-
-
-def _check_alike(X: Tensor, like: Tensor, first: int, name: str) -> None:
+def check_alike(X: Tensor, like: Tensor, first: int, name: str) -> None:
     """Compare the inputs of a chunk, whose first has that number, with those before."""
     if X.shape[1:] != like.shape[1:]:
         raise other_shape(name, first, X.shape[1:], like.shape[1:])
     if X.dtype != like.dtype:
         raise other_type(name, first, X.dtype, like.dtype)
-
-
-def joined(targets: Sequence[NDArray[Any]], name: str) -> NDArray[Any]:
-    """Join the targets of chunks."""
-    shapes = {y.shape[1:] for y in targets}
-    if len(shapes) > 1:
-        raise TrainingError(f"{name} must give targets of one shape, got {sorted(shapes)[:3]}")
-    return np.concatenate(list(targets))
 
 
 @contextmanager

@@ -238,7 +238,6 @@ class Nothing(Stream):
         (DataLoader(Nothing(), num_workers=1), {}, "X is empty"),
         (Stream(np.where(X > 3, np.nan, X), Y), {}, "X must be finite; the first bad sample is"),
         (Ragged(), {}, r"got \(6,\) in sample 70 and \(7,\) before"),
-        (DataLoader(Ragged(), 70), {}, r"got \(7,\) in sample 71 and \(6,\) before"),
         (DataLoader(Stream(), collate_fn=list), {}, r"collate_fn of its own \(list\)"),
         (Stream(), {"validation": Ragged()}, "validation X must give inputs of one shape"),
     ],
