@@ -140,6 +140,7 @@ def most_members(member: Member, numbers: int | None = None) -> int:
         return max(4, min(CPU_MEMBERS, CPU_BYTES // max(need, 1)))
     # Members of several splits have samples of their own.
     rows = member.batch_size + len(member.data.validation.y)
-    need += rows * member.data.train.X[0].numel() * member.data.train.X.element_size()
+    X = member.data.train.X
+    need += rows * X.shape[1:].numel() * X.element_size()
     free, _ = torch.cuda.mem_get_info(member.device)
     return max(1, int(GPU_SHARE * free) // max(need, 1))

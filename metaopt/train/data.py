@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from metaopt.errors import TrainingError
+from metaopt.train.firstpass import open_stream
 from metaopt.train.folds import Splitter, in_time, is_folds, make_folds
 from metaopt.train.reading import (
     Labels,
@@ -26,6 +26,7 @@ from metaopt.train.reading import (
     read_values,
 )
 from metaopt.train.scaling import Scaler
+from metaopt.train.sources import read_source
 from metaopt.train.splitting import (
     Rows,
     check_split,
@@ -34,7 +35,7 @@ from metaopt.train.splitting import (
     split_in_time,
     split_rows,
 )
-from metaopt.train.streamed import Streamed, open_stream
+from metaopt.train.streamed import Streamed, kept_open
 
 KEPT_SPLITS = 2  # prepared splits to hold on to: all trials of a study share one
 
@@ -90,7 +91,7 @@ class Data:
         self._stratify, self._dtype = how.stratify, how.dtype
         stream: Streamed | None = None
         if how.resident:
-            raw = read_pair(X, y, "X", "y")
+            raw = read_pair(X, y, "X", "y", how.dtype)
         else:
             stream, targets = _open(X, y, how)
             raw = np.zeros(len(targets)), targets  # the inputs have been checked
@@ -108,8 +109,9 @@ class Data:
             elif is_fraction(value, name):
                 self._fractions[name] = float(value or 0)
             else:
-                given = read_pair(*_explicit(value, name), f"{name} X", f"{name} y")
-                self._given[name] = self._part(given, f"{name} X", f"{name} y")
+                names = f"{name} X", f"{name} y"
+                given = read_pair(*_explicit(value, name), *names, how.dtype)
+                self._given[name] = self._part(given, *names)
         self.classes = None if self._labels is None else self._labels.classes
         self.shape = tuple(self._all.X.shape[1:])
         self._check_shapes()
@@ -122,8 +124,7 @@ class Data:
         inputs = read_inputs(raw[0], self._dtype, x_name)
         if self._standardize and not inputs.is_floating_point():
             raise TrainingError(f"standardize=True needs real inputs, got {x_name} of integers")
-        encode = partial(read_values, dtype=self._dtype) if self._labels is None else self._labels
-        targets = encode(raw[1], where=y_name)
+        targets = self._encode(raw[1], y_name)
         if len(inputs) != len(targets):
             raise TrainingError(
                 f"{x_name} and {y_name} must have the same length, got {len(inputs)} and"
@@ -132,6 +133,11 @@ class Data:
         if self._standardize_target and not targets.is_floating_point():
             raise TrainingError(f"standardize_target=True needs real targets, got {y_name}")
         return Part(inputs, targets)
+
+    def _encode(self, raw: Any, name: str) -> Tensor:
+        if self._labels is None:
+            return read_values(raw, dtype=self._dtype, where=name)
+        return self._labels(raw, where=name)
 
     def _check_shapes(self) -> None:
         for name, part in self._given.items():
@@ -231,12 +237,18 @@ class Data:
         X, y = self._all
         index = {name: torch.from_numpy(chosen) for name, chosen in rows.items()}
         mine = index.pop("train")
-        parts |= {name: Part(X[chosen], y[chosen]) for name, chosen in index.items()}
-        train_X = X.part(mine, device) if isinstance(X, Streamed) else X[mine]
+        with kept_open([X]):
+            parts |= {name: Part(X[chosen], y[chosen]) for name, chosen in index.items()}
+        y_scaler = Scaler.fit(y[mine]) if self._standardize_target else None
+
+        def encode(raw: Any) -> Tensor:
+            y = self._encode(raw, "X")
+            return (y if y_scaler is None else y_scaler.apply(y)).to(device)
+
+        train_X = X.part(mine, device, encode) if isinstance(X, Streamed) else X[mine]
         x_scaler = None
         if self._standardize and isinstance(train_X, Tensor):
             x_scaler = Scaler.fit(train_X)
-        y_scaler = Scaler.fit(y[mine]) if self._standardize_target else None
 
         def place(part: Part) -> Part:
             X = part.X if x_scaler is None else x_scaler.apply(part.X)
@@ -255,19 +267,33 @@ class Data:
 
 
 def _open(X: Any, y: Any, how: Preparation) -> tuple[Streamed, Any]:
+    source = read_source(X, "X")
+    if source is None:
+        raise TrainingError(
+            "resident=False needs X to be a map-style Dataset with a length, an IterableDataset or"
+            f" a DataLoader over one, got {type(X).__name__}"
+        )
     if y is not None:
         raise TrainingError("resident=False needs X to be a Dataset of (x, y); leave y out")
     if how.standardize:
         raise TrainingError("standardize=True needs resident=True; scale the inputs in the Dataset")
-    return open_stream(X, how.dtype, "X")
+    for name, value in (("validation", how.validation), ("test", how.test)):
+        folds = name == "validation" and is_folds(value)
+        if source.iterable and not folds and is_fraction(value, name) and value:
+            none = "" if name == "validation" else ", or None for no hidden test"
+            raise TrainingError(
+                f"X is an IterableDataset, from which no part can be cut: {name} must be data of"
+                f" its own{none}, got the fraction {value!r}; resident=True reads all into memory"
+            )
+    return open_stream(source, how.dtype, "X")
 
 
 def _explicit(value: Any, name: str) -> tuple[Any, Any]:
-    if isinstance(value, torch.utils.data.Dataset):
+    if isinstance(value, (torch.utils.data.Dataset, torch.utils.data.DataLoader)):
         return value, None
     if isinstance(value, (tuple, list)) and len(value) == 2:
         return value[0], value[1]
     raise TrainingError(
-        f"{name} must be a fraction of the data, a pair (X, y) or a Dataset, got"
+        f"{name} must be a fraction of the data, a pair (X, y), a Dataset or a DataLoader, got"
         f" {type(value).__name__}"
     )

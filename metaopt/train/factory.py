@@ -26,6 +26,7 @@ from metaopt.train.progress import Task
 from metaopt.train.recipe import ConfigView, Recipe
 from metaopt.train.resources import WORTH_THREADS, Meter, limit_threads, work
 from metaopt.train.run import Run
+from metaopt.train.streamed import kept_open
 from metaopt.train.team import train_in_step
 
 logger = logging.getLogger("metaopt.train")
@@ -135,8 +136,9 @@ class Factory:
     def train(self, runs: Sequence[Run]) -> Iterator[Run]:
         """Train runs together; yield each when it has ended."""
         members = [member for run in runs for member in run.members]
-        teams = form_teams(members, self.thread_limit, self.engine)
-        return train_in_step(teams, runs)
+        with kept_open(member.data.train.X for member in members):
+            teams = form_teams(members, self.thread_limit, self.engine)
+            yield from train_in_step(teams, runs)
 
     def train_one(self, run: Run) -> Run:
         """Train a run by itself.

@@ -8,13 +8,14 @@ members of several splits (folds, say), each gets its own samples, stacked membe
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 import torch
 from torch import Tensor
 
 from metaopt.train.reading import Part, StreamedPart
 from metaopt.train.splitting import epoch_order
-from metaopt.train.streamed import Streamed
+from metaopt.train.streamed import Pairs, StreamedPasses, StreamedRows
 
 GATHER_WHOLE = 2**26  # bytes of inputs below which an epoch is brought into order all at once
 
@@ -50,6 +51,7 @@ class Feed:
         self.device = train[0].X.device
         self._splits = torch.tensor(splits, device=self.device)
         self._validated: Part | None = None
+        self._begun: list[Pairs] = []
 
     @property
     def shared(self) -> bool:
@@ -69,11 +71,15 @@ class Feed:
     def _steps(self, epoch: int, split: int) -> list[Tensor]:
         return batches(self.n, self._batch_size, self._seeds[split], epoch, self.device)
 
+    def _pairs(self, epoch: int, split: int) -> Pairs:
+        part = self._train[split]
+        if isinstance(part.X, StreamedPasses):
+            return part.X.epoch(epoch, self.sizes)
+        return gathered(part, self._steps(epoch, split))
+
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and targets of each step."""
-        streams = [
-            gathered(part, self._steps(epoch, split)) for split, part in enumerate(self._train)
-        ]
+        streams = self._begun = [self._pairs(epoch, split) for split in range(len(self._train))]
         if self.shared:
             yield from streams[0]
             return
@@ -83,6 +89,11 @@ class Feed:
     def _of_members(self, parts: Sequence[Part]) -> Part:
         X = torch.stack([p.X for p in parts]).index_select(0, self._splits)
         return Part(X, torch.stack([p.y for p in parts]).index_select(0, self._splits))
+
+    def close(self) -> None:
+        """Give up an epoch that did not come to its end, as when a step raised."""
+        for pairs in self._begun:
+            pairs.close()
 
     def validation(self) -> Part:
         """All that is validated on: (n, ...) or (K, n, ...)."""
@@ -109,10 +120,16 @@ def batches(n: int, size: int, data_seed: int, epoch: int, device: torch.device)
     return list(torch.split(order, step_sizes(n, size)))
 
 
-def gathered(part: Part | StreamedPart, steps: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+def gathered(part: Part | StreamedPart, steps: Sequence[Tensor]) -> Pairs:
     """Inputs and targets of each step."""
     X = part.X
-    if isinstance(X, Streamed) or X.numel() * X.element_size() > GATHER_WHOLE:
+    if isinstance(X, StreamedRows):
+        with closing(X.batches(steps)) as batches:
+            for rows, inputs in zip(steps, batches, strict=True):
+                yield inputs, part.y.index_select(0, rows)
+        return
+    assert isinstance(X, Tensor)
+    if X.numel() * X.element_size() > GATHER_WHOLE:
         for rows in steps:
             yield X.index_select(0, rows), part.y.index_select(0, rows)
         return

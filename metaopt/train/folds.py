@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaopt.errors import TrainingError
-from metaopt.seeds import derive
+from metaopt.seeds import derive, global_random_kept
 from metaopt.space.values import native
 from metaopt.train.splitting import Rows
 
@@ -101,7 +101,8 @@ def _shuffled(
     groups: NDArray[Any] | None,
     classes: NDArray[Any] | None,
 ) -> Any:
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+    with global_random_kept():
+        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     held = "groups" if groups is not None else "samples"
     units = len(strata) if groups is None else len(np.unique(groups))

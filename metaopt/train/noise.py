@@ -7,6 +7,7 @@ gives the dropout layers streams of their own, so that ordinary training needs n
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,16 @@ from metaopt.seeds import derive
 
 # Reentrant, because a user's `build` may itself build something under a `Noise`.
 _LOCK = threading.RLock()
+
+
+def _unlock() -> None:
+    """Begin with a free lock in a forked process, where the thread that may hold it is missing."""
+    global _LOCK
+    _LOCK = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_unlock)
 
 FEATURE_DROPOUTS = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from metaopt.errors import TrainingError
-from metaopt.train.noise import Noise
+from metaopt.train.firstpass import read_all
+from metaopt.train.sources import read_source
 from metaopt.train.streamed import Streamed
 
 
@@ -30,41 +31,26 @@ class StreamedPart(NamedTuple):
     y: Tensor
 
 
-def read_pair(X: Any, y: Any, x_name: str, y_name: str) -> tuple[Any, Any]:
-    """Return inputs and targets; a map-style Dataset of (x, y) is read item by item, once.
+def read_pair(X: Any, y: Any, x_name: str, y_name: str, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Return inputs and targets; those of a Dataset, or a DataLoader over one, are read once.
 
     Random augmentation inside a Dataset is therefore drawn once; where it shall be drawn anew
     in every epoch, it belongs into the network, whose randomness follows the trial's seed.
     """
-    if not isinstance(X, Dataset):
-        if isinstance(X, DataLoader):
-            raise TrainingError(
-                f"{x_name} is a DataLoader; give its dataset, for order and batches are the"
-                " trainer's (parameter 'batch_size')"
-            )
+    source = read_source(X, x_name)
+    if source is None:
         if y is None:
             raise TrainingError(f"{y_name} is missing; leave it out only if {x_name} is a Dataset")
         return X, y
     if y is not None:
-        raise TrainingError(f"{x_name} is a Dataset and holds the targets; leave {y_name} out")
-    if isinstance(X, TensorDataset):
-        if len(X.tensors) != 2:
-            raise TrainingError(f"{x_name} must hold two tensors, got {len(X.tensors)}")
-        return X.tensors[0], X.tensors[1]
-    if not hasattr(X, "__len__"):
-        raise TrainingError(f"{x_name} must be a map-style Dataset with a length")
-    with Noise(0):
-        items = [X[i] for i in range(len(X))]
-    if not items:
-        raise TrainingError(f"{x_name} is empty")
-    if not all(isinstance(item, (tuple, list)) and len(item) == 2 for item in items):
-        raise TrainingError(f"{x_name} must give pairs (x, y), got {type(items[0]).__name__}")
-    # PyTorch wants arrays that are writable and have no negative stride.
-    inputs = [torch.from_numpy(np.asarray(item[0]).copy(order="C")) for item in items]
-    shapes = {tuple(x.shape) for x in inputs}
-    if len(shapes) > 1:
-        raise TrainingError(f"{x_name} must give inputs of one shape, got {sorted(shapes)[:3]}")
-    return torch.stack(inputs), np.stack([np.asarray(item[1]) for item in items])
+        kind = "DataLoader" if isinstance(X, DataLoader) else "Dataset"
+        raise TrainingError(f"{x_name} is a {kind} and holds the targets; leave {y_name} out")
+    if isinstance(source.dataset, TensorDataset):
+        tensors = source.dataset.tensors
+        if len(tensors) != 2:
+            raise TrainingError(f"{x_name} must hold two tensors, got {len(tensors)}")
+        return tensors[0], tensors[1]
+    return read_all(source, dtype, x_name)
 
 
 def _to_array(values: Any, where: str) -> NDArray[Any]:

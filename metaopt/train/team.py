@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from metaopt.errors import TrainingError
+from metaopt.train.chunks import ReadingError
 from metaopt.train.engine import Engine, Member
 from metaopt.train.metrics import Metric
 from metaopt.train.resources import Meter, is_out_of_memory
@@ -70,6 +71,10 @@ class Team:
             members = self.members
             # The traceback holds the failed attempt's tensors.
             failure = error.with_traceback(None) if is_out_of_memory(error) else error
+            if isinstance(error, ReadingError):  # by no member's fault, and no half's
+                for member in members:
+                    member.error = error
+                return [self]
             resumed = any(member.resumed is not None for member in members)
             if len(members) == 1 and not resumed:
                 members[0].error = failure
@@ -184,6 +189,7 @@ class Team:
 
     def close(self) -> None:
         if self._engine is not None:
+            self._engine.feed.close()
             self._engine.close()
         self._engine, self._waiting = None, None
 

@@ -67,8 +67,11 @@ class Trainer:
     Args:
         build: a function of the configuration that returns an `nn.Module`; or "mlp" or "cnn" for
             the networks of `metaopt.train.models`, fitted to the shapes of the data.
-        X: inputs (n, ...), an array or tensor; or a map-style Dataset of (x, y), read once.
-            Numbers become `dtype`; a tensor of int64 (tokens) stays.
+        X: inputs (n, ...), an array or tensor; or a Dataset of (x, y), read once; or a DataLoader
+            over one, whose processes (`num_workers` and what else it says of them, `pin_memory`)
+            then read, to the same results: its order and batches give way to the trainer's
+            (parameter 'batch_size'), and a sampler or `collate_fn` of its own is refused. Numbers
+            become `dtype`; a tensor of int64 (tokens) stays.
         y: targets (n, ...): labels of any type for "cross_entropy", numbers otherwise.
         loss: "cross_entropy", "mse" or a function (outputs, targets) -> tensor of shape ().
         metric: "accuracy", "cross_entropy", "mse" or a function (outputs, targets) -> number;
@@ -76,11 +79,11 @@ class Trainer:
         direction: of a metric of your own, "minimize" unless given.
         metrics: further ones, recorded at the final weights as ``name`` and ``test_name``.
         epochs: the most epochs, unless the configuration says.
-        validation: a fraction of the data, or (X, y), or a Dataset. Or folds, which train together
-            as members of one population: a number of them from 2 (shuffled by the data seed;
-            stratified, and with `groups` kept together), or any splitter of scikit-learn's. Then
-            `value`, the reports and all metrics are means over folds, each fold stops early by
-            itself, and ``data["folds"]`` has what each reached.
+        validation: a fraction of the data, or (X, y), or a Dataset or DataLoader. Or folds, which
+            train together as members of one population: a number of them from 2 (shuffled by the
+            data seed; stratified, and with `groups` kept together), or any splitter of
+            scikit-learn's. Then `value`, the reports and all metrics are means over folds, each
+            fold stops early by itself, and ``data["folds"]`` has what each reached.
         test: likewise; None or 0 for no hidden test.
         stopping: when to stop early; None trains all epochs and keeps the last weights.
         standardize: scale inputs to mean 0 and deviation 1, by the training part's statistics.
@@ -101,11 +104,18 @@ class Trainer:
             Perceptrons then train one by one, or by the engine "traced". A refitted network
             predicts in full precision.
         evaluation_rows: the most samples evaluated at a time.
-        resident: False leaves the inputs of the training part in a map-style Dataset `X`, too large
-            for memory: after one pass that checks all and keeps the targets, every step reads its
+        resident: False leaves the inputs of the training part in a Dataset `X`, too large for
+            memory: after one pass that checks all and keeps the targets, every step reads its
             batch (by ``__getitems__`` if the Dataset has it), once for all members of a program,
-            which get what they would get from memory. The validation and the test part do stay on
-            the device; folds and `standardize` need all in memory.
+            which get what they would get from memory. A DataLoader's processes read ahead, and
+            live as long as the training. What a Dataset draws from the global generators of torch,
+            numpy and `random` depends on the batch's rows only; one with a generator of its own
+            must see to that itself. An IterableDataset gives its own order, in one pass an epoch
+            for each batch size, which must end and have the same length every time; if it has
+            ``set_epoch``, it is told 1, 2, ..., and 0 for the first pass; several processes take
+            turns as in its DataLoader (`batch_size` samples each; what each gives is the Dataset's
+            affair); `validation` and `test` must then be data of their own. They stay on the
+            device in any case; folds and `standardize` need all in memory.
         engine: "auto" trains perceptrons (chains of dense layers, activations and dropout) as one
             program, bit for bit what they are alone, and other networks one by one; "traced"
             has torch.func train those together too, equal up to rounding; "single" none.

@@ -5,10 +5,8 @@ import pytest
 import torch
 from populations import REAL, X, Y, outcome, trainer, trials
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
 from metaopt.errors import TrainingError
-from metaopt.train import Trainer
 
 FLAT = {"y": REAL, "metrics": []}
 
@@ -38,12 +36,6 @@ def named(name):
 def test_wrong_arguments_are_refused_at_once(options, message):
     with pytest.raises(TrainingError, match=message):
         trainer(**options)
-
-
-def test_a_data_loader_is_told_what_to_do():
-    loader = DataLoader(TensorDataset(torch.tensor(X), torch.tensor(Y)))
-    with pytest.raises(TrainingError, match="X is a DataLoader; give its dataset"):
-        Trainer("mlp", loader)
 
 
 def test_several_devices_are_refused():
