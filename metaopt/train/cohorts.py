@@ -47,24 +47,27 @@ def form_teams(
     """
     groups: dict[Hashable, list[Member]] = {}
     forms: dict[Hashable, Form] = {}
+    keys: dict[Hashable, Hashable | None] = {}  # of teams that may become one later
     probes: dict[Hashable, dict[str, tuple[int, ...]] | str] = {}
     activations: dict[Member, tuple[str, ...]] = {}
     for member in members:
         design, form, activations[member] = _engine_of(member, choice, probes)
         sizes = len(member.data.train.y), len(member.data.validation.y)
         begun = 0 if member.resumed is None else member.resumed.epoch
-        shared = (design, member.batch_size, *sizes, begun)
-        key: Hashable = member if design is None else shared
+        shared = None if design is None else (design, member.batch_size, *sizes)
+        key: Hashable = (member if shared is None else shared, begun)
         groups.setdefault(key, []).append(member)
-        forms[key] = form
+        forms[key], keys[key] = form, shared
     teams = []
     for key, group in groups.items():
         ordered = sorted(group, key=lambda m: (update_form(m.recipe), activations[m]))
-        parts = ceil(len(ordered) / most_members(group[0]))
+        most = most_members(group[0])
+        parts = ceil(len(ordered) / most)
         size = ceil(len(ordered) / parts)  # of about the same size each
         for start in range(0, len(ordered), size):
             together = ordered[start : start + size]
-            teams.append(Team(together, forms[key], partial(limit, together[0])))
+            first = partial(limit, together[0])
+            teams.append(Team(together, forms[key], first, keys[key], most))
     return teams
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from metaopt.train.progress import Task
 from metaopt.train.recipe import ConfigView, Recipe
 from metaopt.train.resources import WORTH_THREADS, Meter, limit_threads, work
 from metaopt.train.run import Run
-from metaopt.train.team import train_in_step
+from metaopt.train.team import Team, at_once, train_in_step
 
 logger = logging.getLogger("metaopt.train")
 
@@ -134,9 +134,16 @@ class Factory:
 
     def train(self, runs: Sequence[Run]) -> Iterator[Run]:
         """Train runs together; yield each when it has ended."""
-        members = [member for run in runs for member in run.members]
-        teams = form_teams(members, self.thread_limit, self.engine)
-        return train_in_step(teams, runs)
+        for ended in self.stream(at_once(runs)):
+            yield from ended
+
+    def stream(self, arrivals: Iterable[Sequence[Run]]) -> Iterator[list[Run]]:
+        """Train the runs that begin with each epoch; yield after it those that have ended."""
+
+        def place(members: Sequence[Member]) -> list[Team]:
+            return form_teams(members, self.thread_limit, self.engine)
+
+        return train_in_step(arrivals, place)
 
     def train_one(self, run: Run) -> Run:
         """Train a run by itself.
