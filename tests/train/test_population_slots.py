@@ -86,7 +86,7 @@ def test_of_any_age_it_equals_alone_bit_for_bit(dtype, fused, ages, monkeypatch,
     if not fused:
         monkeypatch.setattr(stacked_steps, "has_fused_adam", lambda dtype: False)
     t = trainer(dtype=dtype)
-    found, arrivals = check_each_is_what_it_is_alone(t, in_some_order(len(MIX)), size=24)
+    found, _ = check_each_is_what_it_is_alone(t, in_some_order(len(MIX)), size=24)
     assert {r.data["stopped"] for r in found.values()} >= {"epochs", "patience"}
     assert {r.data["engine"] for r in found.values()} == {"lowered"}
     assert max(len(set(own)) for own in ages) > 2  # programs of members of several ages
@@ -140,7 +140,7 @@ def test_with_every_kind_of_data_loss_and_stopping(name, ages, monkeypatch, capl
 def test_the_cohort_stays_full_and_is_one_program(ages):
     config = {"width": 8, "lr": 0.03, "dropout": 0.1, "batch_size": 16}
     configs = [{**config, "epochs": 2 + k % 5, "lr": 0.01 + k / 900} for k in range(40)]
-    found, arrivals = streamed(trainer(stopping=None), trials(configs), size=8)
+    _, arrivals = streamed(trainer(stopping=None), trials(configs), size=8)
     tail = len(arrivals.beside) - max(c["epochs"] for c in configs)
     assert set(arrivals.beside[:tail]) == {8}
     assert [len(own) for own in ages] == arrivals.beside  # one program at every tick
