@@ -250,6 +250,7 @@ class Study(StudyView):
                 outcome = None
                 while outcome is None:
                     if slots is not None and not self._journal.unfinished(self._held, slots=False):
+                        # Pending trials come first: they had begun before any end could come.
                         ran = self._refill(executor, objective, slots, n_trials, tell, end)
                         outcome = end()
                     else:

@@ -127,6 +127,20 @@ def test_what_is_recorded_is_neither_judged_nor_asked_again(monkeypatch):
     assert objective.passes[0] == [n for n in pending if asked_at[n] == first]
 
 
+def test_of_a_tick_whose_ask_is_recorded_nothing_is_asked_again(monkeypatch):
+    store = FragileStore(eager=True).boot(crash_at=70)
+    with pytest.raises(Crash):
+        in_store(store, monkeypatch)
+    recorded = Study(SPACE, "genetic", seed=3, storage="there")
+    objective, total = Streaming(), len(recorded.trials)
+    assert total < N
+    run(recorded, objective, slots=9)
+    # More slots than before are filled when the next trial ends, not between.
+    first = next(k for k, running in enumerate(objective.passes) if total in running)
+    assert max(len(running) for running in objective.passes[:first]) == SLOTS
+    assert len(objective.passes[first]) > SLOTS
+
+
 @pytest.mark.parametrize("stop", [Stall(5), lambda s: len(s.told) >= 9])
 def test_an_end_that_comes_while_others_run_comes_again(stop, monkeypatch):
     expected = run(Study(SPACE, "genetic", seed=3), n_trials=60, stop=stop)

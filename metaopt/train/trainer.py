@@ -53,7 +53,8 @@ class Trainer:
         fitted = trainer.refit(study.best_params, study.best.seed, study.data_seed)
 
     With ``study.optimize(trainer, n_trials=64, batch_size=16)`` whole batches train as one
-    program, several times faster and with the same results; see `many`.
+    program, several times faster and with the same results; see `many`. With ``slots=16`` instead,
+    trials that end are replaced at once; see `stream`.
 
     The search sees the validation part only. ``Result.metrics["test"]`` is the metric on the
     hidden test part at the weights that `value` belongs to. Initial weights and dropout masks
