@@ -10,6 +10,7 @@ they too get their own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from math import prod
 
 import torch
@@ -20,6 +21,7 @@ from metaopt.train.splitting import epoch_order
 from metaopt.train.streamed import Streamed
 
 GATHER_WHOLE = 2**26  # bytes of inputs below which an epoch is brought into order all at once
+KEPT_SAMPLES = 2**16  # up to which the orders of epochs are kept
 
 
 class Feed:
@@ -131,10 +133,19 @@ def step_sizes(n: int, size: int) -> list[int]:
 
 def batches(n: int, size: int, data_seed: int, epoch: int, device: torch.device) -> list[Tensor]:
     """Row numbers of each step's samples."""
-    order = torch.from_numpy(epoch_order(n, data_seed, epoch))
+    make = _kept_order if n <= KEPT_SAMPLES else _order
+    order = make(n, data_seed, epoch)
     if device.type == "cuda":
         order = order.pin_memory().to(device, non_blocking=True)
     return list(torch.split(order, step_sizes(n, size)))
+
+
+def _order(n: int, data_seed: int, epoch: int) -> Tensor:
+    return torch.from_numpy(epoch_order(n, data_seed, epoch))
+
+
+# Members of different ages visit the same epochs at different times, batches one after the other.
+_kept_order = lru_cache(maxsize=128)(_order)
 
 
 def gathered(
