@@ -79,6 +79,9 @@ def run(
     storage: Storage = None,
     name: Annotated[str | None, typer.Option(help="Of the study; default: the problem's.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Ask for so many at once.")] = None,
+    slots: Annotated[
+        int | None, typer.Option(min=1, help="Train so many side by side, refilled as they end.")
+    ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds until no trial starts.")] = None,
     pruner: Pruning = None,
 ) -> None:
@@ -94,7 +97,7 @@ def run(
     made = make_strategy(strategy or DEFAULT_STRATEGY, chosen.space, seed, budget)
     study = Study(chosen.space, made, chosen.direction, storage=storage, pruner=pruner, name=name)
     outcome = study.optimize(
-        chosen.objective, trials, timeout, batch_size=batch_size, progress=True
+        chosen.objective, trials, timeout, batch_size=batch_size, slots=slots, progress=True
     )
     typer.echo(outcome.message)
     _print_trials(study.trials, study.direction)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -28,6 +28,8 @@ class StudyDriver:
         self._deadlines: dict[int, float] = {}
         self._overran: set[int] = set()  # told to stop because their time was over
         self._lockstep: frozenset[int] = frozenset()  # members of a batch that train together
+        self._beside: frozenset[int] = frozenset()  # all that train in slots at this tick
+        self._decided = False  # whether who ends at this tick is known from before
 
     def started(self, number: int) -> None:
         """Note that an attempt at a trial begins; called by executors."""
@@ -48,12 +50,33 @@ class StudyDriver:
             return True
         if self._judge.idle:
             return False
+        if number in self._beside:
+            return self._judge_beside(number)
         # Members of a running batch are not told, and count only while they go in lockstep: who
         # ran earlier in a batch must not matter.
         members = self._lockstep if number in self._lockstep else ()
         journal = self._journal
         cohort = {n: journal.curve(n) for n in members if n != number}
         return self._judge.stops(number, journal.curve(number), journal.told_curves, cohort)
+
+    def _judge_beside(self, number: int) -> bool:
+        """Judge a trial in a slot; those beside it are of other ages and count as those before."""
+        journal = self._journal
+        curve = journal.curve(number)
+        if self._decided:
+            self._judge.pass_over(number, curve)
+            return False
+        beside = {n: journal.curve(n) for n in self._beside if n != number}
+        return self._judge.stops(number, curve, {**journal.told_curves, **beside}, {})
+
+    def ticks(self, beside: Collection[int], *, decided: bool) -> None:
+        """Begin a tick of refilled slots; see `metaopt.slots`.
+
+        Args:
+            beside: all trials that train at this tick.
+            decided: whether who ends at it was recorded before the study was cut off.
+        """
+        self._beside, self._decided = frozenset(beside), decided
 
     def in_time(self, number: int, result: Result) -> Result:
         """A trial that stopped because its time was over has failed and was not pruned."""

@@ -95,13 +95,30 @@ class Journal:
     def told_count(self) -> int:
         return len(self._fold.told)
 
-    def unfinished(self, held: Collection[int]) -> list[int]:
-        """The oldest group with a trial that is not told and of which none is held by a caller."""
+    def unfinished(self, held: Collection[int], *, slots: bool = True) -> list[int]:
+        """The oldest group with a trial that is not told and of which none is held by a caller.
+
+        Without `slots`, trials that were asked for slots do not count.
+        """
         for number in self._fold.untold:
             group = self._fold.group(number)
-            if not any(n in held for n in group):
+            if not any(n in held or (not slots and n in self.asked_at) for n in group):
                 return group
         return []
+
+    @property
+    def asked_at(self) -> Mapping[int, int]:
+        """Of trials that were asked for slots, by number: how many ticks had passed."""
+        return self._fold.asked_at
+
+    @property
+    def ended_at(self) -> Mapping[int, int]:
+        """Of trials that have ended in a slot, by number: the tick at which they did."""
+        return self._fold.ended_at
+
+    def is_told(self, number: int) -> bool:
+        """Whether the strategy has learnt a trial."""
+        return number in self and number not in self._fold.untold
 
     def is_batch(self, number: int) -> bool:
         """Whether a trial belongs to a batch, be it of one."""
@@ -127,13 +144,16 @@ class Journal:
         self._log.append(event, durable=durable)
         self._fold.apply(event)
 
-    def ask(self, n: int, *, batch: bool) -> list[int]:
-        """Have the strategy propose; a batch is told together when all of it has finished."""
+    def ask(self, n: int, *, batch: bool, tick: int | None = None) -> list[int]:
+        """Have the strategy propose; a batch is told together when all of it has finished.
+
+        For slots, `tick` is how many ticks have passed.
+        """
         proposals = self._strategy.ask(n)
         if proposals:
             # Durable with the first start: until then nothing depends on it.
             entry = self._strategy.log[-1]["ask"]
-            self._write(Asked(time.time(), entry, batch), durable=False)
+            self._write(Asked(time.time(), entry, batch, tick), durable=False)
         return [p.number for p in proposals]
 
     def start(self, number: int, worker: str) -> None:
@@ -147,10 +167,13 @@ class Journal:
         self._write(Reported(time.time(), number, attempt, step, value), durable=False)
         self._running.setdefault(number, []).append((step, self._sign * value))
 
-    def finish(self, number: int, result: Result) -> None:
-        """Keep a result; from here on it is never lost and the trial never runs again."""
+    def finish(self, number: int, result: Result, tick: int | None = None) -> None:
+        """Keep a result; from here on it is never lost and the trial never runs again.
+
+        Of a trial in a slot, `tick` is the one at which it ended.
+        """
         attempt = max(1, self[number].attempts)
-        self._write(Finished(time.time(), number, attempt, result))
+        self._write(Finished(time.time(), number, attempt, result, tick))
         self._running.pop(number, None)
         self._finished[number] = self._minimised(result).curve
 

@@ -25,6 +25,7 @@ from metaopt.pruning import Judge, Pruner, find_pruner, pruner_from_json
 from metaopt.records import Json, Result, TrialRecord, settle
 from metaopt.registry import load_strategy, make_strategy
 from metaopt.seeds import derive
+from metaopt.slots import Slots, read_slots
 from metaopt.space import Space
 from metaopt.space.values import native
 from metaopt.stopping import StopCondition
@@ -175,6 +176,7 @@ class Study(StudyView):
         *,
         trial_timeout: float | None = None,
         batch_size: int | None = None,
+        slots: int | None = None,
         replicates: int = 1,
         stop: StopCondition | Sequence[StopCondition] | None = None,
         callbacks: Sequence[Callback] = (),
@@ -192,8 +194,15 @@ class Study(StudyView):
             trial_timeout: seconds after which a trial has failed; see `metaopt.execute.Inline`.
                 Trials that an objective's `many` trains together all begin with the batch.
             batch_size: ask for so many at once, and tell their results in order, together. Without
-                it trials run one after the other, also where the objective has `many`: proposals
-                that depended on which of several trials ended first could not be resumed exactly.
+                it and `slots` trials run one after the other, also where the objective has `many`.
+            slots: keep so many trials training side by side: as soon as some end, they are told
+                and their places are filled by new proposals, which join the others. Needs an
+                objective with `stream(arrivals)`, such as `Trainer`; see
+                `metaopt.execute.streaming`. Time is counted in steps of all running trials, not
+                in seconds, so this too is the same on every machine and is resumed exactly. A
+                pruner compares a trial with those told before and with all that run beside it.
+                When an end comes (`n_trials`, `timeout`, `stop`), running trials are finished;
+                while a condition of `stop` holds, none is started.
             replicates: evaluate every configuration under so many seeds, and tell the mean once;
                 then a trial's reports are the means so far. See `metaopt.execute.replicated`.
             stop: conditions such as `Stall(20)` and `Target(0.1)`, or functions of the study.
@@ -208,6 +217,7 @@ class Study(StudyView):
             KeyboardInterrupt: the study is kept; the same call goes on.
         """
         self._check_objective(objective)
+        slots = read_slots(slots, batch_size, objective)
         objective = replicated(objective, whole("replicates", replicates, StudyError))
         if n_trials is None and timeout is None and stop is None:
             raise StudyError("optimize needs n_trials, timeout or stop, or it would never end")
@@ -221,22 +231,37 @@ class Study(StudyView):
         executor = Inline(trial_timeout=trial_timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         self._stopping = False
+
+        def end() -> Outcome | None:
+            return self._end(n_trials, deadline, conditions)
+
         with (
             progress_bar(self.name, n_trials, self._journal.told_count, progress) as update,
             self._driver.timed(trial_timeout),
         ):
+
+            def tell() -> int:
+                told = self._tell_all(callbacks)
+                if progress and told:
+                    update(self._journal.told_count, self._best_text())
+                return told
+
             try:
-                while True:
-                    outcome = self._end(n_trials, deadline, conditions)
-                    if outcome is not None:
-                        break
-                    group = self._next_group(n_trials, batch_size)
-                    if not group:
+                outcome = None
+                while outcome is None:
+                    if slots is not None and not self._journal.unfinished(self._held, slots=False):
+                        # Pending trials come first: they had begun before any end could come.
+                        ran = self._refill(executor, objective, slots, n_trials, tell, end)
+                        outcome = end()
+                    else:
+                        outcome = end()
+                        group = [] if outcome else self._next_group(n_trials, batch_size, slots)
+                        ran = bool(group)
+                        if ran:
+                            self._run(executor, objective, group)
+                            tell()
+                    if outcome is None and not ran:
                         outcome = Outcome("exhausted", self._exhausted())
-                        break
-                    self._run(executor, objective, group, callbacks)
-                    if progress:
-                        update(self._journal.told_count, self._best_text())
             except KeyboardInterrupt:
                 self._journal.flush()
                 logger.warning(
@@ -284,9 +309,11 @@ class Study(StudyView):
     def _unfinished(self) -> list[int]:
         return self._journal.unfinished(self._held)
 
-    def _next_group(self, n_trials: int | None, batch_size: int | None) -> list[int]:
+    def _next_group(
+        self, n_trials: int | None, batch_size: int | None, slots: int | None
+    ) -> list[int]:
         """Return what was left unfinished, else new proposals; [] if there are none."""
-        waiting = self._unfinished()
+        waiting = self._journal.unfinished(self._held, slots=slots is None)
         if waiting:
             return waiting
         size = batch_size or 1
@@ -294,14 +321,8 @@ class Study(StudyView):
             size = min(size, n_trials - len(self._journal))
         return self._journal.ask(size, batch=batch_size is not None)
 
-    def _run(
-        self,
-        executor: Executor,
-        objective: Objective,
-        group: list[int],
-        callbacks: Sequence[Callback],
-    ) -> None:
-        """Evaluate what is missing of a group, then tell all of it in order."""
+    def _run(self, executor: Executor, objective: Objective, group: list[int]) -> None:
+        """Evaluate what is missing of a group."""
         records = [self._journal[n] for n in group]
         todo = [r.proposal for r in records if r.result is None]
         if todo:
@@ -311,9 +332,33 @@ class Study(StudyView):
             with driver.together(group if lockstep else ()):
                 for number, result in executor.run(objective, todo, driver, together=together):
                     self._journal.finish(number, driver.in_time(number, result))
-        for record in self._tell_ready():
+
+    def _refill(
+        self,
+        executor: Executor,
+        objective: Objective,
+        size: int,
+        n_trials: int | None,
+        tell: Callable[[], int],
+        end: Callable[[], Outcome | None],
+    ) -> bool:
+        """Keep so many trials running until an end comes and none runs; tell if any did."""
+
+        def room() -> int:
+            if end() is not None:
+                return 0
+            return size if n_trials is None else n_trials - len(self._journal)
+
+        slots = Slots(size, self._journal, self._driver, tell, room, self._held)
+        return slots.run(executor, objective)
+
+    def _tell_all(self, callbacks: Sequence[Callback]) -> int:
+        """Tell what is ready, then call back for each; return how many that were."""
+        records = self._tell_ready()
+        for record in records:
             for callback in callbacks:
                 callback(self, record)
+        return len(records)
 
     def _tell_ready(self) -> list[TrialRecord]:
         return self._journal.tell_ready(self._log_line)

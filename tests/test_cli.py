@@ -64,6 +64,17 @@ def test_a_comparison_prints_a_ranking_and_writes_a_report(tmp_path: Path) -> No
     assert (tmp_path / "again.html").read_bytes() == written
 
 
+def test_slots_are_refilled_on_the_command_line(tmp_path: Path) -> None:
+    storage = tmp_path / "runs.db"
+    run = ("run", "breast_cancer", "--strategy", "random", "--storage", storage, "--trials", "6")
+    done = _metaopt(*run, "--slots", "3", "--pruner", "asha:reduction_factor=2")
+    assert done.returncode == 0 and "holds 6 trials" in done.stdout
+    assert len(metaopt.load(storage).told) == 6
+    refused = _metaopt("run", "branin", "--slots", "3")
+    assert refused.returncode != 0 and "needs an objective with stream" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_a_pruner_is_named_on_the_command_line(tmp_path: Path) -> None:
     run = (
         "run", "breast_cancer", "--strategy", "random", "--trials", "8",

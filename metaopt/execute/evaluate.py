@@ -27,6 +27,12 @@ class Driver(Channel, Protocol):
 class Executor(Protocol):
     """Runs proposals and yields each trial's number and result, in any order."""
 
+    def stream(
+        self, objective: Objective, arrivals: Iterator[Sequence[Proposal]], driver: Driver
+    ) -> Iterator[tuple[int, Result]]:
+        """Give the objective's `stream` what begins with each tick, as it asks for it."""
+        ...
+
     def run(
         self,
         objective: Objective,

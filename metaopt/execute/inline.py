@@ -8,6 +8,7 @@ from typing import Any
 
 from metaopt.errors import StudyError, real
 from metaopt.execute.evaluate import Driver, Objective, evaluate, failure, finish, read
+from metaopt.execute.streaming import stream
 from metaopt.records import Failure, Proposal, Result
 from metaopt.trial import Trial
 
@@ -42,6 +43,12 @@ class Inline:
             driver.started(proposal.number)
             result = evaluate(objective, Trial(proposal, driver.data_seed, driver))
             yield proposal.number, self._in_time(result)
+
+    def stream(
+        self, objective: Objective, arrivals: Iterator[Sequence[Proposal]], driver: Driver
+    ) -> Iterator[tuple[int, Result]]:
+        """Yield results as they come, of trials that begin when the objective's `stream` asks."""
+        yield from stream(objective, arrivals, driver)
 
     def _run_together(
         self, objective: Any, proposals: Sequence[Proposal], driver: Driver

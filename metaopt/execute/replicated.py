@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -23,6 +23,9 @@ def replicated(objective: Objective, replicates: int) -> Objective:
     if replicates == 1:
         return objective
     return (_Together if hasattr(objective, "many") else _Replicated)(objective, replicates)
+
+
+Place = tuple[Trial, int, Trial]  # a trial, which of its replicates, and that as a trial
 
 
 class _Part:
@@ -79,14 +82,32 @@ class _Together(_Replicated):
 
     def many(self, trials: Sequence[Trial]) -> Iterator[tuple[int, Result]]:
         """Yield each trial's result when its last replicate has ended."""
+        places: dict[int, Place] = {}
+        parts = self._place(trials, places)
+        yield from self._gather(self._objective.many(parts), places)
+
+    def stream(self, arrivals: Iterable[Sequence[Trial]]) -> Iterator[tuple[int, Result]]:
+        """Likewise for refilled slots: each holds one trial, whose replicates run side by side."""
+        places: dict[int, Place] = {}
+        parts = (self._place(trials, places) for trials in arrivals)
+        yield from self._gather(self._objective.stream(parts), places)
+
+    def _place(self, trials: Sequence[Trial], places: dict[int, Place]) -> list[Trial]:
+        """Return the replicates of trials, and note under their numbers whose they are."""
         r = self._replicates
-        places = {t.number * r + i: (t, i) for t in trials for i in range(r)}
-        parts = {n: self._part(t, i, n) for n, (t, i) in places.items()}
-        ended: Mapping[int, dict[int, Result]] = {t.number: {} for t in trials}
-        for number, outcome in self._objective.many(list(parts.values())):
-            trial, i = places[number]
-            found = ended[trial.number]
-            found[i] = finish(read(outcome, parts[number]), parts[number], None)
+        found = {t.number * r + i: (t, i) for t in trials for i in range(r)}
+        places |= {n: (t, i, self._part(t, i, n)) for n, (t, i) in found.items()}
+        return [places[n][2] for n in found]
+
+    def _gather(
+        self, outcomes: Iterable[tuple[int, Any]], places: dict[int, Place]
+    ) -> Iterator[tuple[int, Result]]:
+        r = self._replicates
+        ended: dict[int, dict[int, Result]] = {}
+        for number, outcome in outcomes:
+            trial, i, part = places.pop(number)
+            found = ended.setdefault(trial.number, {})
+            found[i] = finish(read(outcome, part), part, None)
             if len(found) == r:
                 results = [found[i] for i in range(r)]
                 n = next((n for n in range(1, r) if not _goes_on(trial, results[:n])), r)

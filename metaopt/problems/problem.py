@@ -48,6 +48,11 @@ class LazyObjective:
         return self.made.many  # type: ignore[attr-defined]
 
     @property
+    def stream(self) -> Any:
+        """The objective's own `stream`, for refilled slots; no attribute if it has none."""
+        return self.made.stream  # type: ignore[attr-defined]
+
+    @property
     def lockstep(self) -> bool:
         """Whether that trains its trials in lockstep."""
         return bool(getattr(self.made, "lockstep", False))

@@ -46,12 +46,17 @@ class Enqueued(Event):
 class Asked(Event):
     """One call of `ask`, as the strategy logs it: proposals, notes and state.
 
-    `batch` is True if they are told together, in order, when all have finished.
+    `batch` is True if they are told together, in order, when all have finished. `tick` is how many
+    ticks had passed if they were asked for slots (see `metaopt.slots`), else None.
     """
 
     entry: Mapping[str, Json]
     batch: bool
+    tick: int | None = None
     kind: ClassVar[str] = "asked"
+
+    def body(self) -> dict[str, Json]:
+        return _without_none(super().body(), "tick")
 
     @property
     def proposals(self) -> list[Proposal]:
@@ -90,20 +95,22 @@ class Reported(Event):
 
 @dataclass(frozen=True)
 class Finished(Event):
-    """An attempt ended with a result; the trial is not run again."""
+    """An attempt ended with a result; the trial is not run again. In a slot, it did at `tick`."""
 
     number: int
     attempt: int
     result: Result
+    tick: int | None = None
     kind: ClassVar[str] = "finished"
 
     def body(self) -> dict[str, Json]:
-        out = {"number": self.number, "attempt": self.attempt}
-        return {**out, "result": self.result.to_json()}
+        out = {"number": self.number, "attempt": self.attempt, "tick": self.tick}
+        return {**_without_none(out, "tick"), "result": self.result.to_json()}
 
     @classmethod
     def read(cls, time: float, body: Mapping[str, Json]) -> Event:
-        return cls(time, body["number"], body["attempt"], Result.from_json(body["result"]))
+        result = Result.from_json(body["result"])
+        return cls(time, body["number"], body["attempt"], result, body.get("tick"))
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,11 @@ KINDS: dict[str, type[Event]] = {
 }
 
 
+def _without_none(body: dict[str, Json], name: str) -> dict[str, Json]:
+    """Leave out a field that is None: what has no ticks is stored as it ever was."""
+    return {k: v for k, v in body.items() if k != name or v is not None}
+
+
 def event_to_text(event: Event) -> str:
     """Return the body of an event as JSON text."""
     return json.dumps(event.body(), separators=(",", ":"), allow_nan=False)
@@ -161,6 +173,8 @@ class Fold:
         self.trials: dict[int, TrialRecord] = {}
         self.told: list[int] = []  # in the order of the tells, added trials included
         self.untold: dict[int, None] = {}  # an ordered set: asked and not told
+        self.asked_at: dict[int, int] = {}  # of trials in slots: the tick at which they were asked
+        self.ended_at: dict[int, int] = {}  # and the one at which they ended
         self._batches: dict[int, list[int]] = {}
         self._reports: dict[int, list[tuple[float, float]]] = {}
         for event in events:
@@ -190,6 +204,8 @@ class Fold:
         for p in proposals:
             self.trials[p.number] = TrialRecord(p, asked=event.time)
             self.untold[p.number] = None
+            if event.tick is not None:
+                self.asked_at[p.number] = event.tick
         if event.batch:
             numbers = [p.number for p in proposals]
             self._batches.update(dict.fromkeys(numbers, numbers))
@@ -204,6 +220,8 @@ class Fold:
     def _finished(self, event: Finished) -> None:
         self._reports.pop(event.number, None)
         self._change(event.number, result=event.result, finished=event.time)
+        if event.tick is not None:
+            self.ended_at[event.number] = event.tick
 
     def _told(self, event: Told) -> None:
         self.told.append(event.number)

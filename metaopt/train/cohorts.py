@@ -53,22 +53,27 @@ def form_teams(
 
     """
     groups: dict[Hashable, list[Member]] = {}
+    keys: dict[Hashable, Hashable | None] = {}  # of teams that may become one later
     kinds: dict[Member, Kind] = {}
     for member in members:
         kind = kinds[member] = _kind_of(member, limit, choice)
         sizes = len(member.data.train.y), len(member.data.validation.y)
         begun = 0 if member.resumed is None else member.resumed.epoch
-        shared = (kind.design, member.batch_size, *sizes, begun)
-        groups.setdefault(member if kind.design is None else shared, []).append(member)
+        shared = None if kind.design is None else (kind.design, member.batch_size, *sizes)
+        key: Hashable = (member if shared is None else shared, begun)
+        groups.setdefault(key, []).append(member)
+        keys[key] = shared
     teams = []
-    for group in groups.values():
-        ordered = sorted(group, key=lambda m: (update_form(m.recipe), kinds[m].neighbours))
+    for key, group in groups.items():
         kind = kinds[group[0]]
-        parts = ceil(len(ordered) / most_members(group[0], kind.numbers))
+        ordered = sorted(group, key=lambda m: (update_form(m.recipe), kinds[m].neighbours))
+        most = most_members(group[0], kind.numbers)
+        parts = ceil(len(ordered) / most)
         size = ceil(len(ordered) / parts)  # of about the same size each
         for start in range(0, len(ordered), size):
             together = ordered[start : start + size]
-            teams.append(Team(together, kind.form, partial(limit, together[0])))
+            first = partial(limit, together[0])
+            teams.append(Team(together, kind.form, first, keys[key], most))
     return teams
 
 

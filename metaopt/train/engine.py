@@ -71,6 +71,11 @@ class Member:
         self.error = None
 
     @property
+    def epoch(self) -> int:
+        """How many epochs it has trained."""
+        return self.progress.history.epochs
+
+    @property
     def over(self) -> bool:
         """Whether it trains no more."""
         return self.error is not None or self.progress.ended
@@ -121,21 +126,34 @@ class Engine(ABC):
         name: recorded with every trial.
         members: row by row.
         errors: of the last epoch, by row: a member's own loss may fail without the others.
+        admits: whether members may join while others are under way; then they are at different
+            epochs, each at its own.
 
     """
 
     name: ClassVar[str]
+    admits: ClassVar[bool] = False
 
     def __init__(self, members: Sequence[Member]) -> None:
+        self.errors: dict[int, Exception] = {}
+        self._become(members)
+
+    def _become(self, members: Sequence[Member]) -> None:
+        """Have these members, row by row."""
         self.members = list(members)
         for member in self.members:
             member.engine = self.name
-        self.errors: dict[int, Exception] = {}
         self.feed = feed_of(self.members)
 
     @abstractmethod
     def train(self, epoch: int) -> list[float]:
-        """Visit every training sample once; return each member's mean loss over them."""
+        """Visit every training sample once; return each member's mean loss over them.
+
+        Args:
+            epoch: of the first member, and of all others if no member has joined later; else each
+                is at its own, ``member.epoch + 1``.
+
+        """
 
     @abstractmethod
     def outputs(self) -> Tensor | list[Tensor]:
@@ -151,8 +169,20 @@ class Engine(ABC):
 
     def select(self, rows: Sequence[int]) -> None:
         """Go on with these rows only (ascending), which become 0, 1, ..."""
-        self.members = [self.members[k] for k in rows]
-        self.feed = feed_of(self.members)
+        self._become([self.members[k] for k in rows])
+
+    def admit(self, members: Sequence[Member], states: Sequence[State | None]) -> None:
+        """Take in members between two epochs; only where `admits`. Rows may change their order.
+
+        Args:
+            members: that could have trained with these from the beginning.
+            states: from which each goes on, by an engine of this kind; None begins.
+
+        Raises:
+            Exception: memory lacks; then nothing can be done with this engine but to close it.
+
+        """
+        raise NotImplementedError(f"the engine {self.name!r} takes in no one")
 
     @abstractmethod
     def state(self, row: int) -> dict[str, Tensor]:
@@ -173,6 +203,7 @@ def feed_of(members: Sequence[Member]) -> Feed:
         [m.data.validation for m in members],
         [m.data_seed for m in members],
         members[0].batch_size,
+        [m.epoch - members[0].epoch for m in members],
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,7 +27,7 @@ from metaopt.train.recipe import ConfigView, Recipe
 from metaopt.train.resources import WORTH_THREADS, Meter, limit_threads, work
 from metaopt.train.run import Run
 from metaopt.train.streamed import kept_open
-from metaopt.train.team import train_in_step
+from metaopt.train.team import Team, at_once, train_in_step
 
 logger = logging.getLogger("metaopt.train")
 
@@ -135,10 +135,17 @@ class Factory:
 
     def train(self, runs: Sequence[Run]) -> Iterator[Run]:
         """Train runs together; yield each when it has ended."""
-        members = [member for run in runs for member in run.members]
-        with kept_open(member.data.train.X for member in members):
-            teams = form_teams(members, self.thread_limit, self.engine)
-            yield from train_in_step(teams, runs)
+        for ended in self.stream(at_once(runs)):
+            yield from ended
+
+    def stream(self, arrivals: Iterable[Sequence[Run]]) -> Iterator[list[Run]]:
+        """Train the runs that begin with each epoch; yield after it those that have ended."""
+
+        def place(members: Sequence[Member]) -> list[Team]:
+            return form_teams(members, self.thread_limit, self.engine)
+
+        with ExitStack() as held:
+            yield from train_in_step(_holding(arrivals, held), place)
 
     def train_one(self, run: Run) -> Run:
         """Train a run by itself.
@@ -168,3 +175,10 @@ class Factory:
         shape = member.data.train.X.shape[1:]
         small = work(member.network, member.batch_size, shape) < WORTH_THREADS
         return limit_threads(1 if small else None)
+
+
+def _holding(arrivals: Iterable[Sequence[Run]], held: ExitStack) -> Iterator[Sequence[Run]]:
+    """Keep the processes that read the samples of whatever arrives, until `held` is closed."""
+    for runs in arrivals:
+        held.enter_context(kept_open(m.data.train.X for run in runs for m in run.members))
+        yield runs

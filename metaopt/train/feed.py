@@ -3,12 +3,16 @@
 Notation: K members and B samples a step. Members of one split get (B, ...); if a team holds
 members of several splits (folds, say), each gets its own samples, stacked member by member,
 (K, B, ...). All splits of a team are of the same size, so that all members take the same steps.
+Members that began later than others are at earlier epochs, and so in another order of samples:
+they too get their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import lru_cache
+from math import prod
 
 import torch
 from torch import Tensor
@@ -18,6 +22,7 @@ from metaopt.train.splitting import epoch_order
 from metaopt.train.streamed import Pairs, StreamedPasses, StreamedRows
 
 GATHER_WHOLE = 2**26  # bytes of inputs below which an epoch is brought into order all at once
+KEPT_SAMPLES = 2**16  # up to which the orders of epochs are kept
 
 
 class Feed:
@@ -28,6 +33,7 @@ class Feed:
         validation: its validation part.
         data_seeds: what the order of its samples derives from.
         batch_size: samples a step.
+        ahead: by how many epochs each member is ahead of the first; None for 0 throughout.
 
     """
 
@@ -37,6 +43,7 @@ class Feed:
         validation: Sequence[Part],
         data_seeds: Sequence[int],
         batch_size: int,
+        ahead: Sequence[int] | None = None,
     ) -> None:
         self._batch_size = batch_size
         of: dict[tuple[int, int], int] = {}  # a tensor's identity and the seed: number of a split
@@ -50,12 +57,22 @@ class Feed:
         self._seeds = [data_seeds[row] for row in firsts]
         self.device = train[0].X.device
         self._splits = torch.tensor(splits, device=self.device)
+        ages = zip(splits, ahead or [0] * len(splits), strict=True)
+        orders: dict[tuple[int, int], int] = {}  # a split and how far ahead: number of an order
+        numbers = [orders.setdefault(age, len(orders)) for age in ages]
+        self._orders = list(orders)
+        self._order_of = torch.tensor(numbers, device=self.device)
         self._validated: Part | None = None
         self._begun: list[Pairs] = []
 
     @property
     def shared(self) -> bool:
-        """Whether all members have the same samples."""
+        """Whether all members have the same samples in every step."""
+        return len(self._orders) == 1
+
+    @property
+    def validated_alike(self) -> bool:
+        """Whether all members have the same samples to validate on."""
         return len(self._train) == 1
 
     @property
@@ -68,27 +85,40 @@ class Feed:
         """Samples of each step."""
         return step_sizes(self.n, self._batch_size)
 
-    def _steps(self, epoch: int, split: int) -> list[Tensor]:
-        return batches(self.n, self._batch_size, self._seeds[split], epoch, self.device)
+    def _steps(self, epoch: int, order: tuple[int, int]) -> list[Tensor]:
+        split, ahead = order
+        seed = self._seeds[split]
+        return batches(self.n, self._batch_size, seed, epoch + ahead, self.device)
 
-    def _pairs(self, epoch: int, split: int) -> Pairs:
+    def _pairs(self, epoch: int, order: tuple[int, int]) -> Pairs:
+        split, ahead = order
         part = self._train[split]
         if isinstance(part.X, StreamedPasses):
-            return part.X.epoch(epoch, self.sizes)
-        return gathered(part, self._steps(epoch, split))
+            return part.X.epoch(epoch + ahead, self.sizes)
+        return gathered(part, self._steps(epoch, order), len(self._orders))
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs and targets of each step."""
-        streams = self._begun = [self._pairs(epoch, split) for split in range(len(self._train))]
+        """Inputs and targets of each step, in an epoch of the first member."""
+        if not self.shared and self.validated_alike and isinstance(self._train[0].X, Tensor):
+            yield from self._in_orders([self._steps(epoch, order) for order in self._orders])
+            return
+        streams = self._begun = [self._pairs(epoch, order) for order in self._orders]
         if self.shared:
             yield from streams[0]
             return
         for pairs in zip(*streams, strict=True):
-            yield self._of_members([Part(*pair) for pair in pairs])
+            yield self._of_members([Part(*pair) for pair in pairs], self._order_of)
 
-    def _of_members(self, parts: Sequence[Part]) -> Part:
-        X = torch.stack([p.X for p in parts]).index_select(0, self._splits)
-        return Part(X, torch.stack([p.y for p in parts]).index_select(0, self._splits))
+    def _in_orders(self, steps: Sequence[Sequence[Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same samples for all, each in the order of its own epoch: gathered in one go."""
+        rows = [torch.stack(step)[self._order_of] for step in zip(*steps, strict=True)]
+        pairs = gathered(self._train[0], [own.view(-1) for own in rows])
+        for (X, y), own in zip(pairs, rows, strict=True):
+            yield X.view(*own.shape, *X.shape[1:]), y.view(*own.shape, *y.shape[1:])
+
+    def _of_members(self, parts: Sequence[Part], of: Tensor) -> Part:
+        X = torch.stack([p.X for p in parts]).index_select(0, of)
+        return Part(X, torch.stack([p.y for p in parts]).index_select(0, of))
 
     def close(self) -> None:
         """Give up an epoch that did not come to its end, as when a step raised."""
@@ -99,7 +129,8 @@ class Feed:
         """All that is validated on: (n, ...) or (K, n, ...)."""
         if self._validated is None:
             parts = self._validation
-            self._validated = parts[0] if self.shared else self._of_members(parts)
+            alike = self.validated_alike
+            self._validated = parts[0] if alike else self._of_members(parts, self._splits)
         return self._validated
 
 
@@ -114,14 +145,23 @@ def step_sizes(n: int, size: int) -> list[int]:
 
 def batches(n: int, size: int, data_seed: int, epoch: int, device: torch.device) -> list[Tensor]:
     """Row numbers of each step's samples."""
-    order = torch.from_numpy(epoch_order(n, data_seed, epoch))
+    make = _kept_order if n <= KEPT_SAMPLES else _order
+    order = make(n, data_seed, epoch)
     if device.type == "cuda":
         order = order.pin_memory().to(device, non_blocking=True)
     return list(torch.split(order, step_sizes(n, size)))
 
 
-def gathered(part: Part | StreamedPart, steps: Sequence[Tensor]) -> Pairs:
-    """Inputs and targets of each step."""
+def _order(n: int, data_seed: int, epoch: int) -> Tensor:
+    return torch.from_numpy(epoch_order(n, data_seed, epoch))
+
+
+# Members of different ages visit the same epochs at different times, batches one after the other.
+_kept_order = lru_cache(maxsize=128)(_order)
+
+
+def gathered(part: Part | StreamedPart, steps: Sequence[Tensor], times: int = 1) -> Pairs:
+    """Inputs and targets of each step; `times` as many are gathered side by side."""
     X = part.X
     if isinstance(X, StreamedRows):
         with closing(X.batches(steps)) as batches:
@@ -129,7 +169,8 @@ def gathered(part: Part | StreamedPart, steps: Sequence[Tensor]) -> Pairs:
                 yield inputs, part.y.index_select(0, rows)
         return
     assert isinstance(X, Tensor)
-    if X.numel() * X.element_size() > GATHER_WHOLE:
+    size = times * sum(map(len, steps)) * prod(X.shape[1:]) * X.element_size()
+    if size > GATHER_WHOLE:
         for rows in steps:
             yield X.index_select(0, rows), part.y.index_select(0, rows)
         return

@@ -28,9 +28,9 @@ from metaopt.train.batched import CrossEntropy, Mask, multiply
 from metaopt.train.checkpoint import State, listed, numbered
 from metaopt.train.engine import Engine, Member, own_loss
 from metaopt.train.noise import Bits, dropout_bits
-from metaopt.train.perceptron import FUNCTIONS, Function, Perceptron
+from metaopt.train.perceptron import FUNCTIONS, Function, Perceptron, read_perceptron
 from metaopt.train.stack import Stack
-from metaopt.train.stacked_steps import StackedOptimizer
+from metaopt.train.stacked_steps import StackedOptimizer, update_form
 
 VECTORS = 64  # numbers; a multiple of what PyTorch's elementwise loops take at a time
 
@@ -56,6 +56,7 @@ class Lowered(Engine):
     """Trains perceptrons of one design."""
 
     name = "lowered"
+    admits = True
 
     def __init__(self, members: Sequence[Member], nets: Sequence[Perceptron]) -> None:
         super().__init__(members)
@@ -70,7 +71,7 @@ class Lowered(Engine):
         self._cross_entropy = CrossEntropy(task.loss_function, self._layers[-1].outputs, self._like)
         self._stack = _stack(nets)
         self._bits = [self._member_bits(m, net) for m, net in zip(members, nets, strict=True)]
-        self._t = 0
+        self._t = [0] * len(members)  # steps of each
         self._rebuild()
 
     def _member_bits(self, member: Member, net: Perceptron) -> list[Bits | None]:
@@ -143,25 +144,25 @@ class Lowered(Engine):
     def train(self, epoch: int) -> list[float]:
         losses = self._room("losses", 0, (len(self.members), self.feed.n))
         self.errors = {}
-        self._optimizer.start_epoch(epoch)
+        self._optimizer.start_epoch([m.epoch + 1 for m in self.members])
         start = 0
         pairs = zip(self.feed.epoch(epoch), self.feed.sizes, strict=True)
         for (X, y), size in pairs:
             stop = start + size
-            hidden, outputs = self._forward(self._inputs(X))
+            hidden, outputs = self._forward(self._inputs(X, self.feed.shared))
             self._backward(hidden, self._pull_loss(outputs, y, losses[:, start:stop]))
             self._optimizer.step()
             start = stop
-        self._t = self._optimizer.t
+        self._t = self._optimizer.times
         means: list[float] = losses.double().mean(1).tolist()  # the epoch's one synchronisation
         return means
 
-    def _inputs(self, X: Tensor) -> Tensor:
+    def _inputs(self, X: Tensor, shared: bool) -> Tensor:
         """Samples, shared or a member's own, as (K, B, I)."""
         X = X.flatten(X.ndim - self._input_dims)
         if X.shape[-1] < self._layers[0].inputs:
             X = F.pad(X, (0, self._layers[0].inputs - X.shape[-1]))
-        return X.expand(len(self.members), *X.shape) if self.feed.shared else X
+        return X.expand(len(self.members), *X.shape) if shared else X
 
     def _forward(self, h: Tensor) -> tuple[list[Hidden], Tensor]:
         """Return every layer's input with what its gradient needs, and the outputs (K, C, B)."""
@@ -248,7 +249,7 @@ class Lowered(Engine):
 
     @torch.no_grad()
     def outputs(self) -> Tensor:
-        X = self._inputs(self.feed.validation().X)
+        X = self._inputs(self.feed.validation().X, self.feed.validated_alike)
         pieces = [self._evaluate(piece) for piece in torch.split(X, self._evaluation_rows, dim=1)]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
@@ -278,24 +279,51 @@ class Lowered(Engine):
     def state(self, row: int) -> dict[str, Tensor]:
         drawing = [bits for bits in self._bits[row] if bits is not None]
         streams = numbered("bits", [bits.state() for bits in drawing])
-        return {**self._stack.state(row), **streams, "t": torch.tensor(self._t)}
+        return {**self._stack.state(row), **streams, "t": torch.tensor(self._t[row])}
 
     @torch.no_grad()
     def load(self, states: Sequence[State]) -> None:
         for row, state in enumerate(states):
             self._stack.load(row, state)
-            drawing = [bits for bits in self._bits[row] if bits is not None]
-            for bits, stream in zip(drawing, listed("bits", state), strict=True):
-                bits.load(stream)
-        self._t = int(states[0]["t"])
+            _load_bits(self._bits[row], state)
+        self._t = [int(state["t"]) for state in states]
+        self._rebuild()
+
+    @torch.no_grad()
+    def admit(self, members: Sequence[Member], states: Sequence[State | None]) -> None:
+        found = [read_perceptron(m.network, m.data.train, m.task) for m in members]
+        new = [net for net in found if not isinstance(net, str)]
+        bits = [self._member_bits(m, net) for m, net in zip(members, new, strict=True)]
+        stack = _stack(new)
+        for row, state in enumerate(states):
+            if state is not None:
+                stack.load(row, state)
+                _load_bits(bits[row], state)
+        everyone, nets = [*self.members, *members], [*self._nets, *new]
+        # As they stand from the beginning: rows of one form of update are next to each other.
+        keys = [(update_form(m.recipe), n.activations) for m, n in zip(everyone, nets, strict=True)]
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        self._stack.admit(stack, order)
+        times = [*self._t, *(0 if state is None else int(state["t"]) for state in states)]
+        bits = [*self._bits, *bits]
+        self._nets, self._bits = [nets[k] for k in order], [bits[k] for k in order]
+        self._t = [times[k] for k in order]
+        self._become([everyone[k] for k in order])
         self._rebuild()
 
     def select(self, rows: Sequence[int]) -> None:
         super().select(rows)
         self._nets = [self._nets[k] for k in rows]
         self._bits = [self._bits[k] for k in rows]
+        self._t = [self._t[k] for k in rows]
         self._stack.select(rows)
         self._rebuild()
+
+
+def _load_bits(streams: Sequence[Bits | None], state: State) -> None:
+    drawing = [bits for bits in streams if bits is not None]
+    for bits, stream in zip(drawing, listed("bits", state), strict=True):
+        bits.load(stream)
 
 
 def _evenly(function: Function, *tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:

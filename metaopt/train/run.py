@@ -28,6 +28,7 @@ class Run:
         halt: Callable[[], bool] | None = None,
     ) -> None:
         self.members = list(members)
+        self._epoch = 0  # reported
         self._watch, self._halt = watch, halt
 
     @property
@@ -43,8 +44,10 @@ class Run:
                 return k
         return None
 
-    def report(self, epoch: int) -> None:
-        """Tell what all folds together have reached in an epoch that is over for all of them."""
+    def report(self) -> None:
+        """Tell what all folds together have reached in the next epoch, now over for all of them."""
+        self._epoch += 1
+        epoch = self._epoch
         failed = self.failed
         if failed is not None:
             self.cancel()

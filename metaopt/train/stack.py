@@ -76,6 +76,27 @@ class Stack:
             if kind != "kept" or listed("kept", state):
                 copy_all(kind, state, [region[row] for region in regions])
 
+    def admit(self, other: Stack, order: Sequence[int]) -> None:
+        """Append another stack's rows; then row k is the one that was row order[k].
+
+        Where memory lacks for it, nothing has changed.
+        """
+        index = torch.tensor(order, device=self.w[0].device)
+
+        def joined(mine: list[Tensor], theirs: list[Tensor]) -> list[Tensor]:
+            pairs = zip(mine, theirs, strict=True)
+            return [torch.cat(pair).index_select(0, index) for pair in pairs]
+
+        w, a, v = (
+            joined(*pair) for pair in ((self.w, other.w), (self.a, other.a), (self.v, other.v))
+        )
+        kept = None
+        if self._kept is not None or other._kept is not None:
+            # Rows of which nothing is kept yet have anything there; nobody looks at it.
+            kept = joined(self._kept or self.w, other._kept or other.w)
+        g = [torch.zeros_like(region) for region in w]
+        self.w, self.a, self.v, self.g, self._kept = w, a, v, g, kept
+
     def select(self, rows: Sequence[int]) -> None:
         """Drop all other rows."""
         index = torch.tensor(rows, device=self.w[0].device)

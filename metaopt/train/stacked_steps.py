@@ -1,9 +1,10 @@
 """Gradient steps on K networks at once, each with its own optimizer and hyper-parameters.
 
 Notation as in `optimizers` and `stack`: w parameters, g gradient, a first state (momentum, first
-moment), v second state (second moment), eta the learning rate, t = 1, 2, ... the step. Members
-whose updates have the same form stand next to each other and make a segment; hyper-parameters
-are columns (k, 1) beside the segment's rows (k, P_r) of each region r.
+moment), v second state (second moment), eta the learning rate, t = 1, 2, ... the step, which each
+member counts for itself. Members whose updates have the same form stand next to each other and
+make a segment; hyper-parameters are columns (k, 1) beside the segment's rows (k, P_r) of each
+region r.
 
 The formulas are those of `optimizers` up to rounding. Which path computes them depends on the
 device and the build of PyTorch only, never on how many members there are, and no operation sums
@@ -62,8 +63,8 @@ class Segment(ABC):
         self.lr = list(lr)
 
     @abstractmethod
-    def step(self, t: int) -> None:
-        """Move w for the t-th time."""
+    def step(self, t: Sequence[int]) -> None:
+        """Move w; `t` says for the how manieth time each row's."""
 
 
 class SGD(Segment):
@@ -77,7 +78,7 @@ class SGD(Segment):
     def set_rates(self, lr: Sequence[float]) -> None:
         self._rate = self.column(lr)
 
-    def step(self, t: int) -> None:
+    def step(self, t: Sequence[int]) -> None:
         for w, g, a in zip(self.w, self.g, self.a, strict=True):
             if self._momentum is not None:
                 g = a.mul_(self._momentum).add_(g)
@@ -94,7 +95,8 @@ class Adam(Segment):
         if self._fused:
             parts = (self.w, self.g, self.a, self.v)
             self._rows = [[[x[k] for x in part] for part in parts] for k in range(len(recipes))]
-            self._t = torch.zeros((), device=self.w[0].device)
+            self._t = torch.zeros(len(recipes))
+            self._times = [[t] * len(self.w) for t in self._t]
         else:
             self._beta2 = self.of("beta2")
             self._gain1 = self.column([1 - r.beta1 for r in recipes])
@@ -105,7 +107,7 @@ class Adam(Segment):
         shrunk = [1 - eta * decay for eta, decay in zip(lr, self._decay, strict=True)]
         self._shrink = self.column(shrunk) if any(self._decay) else None
 
-    def step(self, t: int) -> None:
+    def step(self, t: Sequence[int]) -> None:
         if self._shrink is not None:
             for w in self.w[: self.n_weights]:
                 w.mul_(self._shrink)
@@ -114,18 +116,19 @@ class Adam(Segment):
         else:
             self._step_columns(t)
 
-    def _step_rows(self, t: int) -> None:
+    def _step_rows(self, t: Sequence[int]) -> None:
         # One pass over memory a member, by the kernel of torch.optim.Adam(fused=True).
-        times = [self._t.fill_(t)] * len(self.w)
-        for (w, g, m, v), lr, r in zip(self._rows, self.lr, self.recipes, strict=True):
+        self._t.copy_(torch.tensor(t))
+        rows = zip(self._rows, self._times, self.lr, self.recipes, strict=True)
+        for (w, g, m, v), times, lr, r in rows:
             _fused_adam(w, g, m, v, times, lr, r.beta1, r.beta2, r.eps)
 
-    def _step_columns(self, t: int) -> None:
-        sizes = [lr / (1 - r.beta1**t) for lr, r in zip(self.lr, self.recipes, strict=True)]
+    def _step_columns(self, t: Sequence[int]) -> None:
+        rows = list(zip(self.lr, self.recipes, t, strict=True))
+        sizes = [lr / (1 - r.beta1**n) for lr, r, n in rows]
         # w - s m / (sqrt(v) / c + eps) = w - m / (sqrt(v) / (s c) + eps / s): one pass less.
-        scale = self.column(
-            [1 / (s * math.sqrt(1 - r.beta2**t)) for s, r in zip(sizes, self.recipes, strict=True)]
-        )
+        pairs = zip(sizes, rows, strict=True)
+        scale = self.column([1 / (s * math.sqrt(1 - r.beta2**n)) for s, (_, r, n) in pairs])
         shift = self.column([r.eps / s for s, r in zip(sizes, self.recipes, strict=True)])
         gain2 = self.column([1 - r.beta2 for r in self.recipes])
         for w, g, m, v, root in zip(self.w, self.g, self.a, self.v, self._root, strict=True):
@@ -149,7 +152,7 @@ class RMSprop(Segment):
     def set_rates(self, lr: Sequence[float]) -> None:
         self._rate = self.column(lr)
 
-    def step(self, t: int) -> None:
+    def step(self, t: Sequence[int]) -> None:
         for w, g, b, v, root in zip(self.w, self.g, self.a, self.v, self._root, strict=True):
             v.mul_(self._alpha).addcmul_(g, g)
             torch.sqrt(v, out=root).mul_(self._scale).add_(self._eps)
@@ -166,8 +169,8 @@ KINDS: dict[str, type[Segment]] = {"adam": Adam, "sgd": SGD, "rmsprop": RMSprop}
 class StackedOptimizer:
     """Penalties and steps for all rows of a stack, whose recipes are sorted by `update_form`."""
 
-    def __init__(self, stack: Stack, recipes: Sequence[Recipe], t: int = 0) -> None:
-        self._t = t
+    def __init__(self, stack: Stack, recipes: Sequence[Recipe], t: int | Sequence[int] = 0) -> None:
+        self._t = [t] * len(recipes) if isinstance(t, int) else list(t)
         self._recipes = list(recipes)
         self._segments: list[tuple[int, int, Segment]] = []
         start = 0
@@ -185,8 +188,13 @@ class StackedOptimizer:
 
     @property
     def t(self) -> int:
-        """Steps taken."""
-        return self._t
+        """Steps that the first row has taken."""
+        return self._t[0]
+
+    @property
+    def times(self) -> list[int]:
+        """Steps that each row has taken."""
+        return list(self._t)
 
     def _penalty(self, name: str) -> Tensor | None:
         values = [getattr(r, name) for r in self._recipes]
@@ -195,21 +203,23 @@ class StackedOptimizer:
         first = self._w[0]
         return torch.tensor(values, dtype=first.dtype, device=first.device).unsqueeze(1)
 
-    def start_epoch(self, epoch: int) -> None:
-        """Set the learning rates of an epoch, counted from 1."""
+    def start_epoch(self, epoch: int | Sequence[int]) -> None:
+        """Set the learning rates of an epoch, counted from 1: one for all, or each row's own."""
+        epochs = [epoch] * len(self._recipes) if isinstance(epoch, int) else epoch
+        rates = [r.lr_at(e) for r, e in zip(self._recipes, epochs, strict=True)]
         for start, stop, segment in self._segments:
-            segment.set_rates([r.lr_at(epoch) for r in self._recipes[start:stop]])
+            segment.set_rates(rates[start:stop])
 
     def step(self) -> None:
         """Add the penalties' gradients, and move every member once."""
-        self._t += 1
+        self._t = [t + 1 for t in self._t]
         for w, g in zip(self._w, self._g, strict=True):
             if self._l2 is not None:
                 g.addcmul_(w, self._l2)
             if self._l1 is not None:
                 g.addcmul_(w.sign(), self._l1)
-        for _, _, segment in self._segments:
-            segment.step(self._t)
+        for start, stop, segment in self._segments:
+            segment.step(self._t[start:stop])
 
 
 def _fused_adam(

@@ -2,13 +2,14 @@
 
 A team is an engine with its members. Every epoch all teams train and validate; then all runs
 report, and only then are they asked whether to stop, so that a pruner compares all at the same
-epoch; then members that have ended leave, and the programs shrink to the survivors.
+epoch; then members that have ended leave, and the programs shrink to the survivors. Runs may join
+at any time; every member counts its own epochs, and programs that fit each other become one.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -24,6 +25,7 @@ from metaopt.train.run import Run
 logger = logging.getLogger("metaopt.train")
 
 Form = Callable[[Sequence[Member]], Engine]
+Place = Callable[[Sequence[Member]], "list[Team]"]
 
 
 class Team:
@@ -33,6 +35,8 @@ class Team:
         members: in the order of the engine's rows.
         form: makes the engine.
         limit: makes the context in which the team computes.
+        key: teams with the same one may become one; None is no other's.
+        most: how many members it may have then.
 
     """
 
@@ -41,9 +45,12 @@ class Team:
         members: Sequence[Member],
         form: Form,
         limit: Callable[[], AbstractContextManager[object]] = nullcontext,
+        key: Hashable | None = None,
+        most: int = 1,
     ) -> None:
         self._waiting: list[Member] | None = list(members)
         self._form, self._limit = form, limit
+        self._key, self._most = key, most
         self._engine: Engine | None = None
 
     @property
@@ -53,7 +60,7 @@ class Team:
             return self._waiting or []
         return self._engine.members
 
-    def advance(self, epoch: int) -> list[Team]:
+    def advance(self) -> list[Team]:
         """Train and validate one epoch; return the teams that this one became.
 
         A team that fails (for lack of memory, or because of one member) is halved; the halves
@@ -62,11 +69,11 @@ class Team:
         """
         if all(member.over for member in self.members):
             return [self]
+        ages = {member: member.epoch + 1 for member in self.members}
         try:
             with self._limit():
-                if self._replay(epoch):
-                    return [self]
-                self._advance(epoch)
+                if not self._replay():
+                    self._advance()
         except Exception as error:
             members = self.members
             # The traceback holds the failed attempt's tensors.
@@ -87,37 +94,71 @@ class Team:
                     type(error).__name__,
                     error,
                 )
-                return self._again(members, epoch)
+                return self._again(members, ages, self._most)
             expected = isinstance(error, TrainingError) or is_out_of_memory(error)
             logger.log(
                 logging.INFO if expected else logging.WARNING,
                 "%d networks failed together in epoch %d and train again in halves: %s: %s",
                 len(members),
-                epoch,
+                max(ages.values()),
                 type(error).__name__,
                 error,
             )
         else:
             return [self]
         half = len(members) // 2
-        return [*self._again(members[:half], epoch), *self._again(members[half:], epoch)]
+        halves = members[:half], members[half:]
+        return [team for part in halves for team in self._again(part, ages, len(part))]
 
-    def _again(self, members: Sequence[Member], epoch: int) -> list[Team]:
-        """Train members from the beginning up to an epoch; nothing is reported twice."""
+    def _again(
+        self, members: Sequence[Member], ages: Mapping[Member, int], most: int
+    ) -> list[Team]:
+        """Train members from the beginning to the epochs `ages`; nothing is reported twice."""
         for member in members:
             member.restart()
         if members[0].device.type == "cuda":
             torch.cuda.empty_cache()
-        teams = [Team(members, self._form, self._limit)]
-        for before in range(1, epoch + 1):
-            teams = [part for team in teams for part in team.advance(before)]
-            if before < epoch:  # who has failed on the way leaves
-                teams = [part for team in teams for part in team.part(before)]
-        return teams
+        found = []
+        for age in sorted({ages[member] for member in members}):
+            group = [member for member in members if ages[member] == age]
+            teams = [Team(group, self._form, self._limit, self._key, most)]
+            for before in range(1, age + 1):
+                teams = [part for team in teams for part in team.advance()]
+                if before < age:  # who has failed on the way leaves
+                    teams = [part for team in teams for part in team.part()]
+            found += teams
+        return found
 
-    def _replay(self, epoch: int) -> bool:
+    def fits(self, other: Team) -> bool:
+        """Whether the members of another team may join this one's program between two epochs."""
+        if self._engine is None or not self._engine.admits or self._key is None:
+            return False
+        if other._key != self._key or any(m.resumed is not None for m in other.members):
+            return False
+        return len(self.members) + len(other.members) <= min(self._most, other._most)
+
+    def join(self, other: Team) -> list[Team]:
+        """Take in the members of another team that fits; return the teams that there are then."""
+        mine, theirs, members, new = self._engine, other._engine, self.members, other.members
+        assert mine is not None
+        try:
+            with self._limit():
+                states = [None if theirs is None else theirs.state(k) for k in range(len(new))]
+                mine.admit(new, states)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self.close()
+        else:
+            other.close()
+            return [self]
+        ages = {member: member.epoch for member in members}
+        return [*self._again(members, ages, len(members)), other]
+
+    def _replay(self) -> bool:
         """Take in an epoch of the members' checkpoints instead, if it is one of those."""
         found = [m.resumed for m in self.members if m.resumed is not None]
+        epoch = self.members[0].epoch + 1
         if not found or epoch > found[0].epoch:
             return False
         for member in self.members:
@@ -130,19 +171,20 @@ class Team:
                 member.resumed = None  # the state's memory is needed no more
         return True
 
-    def _advance(self, epoch: int) -> None:
+    def _advance(self) -> None:
         meter = Meter(self.members[0].device)
         if self._engine is None:
             self._engine = self._form(self.members)
             self._waiting = None
         engine = self._engine
-        losses = engine.train(epoch)
+        epochs = [member.epoch + 1 for member in engine.members]
+        losses = engine.train(epochs[0])
         for row, error in engine.errors.items():
             engine.members[row].error = error
         values = self._scores(engine)
         best = []
         for row, member in enumerate(engine.members):
-            if member.error is None and member.progress.take(epoch, losses[row], values[row]):
+            if member.error is None and member.progress.take(epochs[row], losses[row], values[row]):
                 best.append(row)
         engine.keep(best)
         reading = meter.read()
@@ -160,7 +202,7 @@ class Team:
             for member, o in zip(engine.members, outputs, strict=True)
         ]
 
-    def part(self, epoch: int) -> list[Team]:
+    def part(self) -> list[Team]:
         """Let those go who have ended, their networks as they shall stay; return who goes on."""
         stay = []
         for row, member in enumerate(self.members):
@@ -185,7 +227,7 @@ class Team:
             self.close()
         else:
             return [self]
-        return self._again(going, epoch)
+        return self._again(going, {member: member.epoch for member in going}, self._most)
 
     def close(self) -> None:
         if self._engine is not None:
@@ -204,21 +246,48 @@ def _score(member: Member, metric: Metric, outputs: Tensor, targets: Tensor) -> 
         return float("nan")
 
 
-def train_in_step(teams: Sequence[Team], runs: Sequence[Run]) -> Iterator[Run]:
-    """Train all teams to their ends; yield runs when all of their members have ended."""
-    alive, going, epoch = list(teams), list(runs), 0
+def train_in_step(arrivals: Iterable[Sequence[Run]], place: Place) -> Iterator[list[Run]]:
+    """Train runs until they end; yield after every epoch those of which no member trains any more.
+
+    Args:
+        arrivals: the runs that begin with each epoch; asked when what ended was taken.
+        place: puts members into new teams.
+
+    """
+    alive: list[Team] = []
+    going: list[Run] = []
     try:
-        while going:
-            epoch += 1
-            alive = [part for team in alive for part in team.advance(epoch)]
+        for starting in arrivals:
+            going += starting
+            alive += place([member for run in starting for member in run.members])
+            alive = [part for team in joined(alive) for part in team.advance()]
             for run in going:
-                run.report(epoch)
+                run.report()
             for run in going:
                 run.judge()
-            alive = [part for team in alive for part in team.part(epoch)]
+            alive = [part for team in alive for part in team.part()]
             ended = [run for run in going if run.over]
             going = [run for run in going if not run.over]
-            yield from ended
+            yield ended
     finally:
         for team in alive:
             team.close()
+
+
+def joined(teams: Sequence[Team]) -> list[Team]:
+    """Let every team join the first one before it that it fits."""
+    found: list[Team] = []
+    for team in teams:
+        k = next((k for k, host in enumerate(found) if host.fits(team)), None)
+        if k is None:
+            found.append(team)
+        else:
+            found[k : k + 1] = found[k].join(team)
+    return found
+
+
+def at_once(runs: Sequence[Run]) -> Iterator[Sequence[Run]]:
+    """Runs that all begin with the first epoch, as arrivals."""
+    yield runs
+    while not all(run.over for run in runs):
+        yield []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median_high
 from typing import Any, Literal, get_args
@@ -53,7 +53,8 @@ class Trainer:
         fitted = trainer.refit(study.best_params, study.best.seed, study.data_seed)
 
     With ``study.optimize(trainer, n_trials=64, batch_size=16)`` whole batches train as one
-    program, several times faster and with the same results; see `many`.
+    program, several times faster and with the same results; see `many`. With ``slots=16`` instead,
+    trials that end are replaced at once; see `stream`.
 
     The search sees the validation part only. ``Result.metrics["test"]`` is the metric on the
     hidden test part at the weights that `value` belongs to. Initial weights and dropout masks
@@ -262,6 +263,42 @@ class Trainer:
             trial = of.pop(run)
             yield trial.number, self._outcome(run, trial)
             self._factory.forget(run)  # after the result has been taken in
+
+    def stream(self, arrivals: Iterable[Sequence[Trial]]) -> Iterator[tuple[int, Result]]:
+        """Train trials that begin at different epochs; yield each one's number and result.
+
+        This is `many` for ``study.optimize(trainer, slots=16)``: `arrivals` gives the trials that
+        begin with each epoch, which join the programs of those that train already. The result of
+        each is the one that it has alone, whoever trains beside it and since when.
+
+        Args:
+            arrivals: asked for the next trials when those that ended in an epoch have been taken;
+                see `metaopt.execute.streaming`.
+
+        """
+        of: dict[Run, Trial] = {}
+        failed: list[tuple[int, Result]] = []
+
+        def runs() -> Iterator[list[Run]]:
+            for starting in arrivals:
+                made = []
+                for trial in starting:
+                    try:
+                        run = self._run(trial)
+                    except Exception as error:
+                        failed.append((trial.number, failure(error, trial, None)))
+                    else:
+                        of[run] = trial
+                        made.append(run)
+                yield made
+
+        for ended in self._factory.stream(runs()):
+            yield from failed
+            failed.clear()
+            for run in ended:
+                trial = of.pop(run)
+                yield trial.number, self._outcome(run, trial)
+                self._factory.forget(run)  # after the result has been taken in
 
     def _run(self, trial: Trial) -> Run:
         splits = self._data.prepare(trial.data_seed, find_device(self._device))

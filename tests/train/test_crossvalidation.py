@@ -157,7 +157,7 @@ def test_regression_and_inputs_of_several_axes(loss, caplog):
     check_no_team_failed(caplog)
 
 
-def test_vectorised_folds_equal_single_ones(caplog):
+def test_traced_folds_equal_single_ones(caplog):
     def build(config):
         return nn.Sequential(
             nn.Linear(7, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Dropout(0.2), nn.Linear(6, 3)

@@ -1,4 +1,4 @@
-"""Networks of any kind under torch.func: right, or refused with the reason."""
+"""Networks of any kind taken down as operations: right, or refused with the reason."""
 
 import logging
 
@@ -170,7 +170,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_vectorised_trains_one_by_one(name, caplog):
+def test_what_cannot_be_taken_down_trains_one_by_one(name, caplog):
     build, reason = REFUSED[name]
     with caplog.at_level(logging.DEBUG, "metaopt.train"):
         many = dict(trainer(build, engine="traced").many(trials(CONFIGS)))

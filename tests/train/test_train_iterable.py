@@ -79,7 +79,7 @@ KINDS = {
     "names": ("mlp", NAMES[Y], {"class_weights": "balanced"}),
     "regression": ("mlp", REAL, {"loss": "mse", "standardize_target": True}),
     "single": (lazy, Y, {"engine": "single"}),
-    "vectorised": (lazy, Y, {"engine": "vectorised"}),
+    "traced": (lazy, Y, {"engine": "traced"}),
 }
 
 

@@ -19,7 +19,7 @@ from metaopt.train.loop import half_precision
 from metaopt.train.metrics import check_outputs
 from metaopt.train.noise import Bits, dropout_bits
 from metaopt.train.stack import Stack
-from metaopt.train.stacked_steps import StackedOptimizer
+from metaopt.train.stacked_steps import StackedOptimizer, update_form
 from metaopt.train.traced.plan import Plan, Use
 from metaopt.train.traced.pull import Pull
 from metaopt.train.traced.tape import INPUTS
@@ -37,6 +37,7 @@ class Traced(Engine):
     """
 
     name = "traced"
+    admits = True
 
     def __init__(self, members: Sequence[Member], plan: Plan) -> None:
         super().__init__(members)
@@ -50,7 +51,7 @@ class Traced(Engine):
         self._kept_state: Tensors = {}
         self._bits = [_streams(m, plan.masks.values()) for m in members]
         self._pull = Pull(members[0].task, self._stack.w[0])
-        self._t = 0
+        self._t = [0] * len(members)  # steps of each
         self._rebuild()
 
     def _fixed_names(self) -> list[str]:
@@ -80,12 +81,12 @@ class Traced(Engine):
     def train(self, epoch: int) -> list[float]:
         losses = self._stack.w[0].new_empty(len(self.members), self.feed.n)
         self.errors = {}
-        self._optimizer.start_epoch(epoch)
+        self._optimizer.start_epoch([m.epoch + 1 for m in self.members])
         start = 0
         for (X, y), size in zip(self.feed.epoch(epoch), self.feed.sizes, strict=True):
-            self._step(X, y, losses[:, start : start + size], check=epoch == 1 and start == 0)
+            self._step(X, y, losses[:, start : start + size], check=start == 0)
             start += size
-        self._t = self._optimizer.t
+        self._t = self._optimizer.times
         means: list[float] = losses.double().mean(1).tolist()  # the epoch's one synchronisation
         return means
 
@@ -147,14 +148,20 @@ class Traced(Engine):
             **numbered("buffers", [tensor[row] for tensor in self._state.values()]),
             **numbered("kept buffers", [tensor[row] for tensor in self._kept_state.values()]),
             **numbered("bits", [bits.state() for bits in self._bits[row].values()]),
-            "t": torch.tensor(self._t),
+            "t": torch.tensor(self._t[row]),
         }
 
     @torch.no_grad()
     def load(self, states: Sequence[State]) -> None:
-        if any(listed("kept buffers", state) for state in states):
+        self._load(states)
+        self._rebuild()
+
+    def _load(self, states: Sequence[State | None]) -> None:
+        if any(listed("kept buffers", state) for state in states if state is not None):
             self._kept_state = {name: tensor.clone() for name, tensor in self._state.items()}
         for row, state in enumerate(states):
+            if state is None:
+                continue
             self._stack.load(row, state)
             copy_all("buffers", state, [tensor[row] for tensor in self._state.values()])
             if listed("kept buffers", state):
@@ -163,7 +170,23 @@ class Traced(Engine):
             streams = listed("bits", state)
             for bits, stream in zip(self._bits[row].values(), streams, strict=True):
                 bits.load(stream)
-        self._t = int(states[0]["t"])
+            self._t[row] = int(state["t"])
+
+    @torch.no_grad()
+    def admit(self, members: Sequence[Member], states: Sequence[State | None]) -> None:
+        other = Traced(members, self._plan)
+        other._load(states)
+        everyone = [*self.members, *members]
+        # As they stand from the beginning: rows of one form of update are next to each other.
+        order = sorted(range(len(everyone)), key=lambda k: update_form(everyone[k].recipe))
+        self._stack.admit(other._stack, order)
+        if self._kept_state or other._kept_state:
+            mine, theirs = self._kept_state or self._state, other._kept_state or other._state
+            self._kept_state = _joined(mine, theirs, order)
+        self._state = _joined(self._state, other._state, order)
+        bits, times = [*self._bits, *other._bits], [*self._t, *other._t]
+        self._bits, self._t = [bits[k] for k in order], [times[k] for k in order]
+        self._become([everyone[k] for k in order])
         self._rebuild()
 
     def select(self, rows: Sequence[int]) -> None:
@@ -173,8 +196,14 @@ class Traced(Engine):
                 state[name] = tensor.index_select(0, index)
         super().select(rows)
         self._bits = [self._bits[k] for k in rows]
+        self._t = [self._t[k] for k in rows]
         self._stack.select(rows)
         self._rebuild()
+
+
+def _joined(mine: Tensors, theirs: Tensors, order: Sequence[int]) -> Tensors:
+    """Rows of both; then row k is the one that was row order[k]."""
+    return {name: torch.cat([t, theirs[name]])[list(order)] for name, t in mine.items()}
 
 
 def _p(member: Member, use: Use) -> float:
