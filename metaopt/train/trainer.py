@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from statistics import median_high
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 
-from metaopt.errors import TrainingError
 from metaopt.records import Result
 from metaopt.space import Scalar
 from metaopt.train.checkpoint import read_place
 from metaopt.train.cohorts import EngineChoice
-from metaopt.train.crossvalidation import CrossValidation, read_folds
+from metaopt.train.crossvalidation import CrossValidation
 from metaopt.train.data import Data, Preparation
-from metaopt.train.engine import Member
 from metaopt.train.factory import Factory
 from metaopt.train.fitted import Fitted
-from metaopt.train.folds import Splitter, is_folds
+from metaopt.train.folds import Splitter
 from metaopt.train.metrics import (
     LossFunction,
     Metric,
@@ -33,10 +29,12 @@ from metaopt.train.metrics import (
     read_class_weights,
 )
 from metaopt.train.models import Build, find_build
-from metaopt.train.outcome import best_epochs, failure, result_of, scores
+from metaopt.train.options import Options, Precision
+from metaopt.train.outcome import failure, measured, result_of
 from metaopt.train.progress import Task
 from metaopt.train.recipe import Recipe
-from metaopt.train.resources import Meter, find_device, is_out_of_memory
+from metaopt.train.refitting import Refitting
+from metaopt.train.resources import find_device, is_out_of_memory
 from metaopt.train.run import Run
 from metaopt.train.stopping import Direction, EarlyStopping
 from metaopt.trial import Trial
@@ -150,7 +148,7 @@ class Trainer:
         device: str | torch.device = "auto",
         threads: int | Literal["auto"] | None = "auto",
         dtype: torch.dtype = torch.float32,
-        precision: Literal["full", "bf16"] = "full",
+        precision: Precision = "full",
         evaluation_rows: int = 8192,
         resident: bool = True,
         engine: EngineChoice = "auto",
@@ -163,9 +161,9 @@ class Trainer:
         check_names(self._extra)
         defaults = dict(defaults or {})
         Recipe.read(defaults, epochs)  # wrong defaults fail here
-        _check_options(stopping, evaluation_rows, threads, engine, dtype)
-        if precision not in ("full", "bf16"):
-            raise TrainingError(f"precision must be 'full' or 'bf16', got {precision!r}")
+        options = Options(
+            stopping, evaluation_rows, device, threads, dtype, precision, engine=engine
+        )
         classify = is_classification(loss)
         self._data = Data(
             X,
@@ -193,17 +191,11 @@ class Trainer:
             defaults=defaults,
             epochs=epochs,
             samples=len(self._data),
-            dtype=dtype,
-            threads=threads,
-            engine=engine,
+            options=options,
             checkpoints=read_place(checkpoints, checkpoint_every),
             checkpoint_every=checkpoint_every,
         )
-        self._device = device
-
-    @property
-    def _extra_names(self) -> set[str]:
-        return {metric.name for metric in self._extra}
+        self._refitting = Refitting(self._data, self._factory, self._extra)
 
     @property
     def direction(self) -> Direction:
@@ -254,7 +246,7 @@ class Trainer:
             self._factory.forget(run)  # after the result has been taken in
 
     def _run(self, trial: Trial) -> Run:
-        splits = self._data.prepare(trial.data_seed, find_device(self._device))
+        splits = self._data.prepare(trial.data_seed, find_device(self._factory.options.device))
         seeds = trial.seed, trial.data_seed
         return self._factory.run(trial.params, *seeds, splits, trial.report, trial.should_stop)
 
@@ -289,15 +281,7 @@ class Trainer:
 
         """
         data_seed = seed if data_seed is None else data_seed
-        folds = self._data.folds if validation is None else validation
-        if not is_folds(folds):
-            raise TrainingError(
-                "cross_validate needs validation=, a number of folds from 2 or a splitter such as"
-                f" scikit-learn's KFold(5), got {validation!r}"
-            )
-        splits = self._data.split(data_seed, find_device(self._device), folds)
-        run = self._factory.train_one(self._factory.run(config, seed, data_seed, splits))
-        return read_folds(run, self._metrics(run), self._data)
+        return self._refitting.cross_validate(config, seed, data_seed, validation)
 
     def refit(
         self,
@@ -323,74 +307,8 @@ class Trainer:
 
         """
         data_seed = seed if data_seed is None else data_seed
-        member, value = self._to_refit(config, seed, data_seed, result)
-        run = self._factory.train_one(Run([member]))
-        (metrics,) = self._metrics(run)
-        history, split = member.progress.history, member.data
-        if history.value is None:
-            raise TrainingError(f"training diverged in epoch {history.epochs}; no network is left")
-        curve = tuple(history.curve)
-        if value is not None:  # without a validation part, only what is on the test part counts
-            curve, metrics = (), {k: v for k, v in metrics.items() if k not in self._extra_names}
-        return Fitted(
-            network=member.network,
-            config={**self._factory.defaults, **config},
-            value=history.value if value is None else value,
-            metrics=metrics,
-            curve=curve,
-            classes=self._data.classes,
-            x_scaler=split.x_scaler,
-            y_scaler=split.y_scaler,
-            build=self._factory.build,
-            shape=self._data.shape,
-            dtype=self._factory.dtype,
-            evaluation_rows=self._factory.task.evaluation_rows,
-        )
-
-    def _to_refit(
-        self, config: Mapping[str, Scalar], seed: int, data_seed: int, result: Result | None
-    ) -> tuple[Member, float | None]:
-        """Return the member to train, and with folds its value, which the folds know."""
-        device = find_device(self._device)
-        if self._data.folds is None:
-            (split,) = self._data.prepare(data_seed, device)
-            return self._factory.member(config, seed, data_seed, split), None
-        if result is None:
-            found = self.cross_validate(config, seed, data_seed)
-            epochs, value = [f.metrics["best_epoch"] for f in found.folds], found.value
-        else:
-            epochs, value = best_epochs(result)
-        whole = self._data.whole(data_seed, device)
-        task = replace(self._factory.task, stopping=None)
-        most = int(median_high(epochs))
-        return self._factory.member(config, seed, data_seed, whole, most, task), value
+        return self._refitting.refit(config, seed, data_seed, result)
 
     def _result(self, run: Run, trial: Trial) -> Result:
-        return result_of(run, trial, self._metrics(run))
-
-    def _metrics(self, run: Run) -> list[dict[str, float]]:
-        """Return the scores and the cost of every member."""
-        found = []
-        for member in run.members:
-            meter = Meter(member.device)
-            with self._factory.thread_limit(member):
-                own = scores(member, self.metric, self._extra)
-            member.cost.add(meter.read())
-            found.append({**own, **member.cost.read()})
-        return found
-
-
-def _check_options(
-    stopping: object, evaluation_rows: object, threads: object, engine: object, dtype: torch.dtype
-) -> None:
-    if not isinstance(stopping, EarlyStopping | None):
-        raise TrainingError(f"stopping must be an EarlyStopping or None, got {stopping!r}")
-    if type(evaluation_rows) is not int or evaluation_rows < 1:
-        raise TrainingError(f"evaluation_rows must be at least 1, got {evaluation_rows!r}")
-    if threads not in ("auto", None) and (type(threads) is not int or threads < 1):
-        raise TrainingError(f"threads must be 'auto', None or at least 1, got {threads!r}")
-    if engine not in get_args(EngineChoice):
-        known = ", ".join(map(repr, get_args(EngineChoice)))
-        raise TrainingError(f"engine must be one of {known}, got {engine!r}")
-    if not dtype.is_floating_point:
-        raise TrainingError(f"dtype must be a real type such as torch.float32, got {dtype}")
+        metrics = measured(run, self._extra, self._factory.thread_limit)
+        return result_of(run, trial, metrics)

@@ -1,0 +1,49 @@
+"""What a trainer was asked for, beyond its data: when to stop, where and how to compute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+
+from metaopt.errors import TrainingError
+from metaopt.train.cohorts import EngineChoice
+from metaopt.train.stopping import EarlyStopping
+
+Precision = Literal["full", "bf16"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The same for every run of a trainer; see `Trainer` for the meaning of each.
+
+    Raises:
+        TrainingError: a value is none of those that are possible.
+
+    """
+
+    stopping: EarlyStopping | None
+    evaluation_rows: int
+    device: str | torch.device
+    threads: int | Literal["auto"] | None
+    dtype: torch.dtype
+    precision: Precision
+    engine: EngineChoice
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.stopping, EarlyStopping | None):
+            raise TrainingError(f"stopping must be an EarlyStopping or None, got {self.stopping!r}")
+        if type(self.evaluation_rows) is not int or self.evaluation_rows < 1:
+            raise TrainingError(f"evaluation_rows must be at least 1, got {self.evaluation_rows!r}")
+        threads = self.threads
+        if threads not in ("auto", None) and (type(threads) is not int or threads < 1):
+            raise TrainingError(f"threads must be 'auto', None or at least 1, got {threads!r}")
+        if self.engine not in get_args(EngineChoice):
+            known = ", ".join(map(repr, get_args(EngineChoice)))
+            raise TrainingError(f"engine must be one of {known}, got {self.engine!r}")
+        dtype = self.dtype
+        if not dtype.is_floating_point:
+            raise TrainingError(f"dtype must be a real type such as torch.float32, got {dtype}")
+        if self.precision not in get_args(Precision):
+            raise TrainingError(f"precision must be 'full' or 'bf16', got {self.precision!r}")
