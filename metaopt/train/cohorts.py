@@ -74,6 +74,9 @@ def _engine_of(
     """Return what members must share to train together, None if they cannot; their engine; and
     what they had better stand next to each other by.
     """
+    if member.task.precision == "fp16":
+        logger.debug("a network trains alone: its loss has a scale of its own")
+        return None, Single, ()
     reason: str = "the engine 'single' was asked for"
     if member.task.half:
         reason = "it computes in half precision"

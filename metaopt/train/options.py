@@ -9,9 +9,8 @@ import torch
 
 from metaopt.errors import TrainingError
 from metaopt.train.cohorts import EngineChoice
+from metaopt.train.progress import Precision
 from metaopt.train.stopping import EarlyStopping
-
-Precision = Literal["full", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -46,4 +45,10 @@ class Options:
         if not dtype.is_floating_point:
             raise TrainingError(f"dtype must be a real type such as torch.float32, got {dtype}")
         if self.precision not in get_args(Precision):
-            raise TrainingError(f"precision must be 'full' or 'bf16', got {self.precision!r}")
+            known = ", ".join(map(repr, get_args(Precision)))
+            raise TrainingError(f"precision must be one of {known}, got {self.precision!r}")
+        if self.precision == "fp16" and dtype != torch.float32:
+            raise TrainingError(
+                "precision='fp16' needs dtype=torch.float32, the type that PyTorch's autocast"
+                f" computes in float16, got {dtype}"
+            )

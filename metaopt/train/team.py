@@ -192,6 +192,8 @@ def _score(member: Member, metric: Metric, outputs: Tensor, targets: Tensor) -> 
     if member.error is not None:
         return float("nan")
     try:
+        if member.task.precision == "fp16" and not bool(outputs.isfinite().all()):
+            return float("nan")  # skipped steps hide it from the loss, and accuracy would from all
         return metric(outputs, targets)
     except Exception as error:
         member.error = error

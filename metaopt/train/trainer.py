@@ -29,9 +29,9 @@ from metaopt.train.metrics import (
     read_class_weights,
 )
 from metaopt.train.models import Build, find_build
-from metaopt.train.options import Options, Precision
+from metaopt.train.options import Options
 from metaopt.train.outcome import failure, measured, result_of
-from metaopt.train.progress import Task
+from metaopt.train.progress import Precision, Task
 from metaopt.train.recipe import Recipe
 from metaopt.train.refitting import Refitting
 from metaopt.train.resources import find_device, is_out_of_memory
@@ -97,7 +97,9 @@ class Trainer:
         precision: "bf16" has PyTorch's autocast compute products and convolutions in bfloat16
             (weights, optimizer and losses stay `dtype`): faster on recent GPUs, and less exact.
             Perceptrons then train one by one, or by the engine "vectorised". A refitted network
-            predicts in full precision.
+            predicts in full precision. "fp16" is for GPUs without fast bfloat16: float16, with the
+            loss scaled as by `torch.amp.GradScaler`; a step whose gradient overflows is skipped,
+            and networks train one by one.
         evaluation_rows: the most samples evaluated at a time.
         resident: False leaves the inputs of the training part in a map-style Dataset `X`, too large
             for memory: after one pass that checks all and keeps the targets, every step reads its
@@ -181,13 +183,20 @@ class Trainer:
             ),
         )
         n_classes = self._data.outputs if classify else 0
-        half = precision == "bf16"
         weights = read_class_weights(class_weights, self._data.classes, self._data.counts)
         if weights is not None:
             loss_function = WeightedCrossEntropy(weights)
         self._factory = Factory(
             build=find_build(build, self._data.shape, self._data.outputs),
-            task=Task(loss, loss_function, self.metric, stopping, n_classes, evaluation_rows, half),
+            task=Task(
+                loss,
+                loss_function,
+                self.metric,
+                stopping,
+                n_classes,
+                evaluation_rows,
+                precision=precision,
+            ),
             defaults=defaults,
             epochs=epochs,
             samples=len(self._data),

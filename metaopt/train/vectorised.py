@@ -228,7 +228,7 @@ class Vectorised(Engine):
         versions = X._version, y._version
         with torch.enable_grad():
             drawn = self._draw(len(targets[0]))
-            with half_precision(task.half, X.device):
+            with half_precision(task.precision, X.device):
                 outputs = self._call(self._leaves, self._state, drawn, X)
             outputs = self._full(outputs)
             if check:
@@ -260,7 +260,7 @@ class Vectorised(Engine):
         self._skeleton.eval()
         X, rows = self.feed.validation().X, self.members[0].task.evaluation_rows
         parts = torch.split(X, rows, dim=0 if self.feed.shared else 1)
-        with half_precision(self.members[0].task.half, X.device):
+        with half_precision(self.members[0].task.precision, X.device):
             pieces = [self._call(self._leaves, self._state, {}, part) for part in parts]
         outputs = pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
         return self._full(outputs)
