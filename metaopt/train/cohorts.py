@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 
 from metaopt.train import vectorised
+from metaopt.train.compiled import Compiled
 from metaopt.train.engine import Member
 from metaopt.train.loop import Single
 from metaopt.train.lowered import Lowered
@@ -76,7 +77,7 @@ def _engine_of(
     """
     if member.task.precision == "fp16":
         logger.debug("a network trains alone: its loss has a scale of its own")
-        return None, Single, ()
+        return None, _one_by_one(member), ()
     reason: str = "the engine 'single' was asked for"
     if member.task.half:
         reason = "it computes in half precision"
@@ -96,7 +97,11 @@ def _engine_of(
             return design, partial(vectorised.Vectorised, shapes=found), ()
         reason = f"{reason}; {found}"
     logger.debug("a network trains alone: %s", reason)
-    return None, Single, ()
+    return None, _one_by_one(member), ()
+
+
+def _one_by_one(member: Member) -> Form:
+    return Compiled if member.task.compile else Single
 
 
 def _lowered(members: Sequence[Member]) -> Lowered:

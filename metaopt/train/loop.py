@@ -5,8 +5,9 @@ Nothing is read back from the device within an epoch: losses stay tensors until 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from metaopt.train.checkpoint import State, copy_all, listed, numbered
 from metaopt.train.engine import Engine, Member, mean_losses
 from metaopt.train.loss_scale import LossScale
 from metaopt.train.metrics import check_loss, check_outputs, check_untouched
-from metaopt.train.noise import keyed_dropout
+from metaopt.train.noise import KeyedDropout, keyed_dropout
 from metaopt.train.optimizers import FlatParameters, Snapshot, make_optimizer
 from metaopt.train.progress import Precision
 
@@ -24,6 +25,7 @@ class Single(Engine):
     """Trains one member's network in place."""
 
     name = "single"
+    dropout: ClassVar[type[KeyedDropout]] = KeyedDropout
 
     def __init__(self, members: Sequence[Member]) -> None:
         super().__init__(members)
@@ -35,7 +37,7 @@ class Single(Engine):
         self._scale = LossScale(self._network, member.device) if scaled else None
         self._best: Snapshot | None = None
         self._open = ExitStack()
-        keyed = keyed_dropout(self._network, member.seed, member.device)
+        keyed = keyed_dropout(self._network, member.seed, member.device, self.dropout)
         self._bits = self._open.enter_context(keyed)
 
     def train(self, epoch: int) -> list[float]:
@@ -62,7 +64,7 @@ class Single(Engine):
         if self._scale is not None:
             self._scale.begin()
         with half_precision(task.precision, X.device):
-            outputs = self._network(X)
+            outputs = self._apply(X)
         if task.half and isinstance(outputs, Tensor):
             outputs = outputs.to(self._flat.vector.dtype)
         if check:
@@ -73,6 +75,9 @@ class Single(Engine):
             check_untouched(versions, X, y)
         self._descend(loss, lr)
         return loss.detach()
+
+    def _apply(self, X: Tensor) -> Any:
+        return self._network(X)
 
     def _descend(self, loss: Tensor, lr: float) -> None:
         flat, recipe, scale = self._flat, self._member.recipe, self._scale
@@ -139,10 +144,18 @@ def noise_of(member: Member) -> AbstractContextManager[object]:
     return member.noise if member.noise.used else nullcontext()
 
 
-def outputs_of(member: Member, X: Tensor) -> Tensor:
-    """Return the outputs of a member's network, as it is now, for all of `X`, (n, ...)."""
+def outputs_of(member: Member, X: Tensor, apply: Callable[[Tensor], Any] | None = None) -> Tensor:
+    """Return the outputs of a member's network, as it is now, for all of `X`, (n, ...).
+
+    Args:
+        member: whose network.
+        X: inputs.
+        apply: what calls the network, if not the network itself.
+
+    """
     with half_precision(member.task.precision, X.device):
-        outputs = evaluate(member.network, X, member.task.evaluation_rows, noise_of(member))
+        rows, noise = member.task.evaluation_rows, noise_of(member)
+        outputs = evaluate(member.network, X, rows, noise, apply)
     return outputs.to(next(member.network.parameters()).dtype) if member.task.half else outputs
 
 
@@ -160,9 +173,11 @@ def evaluate(
     X: Tensor,
     rows: int,
     context: AbstractContextManager[object] | None = None,
+    apply: Callable[[Tensor], Any] | None = None,
 ) -> Tensor:
     """Apply `network` to `X` in evaluation mode, at most `rows` samples at a time."""
+    apply = apply or network
     network.eval()
     with torch.no_grad(), context or nullcontext():
-        pieces = [network(piece) for piece in torch.split(X, rows)]
+        pieces = [apply(piece) for piece in torch.split(X, rows)]
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from metaopt.seeds import derive
 
 # Reentrant, because a user's `build` may itself build something under a `Noise`.
-_LOCK = threading.RLock()
+GENERATORS = threading.RLock()
 
 FEATURE_DROPOUTS = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
@@ -61,7 +61,7 @@ class Noise:
         return generators
 
     def __enter__(self) -> Noise:
-        _LOCK.acquire()
+        GENERATORS.acquire()
         try:
             generators = self._generators()
             self._outer = [g.get_state() for g in generators]
@@ -72,7 +72,7 @@ class Noise:
                     generator.set_state(self._states[i])
             self._before = [g.get_state() for g in generators]
         except BaseException:
-            _LOCK.release()
+            GENERATORS.release()
             raise
         return self
 
@@ -90,7 +90,7 @@ class Noise:
             for generator, state in zip(generators, self._outer, strict=True):
                 generator.set_state(state)
         finally:
-            _LOCK.release()
+            GENERATORS.release()
 
 
 class Bits:
@@ -183,7 +183,9 @@ class KeyedDropout(nn.Module):
 
 
 @contextmanager
-def keyed_dropout(network: nn.Module, seed: int, device: torch.device) -> Iterator[list[Bits]]:
+def keyed_dropout(
+    network: nn.Module, seed: int, device: torch.device, kind: type[KeyedDropout] = KeyedDropout
+) -> Iterator[list[Bits]]:
     """Replace the dropout layers of `network` by keyed ones for a block; give their streams.
 
     The masks depend on `seed`, the layer's place among the dropout layers, and how often it was
@@ -199,7 +201,7 @@ def keyed_dropout(network: nn.Module, seed: int, device: torch.device) -> Iterat
         assert isinstance(module, nn.modules.dropout._DropoutNd)
         if module not in keyed:
             streams.append(dropout_bits(seed, len(keyed), device))
-            keyed[module] = KeyedDropout(module.p, streams[-1], type(module) in FEATURE_DROPOUTS)
+            keyed[module] = kind(module.p, streams[-1], type(module) in FEATURE_DROPOUTS)
             keyed[module].train(module.training)
         parent, _, name = path.rpartition(".")
         replaced.append((network.get_submodule(parent), name, module))

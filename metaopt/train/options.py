@@ -9,6 +9,7 @@ import torch
 
 from metaopt.errors import TrainingError
 from metaopt.train.cohorts import EngineChoice
+from metaopt.train.compiled import check_compiler
 from metaopt.train.progress import Precision
 from metaopt.train.stopping import EarlyStopping
 
@@ -28,6 +29,7 @@ class Options:
     threads: int | Literal["auto"] | None
     dtype: torch.dtype
     precision: Precision
+    compile: bool
     engine: EngineChoice
 
     def __post_init__(self) -> None:
@@ -52,3 +54,7 @@ class Options:
                 "precision='fp16' needs dtype=torch.float32, the type that PyTorch's autocast"
                 f" computes in float16, got {dtype}"
             )
+        if not isinstance(self.compile, bool):
+            raise TrainingError(f"compile must be True or False, got {self.compile!r}")
+        if self.compile and not torch.cuda.is_available():  # else when a trial has its device
+            check_compiler(torch.device("cpu"))

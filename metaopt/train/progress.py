@@ -21,6 +21,7 @@ class Task:
     """What is the same for every run of a trainer.
 
     Attributes:
+        compile: whether networks that train one by one run through torch.compile.
         precision: of what PyTorch's autocast finds safe to compute in less than `dtype`.
 
     """
@@ -32,6 +33,7 @@ class Task:
     n_classes: int
     evaluation_rows: int
     precision: Precision = "full"
+    compile: bool = False
 
     @property
     def half(self) -> bool:
