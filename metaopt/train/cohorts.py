@@ -54,7 +54,7 @@ def form_teams(
         design, form, activations[member] = _engine_of(member, choice, probes)
         sizes = len(member.data.train.y), len(member.data.validation.y)
         begun = 0 if member.resumed is None else member.resumed.epoch
-        shared = (design, member.batch_size, *sizes, begun)
+        shared = (design, member.lane, member.batch_size, *sizes, begun)
         key: Hashable = member if design is None else shared
         groups.setdefault(key, []).append(member)
         forms[key] = form

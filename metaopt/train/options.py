@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -11,6 +12,7 @@ from metaopt.errors import TrainingError
 from metaopt.train.cohorts import EngineChoice
 from metaopt.train.compiled import check_compiler
 from metaopt.train.progress import Precision
+from metaopt.train.resources import find_device
 from metaopt.train.stopping import EarlyStopping
 
 
@@ -25,7 +27,7 @@ class Options:
 
     stopping: EarlyStopping | None
     evaluation_rows: int
-    device: str | torch.device
+    device: str | torch.device | Sequence[str | torch.device]
     threads: int | Literal["auto"] | None
     dtype: torch.dtype
     precision: Precision
@@ -58,3 +60,23 @@ class Options:
             raise TrainingError(f"compile must be True or False, got {self.compile!r}")
         if self.compile and not torch.cuda.is_available():  # else when a trial has its device
             check_compiler(torch.device("cpu"))
+        named = self._named
+        if not isinstance(named, (list, tuple)) or not named or (named[1:] and "auto" in named):
+            raise TrainingError(
+                "device must be 'auto', a device, or a list of devices such as"
+                f" ['cuda:0', 'cuda:1'], got {self.device!r}"
+            )
+
+    @property
+    def _named(self) -> Sequence[str | torch.device]:
+        one = self.device
+        return [one] if isinstance(one, (str, torch.device)) else one
+
+    def devices(self) -> tuple[torch.device, ...]:
+        """Look up the devices that were named, in their order.
+
+        Raises:
+            TrainingError: a name is unknown, or this machine has no such device.
+
+        """
+        return tuple(map(find_device, self._named))

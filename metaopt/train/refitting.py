@@ -17,7 +17,6 @@ from metaopt.train.fitted import Fitted
 from metaopt.train.folds import Splitter, is_folds
 from metaopt.train.metrics import Metric
 from metaopt.train.outcome import best_epochs, measured
-from metaopt.train.resources import find_device
 from metaopt.train.run import Run
 
 
@@ -50,7 +49,7 @@ class Refitting:
                 "cross_validate needs validation=, a number of folds from 2 or a splitter such as"
                 f" scikit-learn's KFold(5), got {validation!r}"
             )
-        device = find_device(self.factory.options.device)
+        device = self.factory.options.devices()[0]
         splits = self.data.split(data_seed, device, folds)
         run = self.factory.train_one(self.factory.run(config, seed, data_seed, splits))
         return read_folds(run, self._metrics(run), self.data)
@@ -89,7 +88,7 @@ class Refitting:
         self, config: Mapping[str, Scalar], seed: int, data_seed: int, result: Result | None
     ) -> tuple[Member, float | None]:
         """Return the member to train, and with folds its value, which the folds know."""
-        device = find_device(self.factory.options.device)
+        device = self.factory.options.devices()[0]
         if self.data.folds is None:
             (split,) = self.data.prepare(data_seed, device)
             return self.factory.member(config, seed, data_seed, split), None

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from metaopt.errors import TrainingError
 from metaopt.train.engine import Engine, Member
+from metaopt.train.lanes import Lanes
 from metaopt.train.metrics import Metric
 from metaopt.train.resources import Meter, is_out_of_memory
 from metaopt.train.run import Run
@@ -202,11 +203,11 @@ def _score(member: Member, metric: Metric, outputs: Tensor, targets: Tensor) -> 
 
 def train_in_step(teams: Sequence[Team], runs: Sequence[Run]) -> Iterator[Run]:
     """Train all teams to their ends; yield runs when all of their members have ended."""
-    alive, going, epoch = list(teams), list(runs), 0
+    alive, going, epoch, lanes = list(teams), list(runs), 0, Lanes()
     try:
         while going:
             epoch += 1
-            alive = [part for team in alive for part in team.advance(epoch)]
+            alive = lanes.advance(alive, epoch)
             for run in going:
                 run.report(epoch)
             for run in going:
@@ -216,5 +217,6 @@ def train_in_step(teams: Sequence[Team], runs: Sequence[Run]) -> Iterator[Run]:
             going = [run for run in going if not run.over]
             yield from ended
     finally:
+        lanes.close()
         for team in alive:
             team.close()

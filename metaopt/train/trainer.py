@@ -17,6 +17,7 @@ from metaopt.train.data import Data, Preparation
 from metaopt.train.factory import Factory
 from metaopt.train.fitted import Fitted
 from metaopt.train.folds import Splitter
+from metaopt.train.lanes import Loads
 from metaopt.train.metrics import (
     LossFunction,
     Metric,
@@ -34,7 +35,7 @@ from metaopt.train.outcome import failure, measured, result_of
 from metaopt.train.progress import Precision, Task
 from metaopt.train.recipe import Recipe
 from metaopt.train.refitting import Refitting
-from metaopt.train.resources import find_device, is_out_of_memory
+from metaopt.train.resources import is_out_of_memory
 from metaopt.train.run import Run
 from metaopt.train.stopping import Direction, EarlyStopping
 from metaopt.trial import Trial
@@ -90,7 +91,11 @@ class Trainer:
             "balanced" for the inverse of the classes' shares of y.
         defaults: hyper-parameters for configurations that lack them.
         device: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1", ...; looked up when a
-            trial runs.
+            trial runs. Or a list such as ["cuda:0", "cuda:1"]: a batch is spread over them by the
+            order and the sizes of its networks, each device trains its share in a thread, and
+            results are those of one device; a trial alone goes where its number says, refits to
+            the first. A loss or metric of your own is then called in these threads, and must not
+            draw from PyTorch's default generator; networks that do so take turns.
         threads: within PyTorch's operations on the CPU; "auto" is one for small networks, where
             threads cost more than they save, and otherwise, as with None, PyTorch's own number.
         dtype: of inputs, real targets and the network.
@@ -152,7 +157,7 @@ class Trainer:
         groups: Any = None,
         class_weights: Literal["balanced"] | Mapping[Any, float] | None = None,
         defaults: Mapping[str, Scalar] | None = None,
-        device: str | torch.device = "auto",
+        device: str | torch.device | Sequence[str | torch.device] = "auto",
         threads: int | Literal["auto"] | None = "auto",
         dtype: torch.dtype = torch.float32,
         precision: Precision = "full",
@@ -249,9 +254,10 @@ class Trainer:
         does not touch the others. Seconds are a trial's share of what ran together.
         """
         of: dict[Run, Trial] = {}
+        loads = Loads()
         for trial in trials:
             try:
-                run = self._run(trial)
+                run = self._run(trial, loads)
             except Exception as error:
                 yield trial.number, failure(error, trial, None)
             else:
@@ -261,10 +267,18 @@ class Trainer:
             yield trial.number, self._outcome(run, trial)
             self._factory.forget(run)  # after the result has been taken in
 
-    def _run(self, trial: Trial) -> Run:
-        splits = self._data.prepare(trial.data_seed, find_device(self._factory.options.device))
+    def _run(self, trial: Trial, loads: Loads | None = None) -> Run:
+        devices = self._factory.options.devices()
+        n = len(devices)
+        lane = trial.number % n if loads is None else loads.least(n)
+        splits = self._data.prepare(trial.data_seed, devices[lane])
         seeds = trial.seed, trial.data_seed
-        return self._factory.run(trial.params, *seeds, splits, trial.report, trial.should_stop)
+        run = self._factory.run(trial.params, *seeds, splits, trial.report, trial.should_stop)
+        for member in run.members:
+            member.lane = lane
+        if loads is not None:
+            loads.add(lane, run)
+        return run
 
     def _outcome(self, run: Run, trial: Trial) -> Result:
         error = next((m.error for m in run.members if m.error is not None), None)

@@ -46,11 +46,6 @@ def test_a_data_loader_is_told_what_to_do():
         Trainer("mlp", loader)
 
 
-def test_several_devices_are_refused():
-    with pytest.raises(TrainingError, match="device must be one"):
-        trainer(device=["cpu", "cpu"])(trials([{}])[0])
-
-
 def test_bfloat16_inputs_are_their_values():
     short = torch.tensor(X).bfloat16()
     expected = outcome(trainer(X=short.float())(trials([{}])[0]))
