@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from metaopt.seeds import derive
 
+# Held by whoever swaps or restores the default generators, PyTorch's compiler included.
 # Reentrant, because a user's `build` may itself build something under a `Noise`.
 GENERATORS = threading.RLock()
 

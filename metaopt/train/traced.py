@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
-from metaopt.train.noise import Bits, KeyedDropout, threshold
+from metaopt.train.noise import GENERATORS, Bits, KeyedDropout, threshold
 
 _NUMBERS = count()
 _STREAMS: WeakValueDictionary[int, Bits] = WeakValueDictionary()
@@ -47,7 +47,8 @@ class TracedDropout(KeyedDropout):
 
     def __init__(self, p: float, bits: Bits, channels: bool = False) -> None:
         super().__init__(p, bits, channels)
-        self._draw = _operator()
+        with GENERATORS:  # `cache` lets two threads in, and an operator is made once a process
+            self._draw = _operator()
         number = next(_NUMBERS)
         _STREAMS[number] = bits
         self._stream = torch.tensor([number, 0])

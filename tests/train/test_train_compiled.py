@@ -155,6 +155,13 @@ class TestCompiled:
         plain = make().refit(CONFIGS[0], 100, 7)
         assert fitted.predict_proba(X) == pytest.approx(plain.predict_proba(X), abs=1e-5)
 
+    def test_lanes_compile_beside_each_other(self):
+        alone = dict(make(compile=True).many(trials(CONFIGS)))
+        lanes = dict(make(compile=True, device=["cpu", "cpu"]).many(trials(CONFIGS)))
+        assert {k: outcome(r) for k, r in lanes.items()} == {
+            k: outcome(r) for k, r in alone.items()
+        }
+
     def test_a_process_of_its_own_has_the_same_result(self, tmp_path):
         t = make(compile=True)
         expected = [outcome(t(trial)) for trial in trials(CONFIGS)]
@@ -197,6 +204,31 @@ class Slope(nn.Module):
 
     def forward(self, x):
         return self.dense(x) * self.slope
+
+
+@pytest.mark.slow
+def test_threads_may_make_the_first_dropout_at_once():
+    code = """
+import threading, time, torch
+from metaopt.train.noise import dropout_bits
+from metaopt.train.traced import TracedDropout
+cpu, start, drawn, made = torch.device("cpu"), threading.Barrier(6), [], []
+real = torch.library.custom_op
+def custom_op(*args, **more):
+    made.append(1)
+    time.sleep(0.2)  # so that all others come meanwhile
+    return real(*args, **more)
+torch.library.custom_op = custom_op
+def draw():
+    start.wait()
+    layer = TracedDropout(0.5, dropout_bits(1, 0, cpu))
+    drawn.append(layer(torch.ones(3, 4)).tolist())
+threads = [threading.Thread(target=draw) for _ in range(6)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert len(made) == 1 and len(drawn) == 6 and all(one == drawn[0] for one in drawn)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.slow
