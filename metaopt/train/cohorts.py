@@ -15,7 +15,9 @@ from math import ceil
 from typing import Literal
 
 import torch
+from torch import nn
 
+from metaopt.train.compiled import Compiled
 from metaopt.train.engine import Member
 from metaopt.train.feed import step_sizes
 from metaopt.train.loop import Single
@@ -59,7 +61,8 @@ def form_teams(
         kind = kinds[member] = _kind_of(member, limit, choice)
         sizes = len(member.data.train.y), len(member.data.validation.y)
         begun = 0 if member.resumed is None else member.resumed.epoch
-        shared = None if kind.design is None else (kind.design, member.batch_size, *sizes)
+        step = member.lane, member.batch_size, *sizes
+        shared = None if kind.design is None else (kind.design, *step)
         key: Hashable = (member if shared is None else shared, begun)
         groups.setdefault(key, []).append(member)
         keys[key] = shared
@@ -97,7 +100,9 @@ class Kind:
 
 def _kind_of(member: Member, limit: Limit, choice: EngineChoice) -> Kind:
     reason = "the engine 'single' was asked for"
-    if choice != "single" and member.batch_size == 1:
+    if member.task.precision == "fp16":
+        reason = "its loss has a scale of its own"
+    elif choice != "single" and member.batch_size == 1:
         reason = "its steps are of one sample, which come out another way among others"
     elif choice != "single":
         reason = "it computes in half precision"
@@ -115,11 +120,15 @@ def _kind_of(member: Member, limit: Limit, choice: EngineChoice) -> Kind:
             found = plan
         reason = f"{reason}; {found}"
     logger.debug("a network trains alone: %s", reason)
-    return Kind(Single)
+    return Kind(Compiled if member.task.compile else Single)
 
 
 def _not_worth_it(member: Member) -> str:
     """Say why taking a network down would gain nothing; "" if it may."""
+    if member.task.compile:
+        return "it is to be compiled"
+    if any(type(module) is nn.LSTM for module in member.network.modules()):
+        return "its recurrence is one operation of PyTorch's, called member by member"
     steps = len(step_sizes(len(member.data.train.y), member.batch_size))
     if (member.epochs or member.recipe.epochs) * steps < LEAST_STEPS:
         return "it takes few steps"

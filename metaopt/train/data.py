@@ -37,7 +37,7 @@ from metaopt.train.splitting import (
 )
 from metaopt.train.streamed import Streamed, kept_open
 
-KEPT_SPLITS = 2  # prepared splits to hold on to: all trials of a study share one
+KEPT_SPLITS = 2  # prepared splits to hold on to, on each device: all trials of a study share one
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Data:
         self._check_shapes()
         y_shape = self._all.y.shape
         self.outputs = len(self.classes) if self.classes is not None else int(y_shape[1:].numel())
-        self._cache: dict[tuple[int, torch.device], tuple[Prepared, ...]] = {}
+        self._cache: dict[int, dict[torch.device, tuple[Prepared, ...]]] = {}
         self._splits(0, self.folds)  # what no seed can split is refused here
 
     def _part(self, raw: tuple[Any, Any], x_name: str, y_name: str) -> Part:
@@ -170,14 +170,14 @@ class Data:
 
         The tensors are shared: only read them.
         """
-        key = (data_seed, device)
-        prepared = self._cache.get(key)
-        if prepared is None:
-            prepared = self.split(data_seed, device, self.folds)
+        here = self._cache.get(data_seed)
+        if here is None:
             while len(self._cache) >= KEPT_SPLITS:
                 self._cache.pop(next(iter(self._cache)), None)
-            self._cache[key] = prepared
-        return prepared
+            here = self._cache[data_seed] = {}
+        if device not in here:
+            here[device] = self.split(data_seed, device, self.folds)
+        return here[device]
 
     def split(
         self, data_seed: int, device: torch.device, folds: int | Splitter | None

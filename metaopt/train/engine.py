@@ -42,6 +42,7 @@ class Member:
         error: what made the training impossible, if anything did.
         keeper: of its checkpoints, if there are any.
         resumed: what an attempt that was cut off has left, if anything.
+        lane: which of the trainer's devices it trains on, counted from 0.
 
     """
 
@@ -59,6 +60,7 @@ class Member:
     error: Exception | None = None
     keeper: Keeper | None = None
     resumed: Checkpoint | None = None
+    lane: int = 0
 
     def __post_init__(self) -> None:
         self.restart()

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
@@ -16,12 +15,13 @@ from metaopt.errors import TrainingError
 from metaopt.seeds import derive
 from metaopt.space import Scalar
 from metaopt.train.checkpoint import Keeper
-from metaopt.train.cohorts import EngineChoice, form_teams
+from metaopt.train.cohorts import form_teams
 from metaopt.train.data import Prepared
 from metaopt.train.engine import Member
 from metaopt.train.fingerprint import fingerprint
 from metaopt.train.models import Build
 from metaopt.train.noise import Noise
+from metaopt.train.options import Options
 from metaopt.train.progress import Task
 from metaopt.train.recipe import ConfigView, Recipe
 from metaopt.train.resources import WORTH_THREADS, Meter, limit_threads, work
@@ -46,9 +46,7 @@ class Factory:
     defaults: Mapping[str, Scalar]
     epochs: int
     samples: int
-    dtype: torch.dtype
-    threads: int | Literal["auto"] | None
-    engine: EngineChoice
+    options: Options
     checkpoints: Path | None = None
     checkpoint_every: int = 1
 
@@ -112,12 +110,12 @@ class Factory:
             network = self.build(view)
             if not isinstance(network, nn.Module):
                 raise TrainingError(f"build(config) must return an nn.Module, got {network!r}")
-            network = network.to(self.dtype)
+            network = network.to(self.options.dtype)
             if any(isinstance(p, nn.UninitializedParameter) for p in network.parameters()):
                 with torch.no_grad():  # lazy layers take their sizes from a first input
                     network.eval()(data.train.X[:2].cpu().clone())
         view.check_all_read()
-        network = network.to(device, self.dtype)
+        network = network.to(device, self.options.dtype)
         member = Member(network, recipe, data, task or self.task, seed, data_seed, epochs)
         if self.checkpoints is not None:
             self._resume(member, self.checkpoints, config)
@@ -126,7 +124,8 @@ class Factory:
 
     def _resume(self, member: Member, folder: Path, config: Mapping[str, Scalar]) -> None:
         """Let a member write checkpoints, and go on from the one that it has left, if any."""
-        name = fingerprint(member, config, self.dtype, self.threads, self.engine)
+        options = self.options
+        name = fingerprint(member, config, options.dtype, options.threads, options.engine)
         member.keeper = Keeper(folder / f"{name}.npz", self.checkpoint_every)
         found = member.keeper.read()
         if found is not None:
@@ -142,7 +141,7 @@ class Factory:
         """Train the runs that begin with each epoch; yield after it those that have ended."""
 
         def place(members: Sequence[Member]) -> list[Team]:
-            return form_teams(members, self.thread_limit, self.engine)
+            return form_teams(members, self.thread_limit, self.options.engine)
 
         with ExitStack() as held:
             yield from train_in_step(_holding(arrivals, held), place)
@@ -170,8 +169,8 @@ class Factory:
 
     def thread_limit(self, member: Member) -> AbstractContextManager[object]:
         """Return the context in which this member and those like it compute."""
-        if self.threads != "auto":
-            return limit_threads(self.threads)
+        if self.options.threads != "auto":
+            return limit_threads(self.options.threads)
         shape = member.data.train.X.shape[1:]
         small = work(member.network, member.batch_size, shape) < WORTH_THREADS
         return limit_threads(1 if small else None)

@@ -37,7 +37,8 @@ def fingerprint(member: Member, *settings: object) -> str:
         asdict(member.recipe), member.seed, member.data_seed, member.epochs, member.device.type,
         torch.__version__, task.loss, code_of(task.loss_function), task.metric.name,
         task.metric.direction, code_of(task.metric.function), task.stopping,
-        task.evaluation_rows, task.half, settings, str(member.network),
+        task.evaluation_rows, task.precision, task.compile, settings,
+        str(member.network),
     ]  # fmt: skip
     if isinstance(task.loss_function, WeightedCrossEntropy):
         facts.append(task.loss_function.weights.tolist())

@@ -5,24 +5,27 @@ Nothing is read back from the device within an epoch: losses stay tensors until 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from metaopt.train.checkpoint import State, copy_all, listed, numbered
 from metaopt.train.engine import Engine, Member, mean_losses
+from metaopt.train.loss_scale import LossScale
 from metaopt.train.metrics import check_loss, check_outputs, check_untouched
-from metaopt.train.noise import keyed_dropout
+from metaopt.train.noise import KeyedDropout, keyed_dropout
 from metaopt.train.optimizers import FlatParameters, Snapshot, make_optimizer
+from metaopt.train.progress import Precision
 
 
 class Single(Engine):
     """Trains one member's network in place."""
 
     name = "single"
+    dropout: ClassVar[type[KeyedDropout]] = KeyedDropout
 
     def __init__(self, members: Sequence[Member]) -> None:
         super().__init__(members)
@@ -30,9 +33,11 @@ class Single(Engine):
         member, self._network = self._member, self._member.network
         self._flat = FlatParameters(self._network)
         self._optimizer = make_optimizer(self._flat, member.recipe)
+        scaled = member.task.precision == "fp16"
+        self._scale = LossScale(self._network, member.device) if scaled else None
         self._best: Snapshot | None = None
         self._open = ExitStack()
-        keyed = keyed_dropout(self._network, member.seed, member.device)
+        keyed = keyed_dropout(self._network, member.seed, member.device, self.dropout)
         self._bits = self._open.enter_context(keyed)
 
     def train(self, epoch: int) -> list[float]:
@@ -47,26 +52,44 @@ class Single(Engine):
                     losses.append(self._step(*next(pairs), lr, check=True))
             with noise_of(member):
                 losses += [self._step(X, y, lr) for X, y in pairs]
-        return mean_losses(torch.stack(losses).unsqueeze(1), self.feed.sizes)
+        together, sizes = torch.stack(losses), self.feed.sizes
+        if self._scale is not None:
+            return [self._scale.mean(together, sizes)]
+        return mean_losses(together.unsqueeze(1), sizes)
 
     def _step(self, X: Tensor, y: Tensor, lr: float, check: bool = False) -> Tensor:
-        flat, recipe, task = self._flat, self._member.recipe, self._member.task
-        flat.gradient.zero_()
+        task = self._member.task
+        self._flat.gradient.zero_()
         versions = X._version, y._version
-        with half_precision(task.half, X.device):
-            outputs = self._network(X)
+        if self._scale is not None:
+            self._scale.begin()
+        with half_precision(task.precision, X.device):
+            outputs = self._apply(X)
         if task.half and isinstance(outputs, Tensor):
-            outputs = outputs.to(flat.vector.dtype)
+            outputs = outputs.to(self._flat.vector.dtype)
         if check:
             check_outputs(outputs, y, task.loss, task.n_classes)
         loss = task.loss_function(outputs, y)
         if check:
             check_loss(loss)
             check_untouched(versions, X, y)
-        loss.backward()  # type: ignore[no-untyped-call]
-        flat.penalise(recipe.l1, recipe.l2)
-        self._optimizer.step(lr)
+        self._descend(loss, lr)
         return loss.detach()
+
+    def _apply(self, X: Tensor) -> Any:
+        return self._network(X)
+
+    def _descend(self, loss: Tensor, lr: float) -> None:
+        flat, recipe, scale = self._flat, self._member.recipe, self._scale
+        if scale is None:
+            loss.backward()  # type: ignore[no-untyped-call]
+            flat.penalise(recipe.l1, recipe.l2)
+            self._optimizer.step(lr)
+            return
+        scale(loss).backward()  # type: ignore[no-untyped-call]
+        finite = scale.unscale(flat.gradient)
+        flat.penalise(recipe.l1, recipe.l2)
+        self._optimizer.step_where(finite, lr)
 
     def outputs(self) -> list[Tensor]:
         return [outputs_of(self._member, self.feed.validation().X)]
@@ -89,7 +112,8 @@ class Single(Engine):
             **numbered("kept", [] if best is None else [best.vector, *best.buffers]),
             **numbered("moments", self._optimizer.moments),
             **numbered("bits", [bits.state() for bits in self._bits]),
-            "t": torch.tensor(self._optimizer.t),
+            **({} if self._scale is None else self._scale.state()),
+            "t": torch.as_tensor(self._optimizer.t),
         }
 
     @torch.no_grad()
@@ -103,6 +127,8 @@ class Single(Engine):
         copy_all("moments", state, self._optimizer.moments)
         for bits, stream in zip(self._bits, listed("bits", state), strict=True):
             bits.load(stream)
+        if self._scale is not None:
+            self._scale.load(state)
         self._optimizer.t = int(state["t"])
         self._flat.restore(now)  # last: who fails before trains from the initial weights
 
@@ -118,18 +144,28 @@ def noise_of(member: Member) -> AbstractContextManager[object]:
     return member.noise if member.noise.used else nullcontext()
 
 
-def outputs_of(member: Member, X: Tensor) -> Tensor:
-    """Return the outputs of a member's network, as it is now, for all of `X`, (n, ...)."""
-    with half_precision(member.task.half, X.device):
-        outputs = evaluate(member.network, X, member.task.evaluation_rows, noise_of(member))
+def outputs_of(member: Member, X: Tensor, apply: Callable[[Tensor], Any] | None = None) -> Tensor:
+    """Return the outputs of a member's network, as it is now, for all of `X`, (n, ...).
+
+    Args:
+        member: whose network.
+        X: inputs.
+        apply: what calls the network, if not the network itself.
+
+    """
+    with half_precision(member.task.precision, X.device):
+        rows, noise = member.task.evaluation_rows, noise_of(member)
+        outputs = evaluate(member.network, X, rows, noise, apply)
     return outputs.to(next(member.network.parameters()).dtype) if member.task.half else outputs
 
 
-def half_precision(half: bool, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which networks compute in bfloat16, or one that changes nothing."""
+def half_precision(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which networks compute in 16 bits, or one that changes nothing."""
+    if precision == "full":
+        return nullcontext()
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
     # Without the cache of cast weights, which would outlive a step of the optimizer.
-    on = partial(torch.autocast, device.type, torch.bfloat16, cache_enabled=False)
-    return on() if half else nullcontext()
+    return torch.autocast(device.type, dtype, cache_enabled=False)
 
 
 def evaluate(
@@ -137,9 +173,11 @@ def evaluate(
     X: Tensor,
     rows: int,
     context: AbstractContextManager[object] | None = None,
+    apply: Callable[[Tensor], Any] | None = None,
 ) -> Tensor:
     """Apply `network` to `X` in evaluation mode, at most `rows` samples at a time."""
+    apply = apply or network
     network.eval()
     with torch.no_grad(), context or nullcontext():
-        pieces = [network(piece) for piece in torch.split(X, rows)]
+        pieces = [apply(piece) for piece in torch.split(X, rows)]
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)

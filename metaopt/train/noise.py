@@ -21,18 +21,14 @@ from torch import Tensor, nn
 
 from metaopt.seeds import derive
 
+# Held by whoever swaps or restores the default generators, PyTorch's compiler included.
 # Reentrant, because a user's `build` may itself build something under a `Noise`.
-_LOCK = threading.RLock()
-
-
-def _unlock() -> None:
-    """Begin with a free lock in a forked process, where the thread that may hold it is missing."""
-    global _LOCK
-    _LOCK = threading.RLock()
+GENERATORS = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(after_in_child=_unlock)
+    # A forked process begins with a free lock: the thread that may hold it is missing there.
+    os.register_at_fork(after_in_child=GENERATORS._at_fork_reinit)  # type: ignore[attr-defined]
 
 FEATURE_DROPOUTS = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
@@ -72,7 +68,7 @@ class Noise:
         return generators
 
     def __enter__(self) -> Noise:
-        _LOCK.acquire()
+        GENERATORS.acquire()
         try:
             generators = self._generators()
             self._outer = [g.get_state() for g in generators]
@@ -83,7 +79,7 @@ class Noise:
                     generator.set_state(self._states[i])
             self._before = [g.get_state() for g in generators]
         except BaseException:
-            _LOCK.release()
+            GENERATORS.release()
             raise
         return self
 
@@ -101,7 +97,7 @@ class Noise:
             for generator, state in zip(generators, self._outer, strict=True):
                 generator.set_state(state)
         finally:
-            _LOCK.release()
+            GENERATORS.release()
 
 
 class Bits:
@@ -194,7 +190,9 @@ class KeyedDropout(nn.Module):
 
 
 @contextmanager
-def keyed_dropout(network: nn.Module, seed: int, device: torch.device) -> Iterator[list[Bits]]:
+def keyed_dropout(
+    network: nn.Module, seed: int, device: torch.device, kind: type[KeyedDropout] = KeyedDropout
+) -> Iterator[list[Bits]]:
     """Replace the dropout layers of `network` by keyed ones for a block; give their streams.
 
     The masks depend on `seed`, the layer's place among the dropout layers, and how often it was
@@ -210,7 +208,7 @@ def keyed_dropout(network: nn.Module, seed: int, device: torch.device) -> Iterat
         assert isinstance(module, nn.modules.dropout._DropoutNd)
         if module not in keyed:
             streams.append(dropout_bits(seed, len(keyed), device))
-            keyed[module] = KeyedDropout(module.p, streams[-1], type(module) in FEATURE_DROPOUTS)
+            keyed[module] = kind(module.p, streams[-1], type(module) in FEATURE_DROPOUTS)
             keyed[module].train(module.training)
         parent, _, name = path.rpartition(".")
         replaced.append((network.get_submodule(parent), name, module))

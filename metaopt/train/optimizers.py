@@ -90,7 +90,7 @@ class Optimizer(ABC):
     """One rule of how g moves w.
 
     Attributes:
-        t: steps taken, where the rule counts them.
+        t: steps taken, where the rule counts them; a tensor () after `step_where`.
         moments: what it remembers from step to step, each (P,).
 
     """
@@ -99,7 +99,7 @@ class Optimizer(ABC):
         self._flat = flat
         self._w, self._g = flat.vector, flat.gradient
         self._recipe = recipe
-        self.t = 0
+        self.t: int | Tensor = 0
         self.moments: list[Tensor] = []
 
     def _zeros(self) -> Tensor:
@@ -109,6 +109,16 @@ class Optimizer(ABC):
     @abstractmethod
     def step(self, lr: float) -> None:
         """Move w once, with eta = `lr`."""
+
+    @torch.no_grad()
+    def step_where(self, good: Tensor, lr: float) -> None:
+        """Do the same if `good`, a tensor () of bool, is true, and nothing otherwise."""
+        self.t = torch.as_tensor(self.t, dtype=torch.float64, device=self._w.device)
+        changing = [self._w, *self.moments, self.t]
+        before = [tensor.clone() for tensor in changing]
+        self.step(lr)
+        for now, old in zip(changing, before, strict=True):
+            now.copy_(torch.where(good, now, old))
 
 
 class SGD(Optimizer):
@@ -143,9 +153,13 @@ class Adam(Optimizer):
             self._flat.weights.mul_(1 - lr * self._decay)
         self._m.lerp_(g, 1 - r.beta1)
         self._v.mul_(r.beta2).addcmul_(g, g, value=1 - r.beta2)
-        size = lr / (1 - r.beta1**self.t)
+        if isinstance(self.t, Tensor):
+            size: Tensor = lr / (1 - r.beta1**self.t)
+            root = self._v.sqrt().div_((1 - r.beta2**self.t).sqrt()).add_(r.eps)
+            self._w.sub_((self._m * size).div_(root))
+            return
         root = self._v.sqrt().div_(math.sqrt(1 - r.beta2**self.t)).add_(r.eps)
-        self._w.addcdiv_(self._m, root, value=-size)
+        self._w.addcdiv_(self._m, root, value=-lr / (1 - r.beta1**self.t))
 
 
 class RMSprop(Optimizer):

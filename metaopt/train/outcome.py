@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from statistics import fmean
 from typing import Any
 
@@ -13,7 +14,7 @@ from metaopt.train.engine import Member
 from metaopt.train.loop import outputs_of
 from metaopt.train.metrics import Metric
 from metaopt.train.progress import History, Stopped
-from metaopt.train.resources import COSTS, Cost, is_out_of_memory
+from metaopt.train.resources import COSTS, Cost, Meter, is_out_of_memory
 from metaopt.train.run import Run
 from metaopt.trial import Trial
 
@@ -45,6 +46,27 @@ def scores(member: Member, main: Metric, extra: Sequence[Metric]) -> dict[str, f
         out["test"] = main(outputs, data.test.y)
         out.update({f"test_{m.name}": m(outputs, data.test.y) for m in extra})
     return out
+
+
+def measured(
+    run: Run, extra: Sequence[Metric], limit: Callable[[Member], AbstractContextManager[object]]
+) -> list[dict[str, float]]:
+    """Return the scores and the cost of every member, what the scores cost included.
+
+    Args:
+        run: has ended.
+        extra: metrics besides the task's.
+        limit: makes the context in which a member computes.
+
+    """
+    found = []
+    for member in run.members:
+        meter = Meter(member.device)
+        with limit(member):
+            own = scores(member, member.task.metric, extra)
+        member.cost.add(meter.read())
+        found.append({**own, **member.cost.read()})
+    return found
 
 
 def result_of(run: Run, trial: Trial, metrics: Sequence[dict[str, float]]) -> Result:

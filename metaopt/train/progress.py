@@ -13,6 +13,7 @@ from metaopt.train.metrics import LossFunction, Metric
 from metaopt.train.stopping import EarlyStopping, Tracker
 
 Stopped = Literal["epochs", "patience", "diverged", "pruned"]
+Precision = Literal["full", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Task:
     """What is the same for every run of a trainer.
 
     Attributes:
-        half: whether networks compute in bfloat16 where PyTorch's autocast finds that safe.
+        compile: whether networks that train one by one run through torch.compile.
+        precision: of what PyTorch's autocast finds safe to compute in less than `dtype`.
 
     """
 
@@ -30,7 +32,13 @@ class Task:
     stopping: EarlyStopping | None
     n_classes: int
     evaluation_rows: int
-    half: bool = False
+    precision: Precision = "full"
+    compile: bool = False
+
+    @property
+    def half(self) -> bool:
+        """Whether networks compute in 16 bits where that is safe."""
+        return self.precision != "full"
 
 
 @dataclass

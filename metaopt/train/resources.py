@@ -31,7 +31,7 @@ def find_device(device: str | torch.device) -> torch.device:
     """
     if not isinstance(device, (str, torch.device)):
         raise TrainingError(
-            f"device must be one device, 'auto', 'cpu', 'cuda', ..., got {device!r}"
+            f"device must be 'auto', 'cpu', 'cuda', ..., or a list of devices, got {device!r}"
         )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -18,6 +18,7 @@ from torch import Tensor
 from metaopt.errors import TrainingError
 from metaopt.train.chunks import ReadingError
 from metaopt.train.engine import Engine, Member
+from metaopt.train.lanes import Lanes
 from metaopt.train.metrics import Metric
 from metaopt.train.resources import Meter, is_out_of_memory
 from metaopt.train.run import Run
@@ -240,6 +241,8 @@ def _score(member: Member, metric: Metric, outputs: Tensor, targets: Tensor) -> 
     if member.error is not None:
         return float("nan")
     try:
+        if member.task.precision == "fp16" and not bool(outputs.isfinite().all()):
+            return float("nan")  # skipped steps hide it from the loss, and accuracy would from all
         return metric(outputs, targets)
     except Exception as error:
         member.error = error
@@ -256,11 +259,12 @@ def train_in_step(arrivals: Iterable[Sequence[Run]], place: Place) -> Iterator[l
     """
     alive: list[Team] = []
     going: list[Run] = []
+    lanes = Lanes()
     try:
         for starting in arrivals:
             going += starting
             alive += place([member for run in starting for member in run.members])
-            alive = [part for team in joined(alive) for part in team.advance()]
+            alive = lanes.advance(joined(alive))
             for run in going:
                 run.report()
             for run in going:
@@ -270,6 +274,7 @@ def train_in_step(arrivals: Iterable[Sequence[Run]], place: Place) -> Iterator[l
             going = [run for run in going if not run.over]
             yield ended
     finally:
+        lanes.close()
         for team in alive:
             team.close()
 

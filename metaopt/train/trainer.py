@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from statistics import median_high
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 
-from metaopt.errors import TrainingError
 from metaopt.records import Result
 from metaopt.space import Scalar
 from metaopt.train.checkpoint import read_place
 from metaopt.train.cohorts import EngineChoice
-from metaopt.train.crossvalidation import CrossValidation, read_folds
+from metaopt.train.crossvalidation import CrossValidation
 from metaopt.train.data import Data, Preparation
-from metaopt.train.engine import Member
 from metaopt.train.factory import Factory
 from metaopt.train.fitted import Fitted
-from metaopt.train.folds import Splitter, is_folds
+from metaopt.train.folds import Splitter
+from metaopt.train.lanes import Loads
 from metaopt.train.metrics import (
     LossFunction,
     Metric,
@@ -33,10 +30,12 @@ from metaopt.train.metrics import (
     read_class_weights,
 )
 from metaopt.train.models import Build, find_build
-from metaopt.train.outcome import best_epochs, failure, result_of, scores
-from metaopt.train.progress import Task
+from metaopt.train.options import Options
+from metaopt.train.outcome import failure, measured, result_of
+from metaopt.train.progress import Precision, Task
 from metaopt.train.recipe import Recipe
-from metaopt.train.resources import Meter, find_device, is_out_of_memory
+from metaopt.train.refitting import Refitting
+from metaopt.train.resources import is_out_of_memory
 from metaopt.train.run import Run
 from metaopt.train.stopping import Direction, EarlyStopping
 from metaopt.trial import Trial
@@ -96,14 +95,25 @@ class Trainer:
             "balanced" for the inverse of the classes' shares of y.
         defaults: hyper-parameters for configurations that lack them.
         device: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1", ...; looked up when a
-            trial runs.
+            trial runs. Or a list such as ["cuda:0", "cuda:1"]: a batch is spread over them by the
+            order and the sizes of its networks, each device trains its share in a thread, and
+            results are those of one device; a trial alone goes where its number says, refits to
+            the first. A loss or metric of your own is then called in these threads, and must not
+            draw from PyTorch's default generator; networks that do so take turns.
         threads: within PyTorch's operations on the CPU; "auto" is one for small networks, where
             threads cost more than they save, and otherwise, as with None, PyTorch's own number.
         dtype: of inputs, real targets and the network.
         precision: "bf16" has PyTorch's autocast compute products and convolutions in bfloat16
             (weights, optimizer and losses stay `dtype`): faster on recent GPUs, and less exact.
-            Perceptrons then train one by one, or by the engine "traced". A refitted network
-            predicts in full precision.
+            Perceptrons then train as other networks do. A refitted network predicts in full
+            precision. "fp16" is for GPUs without fast bfloat16: float16, with the loss scaled as
+            by `torch.amp.GradScaler`; a step whose gradient overflows is skipped, and networks
+            train one by one.
+        compile: whether networks that are no perceptrons run through `torch.compile`, one by one
+            and each as one program: equal up to rounding, faster where a network is large, after
+            tens of seconds for the first of an architecture and batch size in a process. Needs a
+            C++ compiler (or Triton, on a GPU). A network that cannot be compiled is a failed trial
+            that says why. The test part and refitted networks are evaluated uncompiled.
         evaluation_rows: the most samples evaluated at a time.
         resident: False leaves the inputs of the training part in a Dataset `X`, too large for
             memory: after one pass that checks all and keeps the targets, every step reads its
@@ -158,10 +168,11 @@ class Trainer:
         groups: Any = None,
         class_weights: Literal["balanced"] | Mapping[Any, float] | None = None,
         defaults: Mapping[str, Scalar] | None = None,
-        device: str | torch.device = "auto",
+        device: str | torch.device | Sequence[str | torch.device] = "auto",
         threads: int | Literal["auto"] | None = "auto",
         dtype: torch.dtype = torch.float32,
-        precision: Literal["full", "bf16"] = "full",
+        precision: Precision = "full",
+        compile: bool = False,
         evaluation_rows: int = 8192,
         resident: bool = True,
         engine: EngineChoice = "auto",
@@ -174,9 +185,9 @@ class Trainer:
         check_names(self._extra)
         defaults = dict(defaults or {})
         Recipe.read(defaults, epochs)  # wrong defaults fail here
-        _check_options(stopping, evaluation_rows, threads, engine, dtype)
-        if precision not in ("full", "bf16"):
-            raise TrainingError(f"precision must be 'full' or 'bf16', got {precision!r}")
+        options = Options(
+            stopping, evaluation_rows, device, threads, dtype, precision, compile, engine
+        )
         classify = is_classification(loss)
         self._data = Data(
             X,
@@ -194,27 +205,29 @@ class Trainer:
             ),
         )
         n_classes = self._data.outputs if classify else 0
-        half = precision == "bf16"
         weights = read_class_weights(class_weights, self._data.classes, self._data.counts)
         if weights is not None:
             loss_function = WeightedCrossEntropy(weights)
         self._factory = Factory(
             build=find_build(build, self._data.shape, self._data.outputs),
-            task=Task(loss, loss_function, self.metric, stopping, n_classes, evaluation_rows, half),
+            task=Task(
+                loss,
+                loss_function,
+                self.metric,
+                stopping,
+                n_classes,
+                evaluation_rows,
+                precision=precision,
+                compile=compile,
+            ),
             defaults=defaults,
             epochs=epochs,
             samples=len(self._data),
-            dtype=dtype,
-            threads=threads,
-            engine=engine,
+            options=options,
             checkpoints=read_place(checkpoints, checkpoint_every),
             checkpoint_every=checkpoint_every,
         )
-        self._device = device
-
-    @property
-    def _extra_names(self) -> set[str]:
-        return {metric.name for metric in self._extra}
+        self._refitting = Refitting(self._data, self._factory, self._extra)
 
     @property
     def direction(self) -> Direction:
@@ -252,9 +265,10 @@ class Trainer:
         does not touch the others. Seconds are a trial's share of what ran together.
         """
         of: dict[Run, Trial] = {}
+        loads = Loads()
         for trial in trials:
             try:
-                run = self._run(trial)
+                run = self._run(trial, loads)
             except Exception as error:
                 yield trial.number, failure(error, trial, None)
             else:
@@ -300,10 +314,18 @@ class Trainer:
                 yield trial.number, self._outcome(run, trial)
                 self._factory.forget(run)  # after the result has been taken in
 
-    def _run(self, trial: Trial) -> Run:
-        splits = self._data.prepare(trial.data_seed, find_device(self._device))
+    def _run(self, trial: Trial, loads: Loads | None = None) -> Run:
+        devices = self._factory.options.devices()
+        n = len(devices)
+        lane = trial.number % n if loads is None else loads.least(n)
+        splits = self._data.prepare(trial.data_seed, devices[lane])
         seeds = trial.seed, trial.data_seed
-        return self._factory.run(trial.params, *seeds, splits, trial.report, trial.should_stop)
+        run = self._factory.run(trial.params, *seeds, splits, trial.report, trial.should_stop)
+        for member in run.members:
+            member.lane = lane
+        if loads is not None:
+            loads.add(lane, run)
+        return run
 
     def _outcome(self, run: Run, trial: Trial) -> Result:
         error = next((m.error for m in run.members if m.error is not None), None)
@@ -336,15 +358,7 @@ class Trainer:
 
         """
         data_seed = seed if data_seed is None else data_seed
-        folds = self._data.folds if validation is None else validation
-        if not is_folds(folds):
-            raise TrainingError(
-                "cross_validate needs validation=, a number of folds from 2 or a splitter such as"
-                f" scikit-learn's KFold(5), got {validation!r}"
-            )
-        splits = self._data.split(data_seed, find_device(self._device), folds)
-        run = self._factory.train_one(self._factory.run(config, seed, data_seed, splits))
-        return read_folds(run, self._metrics(run), self._data)
+        return self._refitting.cross_validate(config, seed, data_seed, validation)
 
     def refit(
         self,
@@ -370,74 +384,8 @@ class Trainer:
 
         """
         data_seed = seed if data_seed is None else data_seed
-        member, value = self._to_refit(config, seed, data_seed, result)
-        run = self._factory.train_one(Run([member]))
-        (metrics,) = self._metrics(run)
-        history, split = member.progress.history, member.data
-        if history.value is None:
-            raise TrainingError(f"training diverged in epoch {history.epochs}; no network is left")
-        curve = tuple(history.curve)
-        if value is not None:  # without a validation part, only what is on the test part counts
-            curve, metrics = (), {k: v for k, v in metrics.items() if k not in self._extra_names}
-        return Fitted(
-            network=member.network,
-            config={**self._factory.defaults, **config},
-            value=history.value if value is None else value,
-            metrics=metrics,
-            curve=curve,
-            classes=self._data.classes,
-            x_scaler=split.x_scaler,
-            y_scaler=split.y_scaler,
-            build=self._factory.build,
-            shape=self._data.shape,
-            dtype=self._factory.dtype,
-            evaluation_rows=self._factory.task.evaluation_rows,
-        )
-
-    def _to_refit(
-        self, config: Mapping[str, Scalar], seed: int, data_seed: int, result: Result | None
-    ) -> tuple[Member, float | None]:
-        """Return the member to train, and with folds its value, which the folds know."""
-        device = find_device(self._device)
-        if self._data.folds is None:
-            (split,) = self._data.prepare(data_seed, device)
-            return self._factory.member(config, seed, data_seed, split), None
-        if result is None:
-            found = self.cross_validate(config, seed, data_seed)
-            epochs, value = [f.metrics["best_epoch"] for f in found.folds], found.value
-        else:
-            epochs, value = best_epochs(result)
-        whole = self._data.whole(data_seed, device)
-        task = replace(self._factory.task, stopping=None)
-        most = int(median_high(epochs))
-        return self._factory.member(config, seed, data_seed, whole, most, task), value
+        return self._refitting.refit(config, seed, data_seed, result)
 
     def _result(self, run: Run, trial: Trial) -> Result:
-        return result_of(run, trial, self._metrics(run))
-
-    def _metrics(self, run: Run) -> list[dict[str, float]]:
-        """Return the scores and the cost of every member."""
-        found = []
-        for member in run.members:
-            meter = Meter(member.device)
-            with self._factory.thread_limit(member):
-                own = scores(member, self.metric, self._extra)
-            member.cost.add(meter.read())
-            found.append({**own, **member.cost.read()})
-        return found
-
-
-def _check_options(
-    stopping: object, evaluation_rows: object, threads: object, engine: object, dtype: torch.dtype
-) -> None:
-    if not isinstance(stopping, EarlyStopping | None):
-        raise TrainingError(f"stopping must be an EarlyStopping or None, got {stopping!r}")
-    if type(evaluation_rows) is not int or evaluation_rows < 1:
-        raise TrainingError(f"evaluation_rows must be at least 1, got {evaluation_rows!r}")
-    if threads not in ("auto", None) and (type(threads) is not int or threads < 1):
-        raise TrainingError(f"threads must be 'auto', None or at least 1, got {threads!r}")
-    if engine not in get_args(EngineChoice):
-        known = ", ".join(map(repr, get_args(EngineChoice)))
-        raise TrainingError(f"engine must be one of {known}, got {engine!r}")
-    if not dtype.is_floating_point:
-        raise TrainingError(f"dtype must be a real type such as torch.float32, got {dtype}")
+        metrics = measured(run, self._extra, self._factory.thread_limit)
+        return result_of(run, trial, metrics)

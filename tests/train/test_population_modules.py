@@ -203,5 +203,5 @@ def test_half_precision_is_near_full_precision_and_the_same_together(name):
             assert found.curve != full(trials(CONFIGS)[trial.number]).curve
         assert found.data["engine"] == "traced"
     assert half(trials(CONFIGS)[0]).curve == half(trials(CONFIGS)[0]).curve
-    with pytest.raises(TrainingError, match="precision must be 'full' or 'bf16'"):
+    with pytest.raises(TrainingError, match="one of 'full', 'bf16', 'fp16', got 'fp8'"):
         trainer(precision="fp8")

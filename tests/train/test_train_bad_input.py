@@ -38,11 +38,6 @@ def test_wrong_arguments_are_refused_at_once(options, message):
         trainer(**options)
 
 
-def test_several_devices_are_refused():
-    with pytest.raises(TrainingError, match="device must be one"):
-        trainer(device=["cpu", "cpu"])(trials([{}])[0])
-
-
 def test_bfloat16_inputs_are_their_values():
     short = torch.tensor(X).bfloat16()
     expected = outcome(trainer(X=short.float())(trials([{}])[0]))

@@ -120,7 +120,7 @@ class Traced(Engine):
         X, network = member.data.validation.X, member.network.eval()
         # Copies, for kernels may depend on where in memory a row begins.
         values = {name: value[row].clone() for name, value in self._values.items()}
-        with half_precision(member.task.half, X.device):
+        with half_precision(member.task.precision, X.device):
             parts = torch.split(X, member.task.evaluation_rows)
             pieces = [functional_call(network, values, (part,)) for part in parts]
         outputs = pieces[0] if len(pieces) == 1 else torch.cat(pieces)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from metaopt.train.engine import Member
 from metaopt.train.loop import half_precision
 from metaopt.train.noise import FEATURE_DROPOUTS, Noise
+from metaopt.train.progress import Precision
 from metaopt.train.traced.layout import Layout
 from metaopt.train.traced.program import Program, prove
 from metaopt.train.traced.tape import INPUTS, PULL, Tape, Untraceable, record
@@ -141,8 +142,8 @@ def find_plan(member: Member, sizes: Sequence[int]) -> Plan | str:
     """
     X = member.data.train.X
     steps = tuple(sorted(set(sizes)))
-    half, shape = member.task.half, tuple(X.shape[1:])
-    key = (signature(member.network), steps, shape, X.dtype, half, X.device)
+    precision, shape = member.task.precision, tuple(X.shape[1:])
+    key = (signature(member.network), steps, shape, X.dtype, precision, X.device)
     with _lock:
         if key not in _plans:
             while len(_plans) >= REMEMBERED:
@@ -167,7 +168,7 @@ def _make_plan(member: Member, sizes: Sequence[int], key: Hashable) -> Plan | st
             numbers = 0
             for n in sizes:
                 one = _with_masks(skeleton, masks, n)
-                tape = _take_down(one, _some(member, n), member.task.half)
+                tape = _take_down(one, _some(member, n), member.task.precision)
                 numbers = max(numbers, sum(map(prod, tape.shapes)))
                 proven = _prove(tape, one, layout, masks, member, n)
                 programs |= {(n, shared): program for shared, program in proven.items()}
@@ -229,11 +230,11 @@ def _some(member: Member, n: int) -> Tensor:
     return made.to(X.device)
 
 
-def _take_down(skeleton: nn.Module, X: Tensor, half: bool) -> Tape:
+def _take_down(skeleton: nn.Module, X: Tensor, precision: Precision) -> Tape:
     """Record a step of a skeleton with masks; it must leave nothing but buffers changed."""
     skeleton = copy.deepcopy(skeleton)
     before = _described(skeleton)
-    tape = record(skeleton, X, partial(half_precision, half, X.device))
+    tape = record(skeleton, X, partial(half_precision, precision, X.device))
     if _described(skeleton) != before:
         raise Untraceable("its Python objects change from step to step")
     if len(tape.calls) > MOST_CALLS:
@@ -252,7 +253,7 @@ def _check(skeleton: nn.Module, X: Tensor, masks: Mapping[str, Use]) -> None:
     states = [{name: t.detach().clone() for name, t in named} for _ in range(2)]
     for name, _ in skeleton.named_parameters():
         states[1][name].mul_(0.5)
-    tape = _take_down(skeleton, X, half=False)
+    tape = _take_down(skeleton, X, precision="full")
     expected = [_plain_step(skeleton, state, X) for state in states]
     # In the second one no rule is at work, but for views, which are never called one by one.
     for alone in ((), [k for k, call in enumerate(tape.calls) if not call.is_view]):
