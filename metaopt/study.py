@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from metaopt.driver import StudyDriver
-from metaopt.errors import StoreError, StudyError, did_you_mean, real, whole
-from metaopt.execute import Executor, Inline
+from metaopt.errors import StoreError, StudyError, did_you_mean
 from metaopt.execute.evaluate import Objective, finish, read
-from metaopt.execute.replicated import replicated
 from metaopt.journal import Journal
 from metaopt.opening import find_study, open_log
+from metaopt.optimization import Callback, Optimization, Outcome, Parts, exhausted
 from metaopt.progress import progress_bar
 from metaopt.pruning import Judge, Pruner, find_pruner, pruner_from_json
 from metaopt.records import Json, Result, TrialRecord, settle
 from metaopt.registry import load_strategy, make_strategy
 from metaopt.seeds import derive
-from metaopt.slots import Slots, read_slots
 from metaopt.space import Space
 from metaopt.space.values import native
 from metaopt.stopping import StopCondition
@@ -34,20 +31,10 @@ from metaopt.trial import Trial
 from metaopt.version import __version__
 from metaopt.view import Direction, StudyView
 
-Callback = Callable[["Study", TrialRecord], None]
-
 DEFAULT_STRATEGY = "bayes"
 DEFAULT_NAME = "study"
 
 logger = logging.getLogger("metaopt")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Why `optimize` came back, in a word and in words."""
-
-    reason: Literal["n_trials", "timeout", "exhausted", "stopped"]
-    message: str
 
 
 class Study(StudyView):
@@ -127,7 +114,7 @@ class Study(StudyView):
         self._tell_ready()
         numbers = self._journal.waiting(self._held) or self._journal.ask(1, batch=False)
         if not numbers:
-            raise StudyError(self._exhausted())
+            raise StudyError(exhausted(self._journal))
         number = numbers[0]
         self._held.add(number)
         self._driver.started(number)
@@ -217,51 +204,26 @@ class Study(StudyView):
             KeyboardInterrupt: the study is kept; the same call goes on.
         """
         self._check_objective(objective)
-        slots = read_slots(slots, batch_size, objective)
-        objective = replicated(objective, whole("replicates", replicates, StudyError))
-        if n_trials is None and timeout is None and stop is None:
-            raise StudyError("optimize needs n_trials, timeout or stop, or it would never end")
-        n_trials = n_trials if n_trials is None else whole("n_trials", n_trials, StudyError)
-        batch_size = (
-            batch_size if batch_size is None else whole("batch_size", batch_size, StudyError)
+
+        def tell_progress() -> None:
+            if progress:
+                update(self._journal.told_count, self._best_text())
+
+        parts = Parts(
+            self, self._journal, self._driver, self._held, self._tell_ready, lambda: self._stopping
         )
-        timeout = timeout if timeout is None else real("timeout", timeout, StudyError, above=0)
-        conditions = _functions("stop", stop)
-        callbacks = _functions("callbacks", callbacks)
-        executor = Inline(trial_timeout=trial_timeout)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        loop = Optimization(
+            parts, objective, n_trials, timeout, trial_timeout=trial_timeout,
+            batch_size=batch_size, slots=slots, replicates=replicates, stop=stop,
+            callbacks=callbacks, progress=tell_progress,
+        )  # fmt: skip
         self._stopping = False
-
-        def end() -> Outcome | None:
-            return self._end(n_trials, deadline, conditions)
-
         with (
             progress_bar(self.name, n_trials, self._journal.told_count, progress) as update,
             self._driver.timed(trial_timeout),
         ):
-
-            def tell() -> int:
-                told = self._tell_all(callbacks)
-                if progress and told:
-                    update(self._journal.told_count, self._best_text())
-                return told
-
             try:
-                outcome = None
-                while outcome is None:
-                    if slots is not None and not self._journal.unfinished(self._held, slots=False):
-                        # Pending trials come first: they had begun before any end could come.
-                        ran = self._refill(executor, objective, slots, n_trials, tell, end)
-                        outcome = end()
-                    else:
-                        outcome = end()
-                        group = [] if outcome else self._next_group(n_trials, batch_size, slots)
-                        ran = bool(group)
-                        if ran:
-                            self._run(executor, objective, group)
-                            tell()
-                    if outcome is None and not ran:
-                        outcome = Outcome("exhausted", self._exhausted())
+                outcome = loop.run()
             except KeyboardInterrupt:
                 self._journal.flush()
                 logger.warning(
@@ -284,81 +246,6 @@ class Study(StudyView):
                 f"the objective is to {theirs} and the study is to {self.direction};"
                 f" make the study with direction={theirs!r}"
             )
-
-    def _end(
-        self, n_trials: int | None, deadline: float | None, conditions: list[StopCondition]
-    ) -> Outcome | None:
-        total = len(self._journal)
-        if self._stopping:
-            return Outcome("stopped", f"stop() was called after {self._journal.told_count} trials")
-        for condition in conditions:
-            reason = condition(self)
-            if reason:
-                return Outcome("stopped", reason if isinstance(reason, str) else "a stop condition")
-        if deadline is not None and time.monotonic() >= deadline:
-            return Outcome("timeout", f"the timeout came after {self._journal.told_count} trials")
-        if n_trials is not None and total >= n_trials and not self._unfinished():
-            return Outcome(
-                "n_trials", f"the study holds {total} trials; for more, raise n_trials={n_trials}"
-            )
-        return None
-
-    def _exhausted(self) -> str:
-        return f"the space is exhausted: all of its {len(self._journal)} configurations were tried"
-
-    def _unfinished(self) -> list[int]:
-        return self._journal.unfinished(self._held)
-
-    def _next_group(
-        self, n_trials: int | None, batch_size: int | None, slots: int | None
-    ) -> list[int]:
-        """Return what was left unfinished, else new proposals; [] if there are none."""
-        waiting = self._journal.unfinished(self._held, slots=slots is None)
-        if waiting:
-            return waiting
-        size = batch_size or 1
-        if n_trials is not None:
-            size = min(size, n_trials - len(self._journal))
-        return self._journal.ask(size, batch=batch_size is not None)
-
-    def _run(self, executor: Executor, objective: Objective, group: list[int]) -> None:
-        """Evaluate what is missing of a group."""
-        records = [self._journal[n] for n in group]
-        todo = [r.proposal for r in records if r.result is None]
-        if todo:
-            together = self._journal.is_batch(group[0]) and hasattr(objective, "many")
-            lockstep = together and getattr(objective, "lockstep", False)
-            driver = self._driver
-            with driver.together(group if lockstep else ()):
-                for number, result in executor.run(objective, todo, driver, together=together):
-                    self._journal.finish(number, driver.in_time(number, result))
-
-    def _refill(
-        self,
-        executor: Executor,
-        objective: Objective,
-        size: int,
-        n_trials: int | None,
-        tell: Callable[[], int],
-        end: Callable[[], Outcome | None],
-    ) -> bool:
-        """Keep so many trials running until an end comes and none runs; tell if any did."""
-
-        def room() -> int:
-            if end() is not None:
-                return 0
-            return size if n_trials is None else n_trials - len(self._journal)
-
-        slots = Slots(size, self._journal, self._driver, tell, room, self._held)
-        return slots.run(executor, objective)
-
-    def _tell_all(self, callbacks: Sequence[Callback]) -> int:
-        """Tell what is ready, then call back for each; return how many that were."""
-        records = self._tell_ready()
-        for record in records:
-            for callback in callbacks:
-                callback(self, record)
-        return len(records)
 
     def _tell_ready(self) -> list[TrialRecord]:
         return self._journal.tell_ready(self._log_line)
@@ -389,17 +276,6 @@ class Study(StudyView):
         logger.info(
             "trial %d: %s%s; %s [%s]", record.number, what, seconds, self._best_text(), params
         )
-
-
-def _functions(name: str, given: Any) -> list[Any]:
-    """Read one function, a sequence of them, or None."""
-    if given is None or callable(given):
-        return [] if given is None else [given]
-    functions = list(given) if isinstance(given, (list, tuple)) else [given]
-    for function in functions:
-        if not callable(function):
-            raise StudyError(f"{name} must be a function or a list of them, got {function!r}")
-    return functions
 
 
 def _brief(value: Any) -> str:

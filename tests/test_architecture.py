@@ -21,7 +21,7 @@ FLOORS = {
     "trial": 1, "initial": 1, "strategy": 1, "registry": 1, "pruning": 1,
     "progress": 2, "store": 2, "execute": 2, "stopping": 2,
     "journal": 2, "driver": 2, "slots": 2,
-    "view": 2, "opening": 2, "study": 2,
+    "view": 2, "opening": 2, "optimization": 2, "study": 2,
     "train": 3,
     "stats": 4, "problems": 4, "importance": 4, "findings": 4, "analysis": 4,
     "plots": 4, "report": 4, "comparison": 4, "stored": 4, "folds": 4, "models": 4,
