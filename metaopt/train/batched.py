@@ -32,26 +32,27 @@ def multiply(
         out: (K, r, c), overwritten and returned.
 
     """
-    rows, columns, unit = a.shape[1], b.shape[2], ALIGNED // a.element_size()
-    surplus = -columns % (unit // gcd(rows, unit))
-    if not surplus:
-        a, b = _aligned(a), _aligned(b)
-        if start is None:
-            return torch.bmm(a, b) if out is None else torch.bmm(a, b, out=out)
-        if out is None:
-            return torch.baddbmm(start, a, b)
-        return torch.baddbmm(start, a, b, out=out)
-    if start is not None and start.shape[2] > 1:
-        start = F.pad(start, (0, surplus))
-    found = multiply(a, F.pad(b, (0, surplus)), start)[:, :, :columns]
-    return found.contiguous() if out is None else out.copy_(found)
+    (_, rows, inner), columns, unit = a.shape, b.shape[2], ALIGNED // a.element_size()
+    if rows * columns % unit:
+        surplus = -columns % (unit // gcd(rows, unit))
+        if start is not None and start.shape[2] > 1:
+            start = F.pad(start, (0, surplus))
+        found = multiply(a, F.pad(b, (0, surplus)), start)[:, :, :columns]
+        return found.contiguous() if out is None else out.copy_(found)
+    if rows * inner % unit:
+        a = _aligned(a, unit)
+    if inner * columns % unit:
+        b = _aligned(b, unit)
+    if start is None:
+        return torch.bmm(a, b) if out is None else torch.bmm(a, b, out=out)
+    return torch.baddbmm(start, a, b) if out is None else torch.baddbmm(start, a, b, out=out)
 
 
-def _aligned(x: Tensor) -> Tensor:
+def _aligned(x: Tensor, unit: int) -> Tensor:
     """Have every matrix of (K, rows, columns) begin at a whole vector, laid out as it was."""
-    numbers, unit = x.shape[1] * x.shape[2], ALIGNED // x.element_size()
-    if numbers % unit == 0 or x.stride(0) == 0:
+    if x.stride(0) == 0:
         return x
+    numbers = x.shape[1] * x.shape[2]
     room = x.new_empty(len(x), -(-numbers // unit) * unit)
     turned = x.stride(1) < x.stride(2)
     strides = (1, x.shape[1]) if turned else (x.shape[2], 1)

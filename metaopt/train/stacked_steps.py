@@ -95,7 +95,7 @@ class Adam(Segment):
         if self._fused:
             parts = (self.w, self.g, self.a, self.v)
             self._rows = [[[x[k] for x in part] for part in parts] for k in range(len(recipes))]
-            self._t = torch.zeros(len(recipes))
+            self._t, self._stale = torch.zeros(len(recipes)), True
             self._times = [[t] * len(self.w) for t in self._t]
         else:
             self._beta2 = self.of("beta2")
@@ -104,6 +104,7 @@ class Adam(Segment):
 
     def set_rates(self, lr: Sequence[float]) -> None:
         super().set_rates(lr)
+        self._stale = True
         shrunk = [1 - eta * decay for eta, decay in zip(lr, self._decay, strict=True)]
         self._shrink = self.column(shrunk) if any(self._decay) else None
 
@@ -118,7 +119,11 @@ class Adam(Segment):
 
     def _step_rows(self, t: Sequence[int]) -> None:
         # One pass over memory a member, by the kernel of torch.optim.Adam(fused=True).
-        self._t.copy_(torch.tensor(t))
+        if self._stale:
+            self._t.copy_(torch.tensor(t))
+            self._stale = False
+        else:
+            self._t.add_(1)
         rows = zip(self._rows, self._times, self.lr, self.recipes, strict=True)
         for (w, g, m, v), times, lr, r in rows:
             _fused_adam(w, g, m, v, times, lr, r.beta1, r.beta2, r.eps)

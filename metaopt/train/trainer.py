@@ -127,17 +127,21 @@ class Trainer:
             turns as in its DataLoader (`batch_size` samples each; what each gives is the Dataset's
             affair); `validation` and `test` must then be data of their own. They stay on the
             device in any case; folds and `standardize` need all in memory.
-        engine: "auto" trains perceptrons (chains of dense layers, activations and dropout) as one
-            program, bit for bit what they are alone, and other networks one by one; "traced"
-            has torch.func train those together too, equal up to rounding; "single" none.
+        engine: "auto" trains networks of one architecture as one program, each bit for bit what it
+            is alone (on a CPU; equal up to rounding on a GPU). Perceptrons (chains of dense layers,
+            activations and dropout) are lowered to batched products. Of others a step is written
+            down as PyTorch's operations and done for all at once, where it looks at no values,
+            draws nothing but by dropout layers, and the training is long enough to pay for that;
+            the rest train one by one, with the reason at debug level. "traced" writes down short
+            trainings, too; "single" has all train one by one.
         checkpoints: a folder for the state of trainings under way: a trial that was cut off and
             runs again (same configuration, seeds, data and trainer) goes on after its last whole
             checkpoint, reports the epochs before once more, and has the result that it would have
-            had, bit for bit (with "traced": if its company is the same). A trial removes its
-            files when it ends; no pickle is read. State of a network outside of its parameters
-            and buffers is not kept, and a change in the body of your own `forward`, or in what
-            your own loss or metric calls, is not noticed: empty the folder
-            then, and when a study was given up or a worker was killed for its `trial_timeout`.
+            had, bit for bit. A trial removes its files when it ends; no pickle is read. State of a
+            network outside of its parameters and buffers is not kept, and a change in the body of
+            your own `forward`, or in what your own loss or metric calls, is not noticed: empty the
+            folder then, and when a study was given up or a worker was killed for its
+            `trial_timeout`.
         checkpoint_every: epochs from one checkpoint to the next. A small network's file takes one
             millisecond, so choose several where an epoch takes few.
 
@@ -258,11 +262,11 @@ class Trainer:
     def many(self, trials: Sequence[Trial]) -> Iterator[tuple[int, Result]]:
         """Train many configurations together; yield each trial's number and result when it ends.
 
-        Trials whose networks have the same architecture and batch size train as one program, each
-        with its own optimizer, learning rate, schedule, penalties, dropout, seed and stopping; the
-        result of each is the one that it has alone. All trials finish an epoch, and report it,
-        before any is asked whether it should stop. What goes wrong with a trial is its result and
-        does not touch the others. Seconds are a trial's share of what ran together.
+        Trials whose networks have the same architecture and batch size train as one program (see
+        `engine`), each with its own optimizer, learning rate, schedule, penalties, dropout, seed
+        and stopping; the result of each is the one that it has alone. All trials finish an epoch,
+        and report it, before any is asked whether it should stop. What goes wrong with a trial is
+        its result and does not touch the others. Seconds are a trial's share of what ran together.
         """
         of: dict[Run, Trial] = {}
         loads = Loads()

@@ -8,6 +8,7 @@ from torch import nn
 
 from metaopt.seeds import stream
 from metaopt.train.batched import multiply
+from metaopt.train.recipe import ConfigView
 from metaopt.train.resources import limit_threads
 from metaopt.train.traced.convolutions import MOST_PATCHES
 from metaopt.train.traced.plan import signature
@@ -202,6 +203,50 @@ def test_the_signature_holds_all_but_weights_and_dropout():
     frozen = Residual(9)
     frozen.head.weight.requires_grad_(False)
     assert signature(a) != signature(frozen)
+
+
+class Holding(nn.Module):
+    """Keeps its configuration, a table of integers, and whatever else it is given."""
+
+    def __init__(self, config, table, read=False):
+        super().__init__()
+        self.config, self.table, self.read = config, table, read
+        self.head = nn.Linear(7, 3)
+
+    def forward(self, x):
+        scale = self.config["scale"] if self.read else 1.0
+        return self.head(x[:, self.table] * scale)
+
+
+def test_what_a_network_holds_is_told_apart(caplog):
+    order = np.random.default_rng(0).permutation(7)
+
+    def build(config):
+        return Holding(
+            config, torch.from_numpy(order if config["scale"] < 5 else order[::-1].copy())
+        )
+
+    configs = [{"lr": 0.01, "scale": scale} for scale in (1, 2, 7)]
+    own = {"engine": "traced", "stopping": None, "epochs": 3}
+    t = trainer(build, FLAT, LABELS, **own)
+    a, b, c = (build(ConfigView(config)) for config in configs)
+    assert signature(a) == signature(b) != signature(c)
+    many = dict(t.many(trials(configs)))
+    single = trainer(build, FLAT, LABELS, **own | {"engine": "single"})
+    for trial in trials(configs):
+        assert outcome(many[trial.number]) == outcome(t(trial))
+        assert many[trial.number].data["engine"] == "traced"
+        expected = np.asarray(single(trials(configs)[trial.number]).curve)
+        assert np.asarray(many[trial.number].curve) == pytest.approx(expected, abs=1e-5)
+
+    def reading(config):
+        assert config["scale"] == 1
+        return Holding(config, torch.from_numpy(order), read=True)
+
+    with caplog.at_level("DEBUG", "metaopt.train"):
+        (found,) = dict(trainer(reading, FLAT, LABELS, **own).many(trials(configs[:1]))).values()
+    assert found.data["engine"] == "single"
+    assert "looks into its configuration in every step" in caplog.text
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

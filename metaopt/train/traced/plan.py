@@ -7,6 +7,7 @@ same for a network whatever trains beside it, and is remembered in the process.
 from __future__ import annotations
 
 import copy
+import hashlib
 import threading
 import weakref
 from collections.abc import Hashable, Mapping, Sequence
@@ -15,6 +16,7 @@ from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,7 @@ from metaopt.train.engine import Member
 from metaopt.train.loop import half_precision
 from metaopt.train.noise import FEATURE_DROPOUTS, Noise
 from metaopt.train.progress import Precision
+from metaopt.train.recipe import ConfigView
 from metaopt.train.traced.layout import Layout
 from metaopt.train.traced.program import Program, prove
 from metaopt.train.traced.tape import INPUTS, PULL, Tape, Untraceable, record
@@ -87,7 +90,7 @@ class Plan:
     programs: Mapping[tuple[int, bool], Program]
     layout: Layout
     numbers: int
-    skeleton: nn.Module  # kept, for signatures name functions by their addresses
+    network: nn.Module  # kept alive, for signatures name some objects by their addresses
 
 
 def signature(network: nn.Module) -> Hashable:
@@ -105,7 +108,7 @@ def _described(network: nn.Module) -> Hashable:
     described = []
     for path, module in network.named_modules(remove_duplicate=False):
         plain = sorted(
-            (name, _text(value))
+            (name, "a configuration" if isinstance(value, ConfigView) else _text(value))
             for name, value in vars(module).items()
             if name not in INTERNAL
             and not (name == "p" and type(module) in DROPOUTS)
@@ -119,8 +122,11 @@ def _text(value: Any) -> str:
     """Say all about a plain attribute that may make a difference to what its module computes."""
     if isinstance(value, Tensor):
         # Real ones are parameters or buffers, or the network is refused; integers become constants.
-        held = () if value.is_floating_point() else value.tolist()
+        held = "" if value.is_floating_point() else _text(value.detach().cpu().numpy())
         return f"{value.dtype} {tuple(value.shape)} {held}"
+    if isinstance(value, np.ndarray):  # of which `repr` leaves out the middle
+        digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16)
+        return f"{value.dtype} {value.shape} {digest.hexdigest()}"
     if isinstance(value, (list, tuple)):
         return f"{type(value).__name__}({', '.join(map(_text, value))})"
     if isinstance(value, dict):
@@ -174,7 +180,7 @@ def _make_plan(member: Member, sizes: Sequence[int], key: Hashable) -> Plan | st
                 programs |= {(n, shared): program for shared, program in proven.items()}
     except Exception as error:  # whatever a network of the caller's raises
         return str(error) if isinstance(error, Untraceable) else f"{type(error).__name__}: {error}"
-    return Plan(key, masks, programs, layout, numbers, skeleton)
+    return Plan(key, masks, programs, layout, numbers, member.network)
 
 
 def _hooked(module: nn.Module) -> bool:
@@ -233,13 +239,23 @@ def _some(member: Member, n: int) -> Tensor:
 def _take_down(skeleton: nn.Module, X: Tensor, precision: Precision) -> Tape:
     """Record a step of a skeleton with masks; it must leave nothing but buffers changed."""
     skeleton = copy.deepcopy(skeleton)
-    before = _described(skeleton)
+    before, views = _described(skeleton), _configurations(skeleton)
+    for view in views:
+        view.asked.clear()
     tape = record(skeleton, X, partial(half_precision, precision, X.device))
     if _described(skeleton) != before:
         raise Untraceable("its Python objects change from step to step")
+    if any(view.asked for view in views):
+        raise Untraceable("it looks into its configuration in every step")
     if len(tape.calls) > MOST_CALLS:
         raise Untraceable(f"a step has {len(tape.calls)} operations")
     return tape
+
+
+def _configurations(skeleton: nn.Module) -> list[ConfigView]:
+    """What `build` was given and modules hold on to; members differ in it."""
+    held = [value for module in skeleton.modules() for value in vars(module).values()]
+    return [value for value in held if isinstance(value, ConfigView)]
 
 
 # -- whether it is right ---------------------------------------------------------------------------

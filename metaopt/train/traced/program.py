@@ -185,7 +185,7 @@ class Program:
         for name, value in values.items():
             room[self._tape.inputs[name]] = value
         for slot, constant in self._tape.constants.items():
-            room[slot] = constant
+            room[slot] = constant.clone()  # a call may write into it
         return room
 
     def forward(self, values: Mapping[str, Tensor]) -> tuple[Tensor, Room]:

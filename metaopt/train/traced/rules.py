@@ -47,7 +47,7 @@ RULES: dict[str, Rule] = {
     "t": turned,
     "transpose": along(1, 2),
     "select": along(1),
-    "slice": along(1),
+    "slice": along(1, default=0),
     "split": along(2, default=0),
     "unsafe_split": along(2, default=0),
     "split_with_sizes": along(2, default=0),

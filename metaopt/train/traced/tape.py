@@ -161,7 +161,7 @@ def _refuse(func: Any, args: tuple[Any, ...]) -> None:
     """Refuse operations whose effect is not in their arguments and results alone."""
     if torch.Tag.nondeterministic_seeded in func.tags and _draws(func, args):
         raise Untraceable("it draws random numbers of its own")
-    if func is aten._local_scalar_dense.default or torch.Tag.dynamic_output_shape in func.tags:
+    if func is aten._local_scalar_dense.default or _has_open_shape(func, args):
         raise Untraceable("what it does depends on values of tensors")
     if func.namespace not in ("aten", "prims"):
         raise Untraceable(f"it uses {func}, which is none of PyTorch's own operations")
@@ -172,6 +172,13 @@ def _draws(func: Any, args: tuple[Any, ...]) -> bool:
     names = [argument.name for argument in func._schema.arguments]
     place = names.index("dropout_p") if "dropout_p" in names else None
     return place is None or (place < len(args) and args[place] != 0)
+
+
+def _has_open_shape(func: Any, args: tuple[Any, ...]) -> bool:
+    """Whether a result's shape depends on values: that of indexing does for masks only."""
+    if func is aten.index.Tensor:
+        return any(index.dtype in (torch.bool, torch.uint8) for index in leaves(args[1]))
+    return torch.Tag.dynamic_output_shape in func.tags
 
 
 def leaves(tree: Any) -> Iterator[Any]:
