@@ -343,11 +343,10 @@ def test_killed_with_sigkill_and_reopened_until_done(tmp_path, strategy, batch_s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize(("batch_size", "with_pruner"), MODES)
 @pytest.mark.parametrize("strategy", CHEAP)
-def test_killed_with_sigkill_in_every_mode(tmp_path, strategy, batch_size, with_pruner, seed):
-    killed_until_done(tmp_path, strategy, 24, batch_size, with_pruner, seed)
+def test_killed_with_sigkill_in_every_mode(tmp_path, strategy, batch_size, with_pruner):
+    killed_until_done(tmp_path, strategy, 24, batch_size, with_pruner, 1)
 
 
 @pytest.mark.slow
