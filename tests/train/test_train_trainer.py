@@ -433,12 +433,16 @@ def test_what_a_trial_cost_is_recorded():
 
 def test_a_training_does_not_load_the_compiler():
     code = """
-import sys, numpy as np
+import sys, numpy as np, torch
 from metaopt.train import Trainer
 from metaopt.trial import fixed_trial
 X = np.random.default_rng(0).normal(size=(40, 3))
 for name in ("gd", "sgd", "adam", "adamw", "rmsprop"):
     Trainer("mlp", X, X[:, 0] > 0, epochs=1)(fixed_trial({"optimizer": name}))
+def build(config):
+    return torch.nn.Sequential(torch.nn.LayerNorm(X.shape[1]), torch.nn.Linear(X.shape[1], 2))
+found = Trainer(build, X, X[:, 0] > 0, epochs=1, engine="traced")(fixed_trial({}))
+assert found.data["engine"] == "traced"
 assert "torch._dynamo" not in sys.modules  # more than a second in every worker
 """
     subprocess.run([sys.executable, "-c", code], check=True)
