@@ -13,6 +13,7 @@ from torch import Tensor
 from metaopt.train.metrics import LossFunction, WeightedCrossEntropy
 from metaopt.train.noise import Bits, threshold
 
+VECTORS = 64  # numbers; a multiple of what PyTorch's elementwise loops take at a time
 ALIGNED = 16  # bytes at whose multiples PyTorch's products treat all matrices alike
 Write = Callable[[], None]
 

@@ -24,15 +24,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metaopt.train.batched import CrossEntropy, Mask, multiply
+from metaopt.train.batched import VECTORS, CrossEntropy, Mask, multiply
 from metaopt.train.checkpoint import State, listed, numbered
 from metaopt.train.engine import Engine, Member, own_loss
 from metaopt.train.noise import Bits, dropout_bits
 from metaopt.train.perceptron import FUNCTIONS, Function, Perceptron, read_perceptron
 from metaopt.train.stack import Stack
 from metaopt.train.stacked_steps import StackedOptimizer, update_form
-
-VECTORS = 64  # numbers; a multiple of what PyTorch's elementwise loops take at a time
 
 
 class Activated(NamedTuple):

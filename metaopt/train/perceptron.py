@@ -148,7 +148,7 @@ class Perceptron:
 def read_perceptron(network: nn.Module, data: Part | StreamedPart, task: Task) -> Perceptron | str:
     """Take a network apart; a text says why it is no such chain."""
     chain = list(_flat(network))
-    if any(_hooked(m) for m in network.modules()):
+    if any(has_hooks(m) or "forward" in vars(m) for m in network.modules()):
         return "it has hooks"
     if chain and type(chain[0]) is nn.Flatten and (chain[0].start_dim, chain[0].end_dim) == (1, -1):
         chain = chain[1:]
@@ -211,10 +211,9 @@ def _flat(network: nn.Module) -> Iterator[nn.Module]:
         yield network
 
 
-def _hooked(module: nn.Module) -> bool:
-    return any(bool(v) for k, v in vars(module).items() if k.endswith("_hooks")) or (
-        "forward" in vars(module)
-    )
+def has_hooks(module: nn.Module) -> bool:
+    """Whether code of the caller's runs beside the module's own."""
+    return any(bool(v) for k, v in vars(module).items() if k.endswith("_hooks"))
 
 
 def _activation(module: nn.Module) -> str | None:

@@ -11,7 +11,7 @@ from metaopt.train.batched import multiply
 from metaopt.train.recipe import ConfigView
 from metaopt.train.resources import limit_threads
 from metaopt.train.traced.convolutions import MOST_PATCHES
-from metaopt.train.traced.plan import signature
+from metaopt.train.traced.skeleton import signature
 
 RNG = np.random.default_rng(5)
 FLAT = RNG.normal(size=(141, 7))

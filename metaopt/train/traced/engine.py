@@ -20,8 +20,9 @@ from metaopt.train.metrics import check_outputs
 from metaopt.train.noise import Bits, dropout_bits
 from metaopt.train.stack import Stack
 from metaopt.train.stacked_steps import StackedOptimizer, update_form
-from metaopt.train.traced.plan import Plan, Use
+from metaopt.train.traced.plan import Plan
 from metaopt.train.traced.pull import Pull
+from metaopt.train.traced.skeleton import Use
 from metaopt.train.traced.tape import INPUTS
 
 Tensors = dict[str, Tensor]

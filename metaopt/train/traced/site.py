@@ -8,7 +8,6 @@ from typing import Any
 
 from metaopt.train.traced.tape import Call, Slot, leaves
 
-VECTORS = 64  # numbers; a multiple of what PyTorch's elementwise loops take at a time
 Function = Callable[..., Any]
 
 

@@ -1,0 +1,166 @@
+"""Copies of networks whose steps are written down, and what such networks have in common.
+
+A skeleton is a copy of one network that lends its code: its dropout layers take their masks from
+outside, and its weights are those of whoever is computed.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import weakref
+from collections.abc import Hashable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from metaopt.train.loop import half_precision
+from metaopt.train.noise import FEATURE_DROPOUTS
+from metaopt.train.progress import Precision
+from metaopt.train.recipe import ConfigView
+from metaopt.train.traced.tape import Tape, Untraceable, record
+
+DROPOUTS = (nn.Dropout, *FEATURE_DROPOUTS)
+INTERNAL = set(vars(nn.Module())) - {"training"}
+MOST_CALLS = 4000  # longer tapes take long to take down, and are recurrent loops of long sequences
+
+
+class MaskedDropout(nn.Module):
+    """Dropout whose masks are given, as buffers: one for each time that it is called in a step.
+
+    Attributes:
+        channels: whether whole channels of inputs (n, c, ...) are dropped.
+        shapes: of the masks that it was asked for in this step.
+
+    """
+
+    def __init__(self, channels: bool) -> None:
+        super().__init__()
+        self.channels = channels
+        self.shapes: list[tuple[int, ...]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        ones = (1,) * (x.ndim - 2)
+        name = f"mask{len(self.shapes)}"
+        self.shapes.append((*x.shape[:2], *ones) if self.channels else tuple(x.shape))
+        return x * self.get_buffer(name) if name in self._buffers else x
+
+
+class Use(NamedTuple):
+    """One call of a dropout layer in a step.
+
+    Attributes:
+        path: of the layer.
+        number: of the layer among the network's dropout layers.
+        shape: of one sample's mask.
+
+    """
+
+    path: str
+    number: int
+    shape: tuple[int, ...]
+
+
+def signature(network: nn.Module) -> Hashable:
+    """What networks must have in common to share a plan: all but weights and dropout's p."""
+    tensors = [
+        (name, tuple(t.shape), t.dtype, t.requires_grad)
+        for named in (network.named_parameters(), network.named_buffers())
+        for name, t in named
+    ]
+    return _described(network), tuple(tensors)
+
+
+def _described(network: nn.Module) -> Hashable:
+    """Classes and plain attributes of all modules."""
+    described = []
+    for path, module in network.named_modules(remove_duplicate=False):
+        plain = sorted(
+            (name, "a configuration" if isinstance(value, ConfigView) else _text(value))
+            for name, value in vars(module).items()
+            if name not in INTERNAL
+            and not (name == "p" and type(module) in DROPOUTS)
+            and not (name == "shapes" and type(module) is MaskedDropout)
+        )
+        described.append((path, type(module), tuple(plain)))
+    return tuple(described)
+
+
+def _text(value: Any) -> str:
+    """Say all about a plain attribute that may make a difference to what its module computes."""
+    if isinstance(value, Tensor):
+        # Real ones are parameters or buffers, or the network is refused; integers become constants.
+        held = "" if value.is_floating_point() else _text(value.detach().cpu().numpy())
+        return f"{value.dtype} {tuple(value.shape)} {held}"
+    if isinstance(value, np.ndarray):  # of which `repr` leaves out the middle
+        digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16)
+        return f"{value.dtype} {value.shape} {digest.hexdigest()}"
+    if isinstance(value, (list, tuple)):
+        return f"{type(value).__name__}({', '.join(map(_text, value))})"
+    if isinstance(value, dict):
+        return ", ".join(f"{key!r}: {_text(item)}" for key, item in value.items())
+    return "a reference" if isinstance(value, weakref.ref) else repr(value)
+
+
+def make_skeleton(network: nn.Module) -> nn.Module:
+    """Copy a network with masked dropout."""
+    skeleton = copy.deepcopy(network).train()
+    masked: dict[nn.Module, MaskedDropout] = {}
+    for path, module in list(skeleton.named_modules(remove_duplicate=False)):
+        if path and type(module) in DROPOUTS:
+            parent, _, name = path.rpartition(".")
+            layer = masked.setdefault(module, MaskedDropout(type(module) in FEATURE_DROPOUTS))
+            setattr(skeleton.get_submodule(parent), name, layer)
+    return skeleton
+
+
+def _masked(skeleton: nn.Module) -> dict[str, MaskedDropout]:
+    return {k: m for k, m in skeleton.named_modules() if isinstance(m, MaskedDropout)}
+
+
+def masks_of(skeleton: nn.Module, X: Tensor) -> dict[str, Use]:
+    """Return for which samples the dropout layers of a skeleton want masks in a step."""
+    with torch.no_grad():
+        skeleton(X)
+    masks = {}
+    for number, (path, layer) in enumerate(_masked(skeleton).items()):
+        for k, shape in enumerate(layer.shapes):
+            if shape[:1] != (len(X),):
+                raise Untraceable(f"the dropout {path!r} is not used on samples (n, ...)")
+            masks[f"{path}.mask{k}"] = Use(path, number, shape[1:])
+    return masks
+
+
+def with_masks(skeleton: nn.Module, masks: Mapping[str, Use], n: int) -> nn.Module:
+    """Copy a skeleton, with masks for steps of n samples."""
+    skeleton = copy.deepcopy(skeleton)
+    like = next(p for p in skeleton.parameters() if p.requires_grad)
+    for name, use in masks.items():
+        layer = skeleton.get_submodule(use.path)
+        layer.register_buffer(name.rpartition(".")[2], like.new_ones(n, *use.shape))
+    return skeleton
+
+
+def take_down(skeleton: nn.Module, X: Tensor, precision: Precision) -> Tape:
+    """Record a step of a skeleton with masks; it must leave nothing but buffers changed."""
+    skeleton = copy.deepcopy(skeleton)
+    before, views = _described(skeleton), _configurations(skeleton)
+    for view in views:
+        view.asked.clear()
+    tape = record(skeleton, X, partial(half_precision, precision, X.device))
+    if _described(skeleton) != before:
+        raise Untraceable("its Python objects change from step to step")
+    if any(view.asked for view in views):
+        raise Untraceable("it looks into its configuration in every step")
+    if len(tape.calls) > MOST_CALLS:
+        raise Untraceable(f"a step has {len(tape.calls)} operations")
+    return tape
+
+
+def _configurations(skeleton: nn.Module) -> list[ConfigView]:
+    """What `build` was given and modules hold on to; members differ in it."""
+    held = [value for module in skeleton.modules() for value in vars(module).values()]
+    return [value for value in held if isinstance(value, ConfigView)]
