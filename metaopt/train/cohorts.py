@@ -36,7 +36,7 @@ CPU_MEMBERS = 64
 GPU_SHARE = 0.3  # of the free memory, for one team
 # Steps below which taking a network down (some 50 ms for each size of a step) costs more than it
 # saves a network that trains alone.
-LEAST_STEPS = 200
+LEAST_STEPS = 100
 GPU_WORK = 1e9  # multiply-additions of a forward step above which a GPU is busy with one network
 
 EngineChoice = Literal["auto", "single", "traced"]

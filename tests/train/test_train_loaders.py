@@ -262,6 +262,8 @@ FAILURES = {
 }
 
 
+# PyTorch's handler of a process that has died may raise while PyTorch itself opens a file.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", FAILURES)
 def test_samples_that_cannot_be_read_fail_their_trials(name, tmp_path, caplog):
     caplog.set_level("INFO", "metaopt.train")
