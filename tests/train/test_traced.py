@@ -130,6 +130,7 @@ def test_a_training_is_that_of_the_single_engine(name):
     single = trainer(build, inputs, LABELS, engine="single", **own)
     for k in (0, 3, 4):
         expected = single(trials(configs)[k])
+        assert many[k].data["engine"] == "traced"  # else it was found out and left to the other
         assert np.asarray(many[k].curve) == pytest.approx(np.asarray(expected.curve), abs=1e-10)
         assert many[k].metrics["test"] == pytest.approx(expected.metrics["test"], abs=1e-10)
 
