@@ -172,10 +172,17 @@ KINDS: dict[str, type[Segment]] = {"adam": Adam, "sgd": SGD, "rmsprop": RMSprop}
 
 
 class StackedOptimizer:
-    """Penalties and steps for all rows of a stack, whose recipes are sorted by `update_form`."""
+    """Penalties and steps for all rows of a stack, whose recipes are sorted by `update_form`.
 
-    def __init__(self, stack: Stack, recipes: Sequence[Recipe], t: int | Sequence[int] = 0) -> None:
-        self._t = [t] * len(recipes) if isinstance(t, int) else list(t)
+    Args:
+        stack: the rows.
+        recipes: of each.
+        times: steps that each has taken.
+
+    """
+
+    def __init__(self, stack: Stack, recipes: Sequence[Recipe], times: Sequence[int]) -> None:
+        self._t = list(times)
         self._recipes = list(recipes)
         self._segments: list[tuple[int, int, Segment]] = []
         start = 0
@@ -192,11 +199,6 @@ class StackedOptimizer:
         self._l2 = self._penalty("l2")
 
     @property
-    def t(self) -> int:
-        """Steps that the first row has taken."""
-        return self._t[0]
-
-    @property
     def times(self) -> list[int]:
         """Steps that each row has taken."""
         return list(self._t)
@@ -208,9 +210,8 @@ class StackedOptimizer:
         first = self._w[0]
         return torch.tensor(values, dtype=first.dtype, device=first.device).unsqueeze(1)
 
-    def start_epoch(self, epoch: int | Sequence[int]) -> None:
-        """Set the learning rates of an epoch, counted from 1: one for all, or each row's own."""
-        epochs = [epoch] * len(self._recipes) if isinstance(epoch, int) else epoch
+    def start_epoch(self, epochs: Sequence[int]) -> None:
+        """Set the learning rates of each row's own epoch, counted from 1."""
         rates = [r.lr_at(e) for r, e in zip(self._recipes, epochs, strict=True)]
         for start, stop, segment in self._segments:
             segment.set_rates(rates[start:stop])

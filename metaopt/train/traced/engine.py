@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from torch.func import functional_call
 from metaopt.train.batched import Mask
 from metaopt.train.checkpoint import State, copy_all, listed, numbered
 from metaopt.train.engine import Engine, Member
-from metaopt.train.loop import half_precision
+from metaopt.train.loop import outputs_of
 from metaopt.train.metrics import check_outputs
 from metaopt.train.noise import Bits, dropout_bits
 from metaopt.train.stack import Stack
@@ -106,10 +107,9 @@ class Traced(Engine):
         self._optimizer.step()
 
     def _draw(self, n: int) -> Tensors:
-        shapes = {name: use.shape for name, use in self._plan.masks.items()}
         return {
-            name: mask.draw(n, prod(shapes[name])).view(-1, n, *shapes[name])
-            for name, mask in self._masks.items()
+            name: self._masks[name].draw(n, prod(use.shape)).view(-1, n, *use.shape)
+            for name, use in self._plan.masks.items()
         }
 
     @torch.no_grad()
@@ -118,21 +118,22 @@ class Traced(Engine):
 
     def _evaluate(self, row: int) -> Tensor:
         member = self.members[row]
-        X, network = member.data.validation.X, member.network.eval()
         # Copies, for kernels may depend on where in memory a row begins.
         values = {name: value[row].clone() for name, value in self._values.items()}
-        with half_precision(member.task.precision, X.device):
-            parts = torch.split(X, member.task.evaluation_rows)
-            pieces = [functional_call(network, values, (part,)) for part in parts]
-        outputs = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+        def apply(X: Tensor) -> Any:
+            return functional_call(member.network, values, (X,))
+
+        outputs = outputs_of(member, member.data.validation.X, apply)
         return outputs.to(self._stack.w[0].dtype)
 
     def keep(self, rows: Sequence[int]) -> None:
         self._stack.keep(rows)
+        if not self._kept_state:
+            self._kept_state = {name: tensor.clone() for name, tensor in self._state.items()}
         for name, tensor in self._state.items():
-            kept = self._kept_state.setdefault(name, tensor.clone())
             for row in rows:
-                kept[row] = tensor[row]
+                self._kept_state[name][row] = tensor[row]
 
     @torch.no_grad()
     def settle(self, row: int, kept: bool) -> None:

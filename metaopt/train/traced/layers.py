@@ -92,7 +92,6 @@ def batch_norm(site: Site) -> Function | None:
         # Views of contiguous tensors: running statistics are written through them.
         running = [None if a is None else a.view(-1) for a in args[2:4]]
         y, mean, rstd = function(_by_channel(x), *affine, *running, *args[4:])
-        # In evaluation mode there are no statistics of the batch.
         return _by_member(y, k), mean.view(k, -1), rstd.view(k, -1)
 
     return run
