@@ -269,18 +269,10 @@ class Trainer:
         its result and does not touch the others. Seconds are a trial's share of what ran together.
         """
         of: dict[Run, Trial] = {}
-        loads = Loads()
-        for trial in trials:
-            try:
-                run = self._run(trial, loads)
-            except Exception as error:
-                yield trial.number, failure(error, trial, None)
-            else:
-                of[run] = trial
-        for run in self._factory.train(list(of)):
-            trial = of.pop(run)
-            yield trial.number, self._outcome(run, trial)
-            self._factory.forget(run)  # after the result has been taken in
+        runs, failed = self._begin(trials, of, Loads())
+        yield from failed
+        for run in self._factory.train(runs):
+            yield from self._end([run], of)
 
     def stream(self, arrivals: Iterable[Sequence[Trial]]) -> Iterator[tuple[int, Result]]:
         """Train trials that begin at different epochs; yield each one's number and result.
@@ -297,26 +289,36 @@ class Trainer:
         of: dict[Run, Trial] = {}
         failed: list[tuple[int, Result]] = []
 
-        def runs() -> Iterator[list[Run]]:
+        def begun() -> Iterator[list[Run]]:
             for starting in arrivals:
-                made = []
-                for trial in starting:
-                    try:
-                        run = self._run(trial)
-                    except Exception as error:
-                        failed.append((trial.number, failure(error, trial, None)))
-                    else:
-                        of[run] = trial
-                        made.append(run)
-                yield made
+                runs, failed[:] = self._begin(starting, of)
+                yield runs
 
-        for ended in self._factory.stream(runs()):
+        for ended in self._factory.stream(begun()):
             yield from failed
             failed.clear()
-            for run in ended:
-                trial = of.pop(run)
-                yield trial.number, self._outcome(run, trial)
-                self._factory.forget(run)  # after the result has been taken in
+            yield from self._end(ended, of)
+
+    def _begin(
+        self, trials: Sequence[Trial], of: dict[Run, Trial], loads: Loads | None = None
+    ) -> tuple[list[Run], list[tuple[int, Result]]]:
+        """Make runs, and note in `of` whose they are; return also the results of who has none."""
+        runs, failed = [], []
+        for trial in trials:
+            try:
+                run = self._run(trial, loads)
+            except Exception as error:
+                failed.append((trial.number, failure(error, trial, None)))
+            else:
+                of[run] = trial
+                runs.append(run)
+        return runs, failed
+
+    def _end(self, runs: Sequence[Run], of: dict[Run, Trial]) -> Iterator[tuple[int, Result]]:
+        for run in runs:
+            trial = of.pop(run)
+            yield trial.number, self._outcome(run, trial)
+            self._factory.forget(run)  # after the result has been taken in
 
     def _run(self, trial: Trial, loads: Loads | None = None) -> Run:
         devices = self._factory.options.devices()
