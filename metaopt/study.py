@@ -12,24 +12,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from metaopt.driver import StudyDriver
-from metaopt.errors import StoreError, StudyError, did_you_mean
-from metaopt.execute.evaluate import Objective, finish, read
-from metaopt.journal import Journal
-from metaopt.opening import find_study, open_log
-from metaopt.optimization import Callback, Optimization, Outcome, Parts, exhausted
-from metaopt.progress import progress_bar
-from metaopt.pruning import Judge, Pruner, find_pruner, pruner_from_json
-from metaopt.records import Json, Result, TrialRecord, settle
-from metaopt.registry import load_strategy, make_strategy
-from metaopt.seeds import derive
+from metaopt.core.errors import StoreError, StudyError, did_you_mean
+from metaopt.core.progress import progress_bar
+from metaopt.core.seeds import derive
+from metaopt.core.types import Direction
+from metaopt.core.version import __version__
+from metaopt.execution.evaluate import finish, read
+from metaopt.execution.history import History
+from metaopt.execution.loop import Callback, Ending, Optimization, exhausted
+from metaopt.execution.monitor import StudyMonitor
+from metaopt.execution.stop_conditions import StopCondition
+from metaopt.pruning import Pruner, Tracker, find_pruner, pruner_from_json
 from metaopt.space import Space
 from metaopt.space.values import native
-from metaopt.stopping import StopCondition
-from metaopt.strategy import Strategy
-from metaopt.trial import Trial
-from metaopt.version import __version__
-from metaopt.view import Direction, StudyView
+from metaopt.storage.opening import find_study, open_events
+from metaopt.storage.study_view import StudyView
+from metaopt.strategy.base import Strategy
+from metaopt.strategy.registry import load_strategy, make_strategy
+from metaopt.trials.objective import Objective
+from metaopt.trials.records import Json, Result, TrialRecord, settle
+from metaopt.trials.trial import Trial
 
 DEFAULT_STRATEGY = "bayes"
 DEFAULT_NAME = "study"
@@ -79,12 +81,13 @@ class Study(StudyView):
         self.seed = self.strategy.seed
         self.data_seed = derive(self.seed, "data")
         self.storage = None if storage is None else str(storage)
-        log = open_log(storage, self.name, self._header())
-        self._journal = Journal(self.strategy, log, maximise=direction == "maximize")
+        events = open_events(storage, self.name, self._header())
+        self._history = History(self.strategy, events, maximise=direction == "maximize")
+        self._state = self._history.state
         self._held: set[int] = set()  # given out by ask(), told by the caller
         self._stopping = False
-        judge = Judge(self.pruner, self.seed, direction)
-        self._driver = StudyDriver(self._journal, judge, self.data_seed)
+        tracker = Tracker(self.pruner, self.seed, direction)
+        self._monitor = StudyMonitor(self._history, tracker, self.data_seed)
 
     def _header(self) -> dict[str, Json]:
         made = {k: v for k, v in self.strategy.header().items() if k != "format"}
@@ -93,12 +96,12 @@ class Study(StudyView):
 
     def close(self) -> None:
         """Let go of the storage; everything acknowledged is there already."""
-        self._journal.close()
+        self._history.close()
 
     def __repr__(self) -> str:
         return (
             f"Study({self.name!r}, {self.strategy.name!r}, {self.direction}, seed={self.seed},"
-            f" {len(self._journal)} trials)"
+            f" {len(self._history)} trials)"
         )
 
     # -- by hand ---------------------------------------------------------------------------------
@@ -112,13 +115,13 @@ class Study(StudyView):
             StudyError: every configuration of the space has been proposed.
         """
         self._tell_ready()
-        numbers = self._journal.waiting(self._held) or self._journal.ask(1, batch=False)
+        numbers = self._history.waiting(self._held) or self._history.ask(1, batch=False)
         if not numbers:
-            raise StudyError(exhausted(self._journal))
+            raise StudyError(exhausted(self._history))
         number = numbers[0]
         self._held.add(number)
-        self._driver.started(number)
-        return Trial(self._journal[number].proposal, self.data_seed, self._driver)
+        self._monitor.started(number)
+        return Trial(self._history[number].proposal, self.data_seed, self._monitor)
 
     def tell(self, trial: Trial | int, outcome: float | Result) -> TrialRecord:
         """Learn the outcome of a trial (or its number) that `ask` gave, in the study's direction.
@@ -127,9 +130,9 @@ class Study(StudyView):
             StudyError: the trial is unknown or finished already.
         """
         number = trial.number if isinstance(trial, Trial) else native(trial)
-        if number not in self._journal:
+        if number not in self._history:
             raise StudyError(f"trial {number!r} is unknown; tell what ask() returned")
-        record = self._journal[number]
+        record = self._history[number]
         if record.result is not None:
             raise StudyError(f"trial {number} was already told ({record.status})")
         result = read(outcome, trial) if isinstance(trial, Trial) else settle(outcome)
@@ -137,17 +140,17 @@ class Study(StudyView):
             seconds = None if record.started is None else time.time() - record.started
             result = finish(result, trial, result.seconds if result.seconds else seconds)
         self._held.discard(number)
-        self._journal.finish(number, result)
+        self._history.finish(number, result)
         self._tell_ready()
-        return self._journal[number]
+        return self._history[number]
 
     def enqueue(self, config: Mapping[str, Any]) -> bool:
         """Have a configuration tried before the next proposal; False if it was tried already."""
-        return self._journal.enqueue(self.space.validate(config))
+        return self._history.enqueue(self.space.validate(config))
 
     def add(self, config: Mapping[str, Any], outcome: float | Result) -> TrialRecord:
         """Add a finished trial from elsewhere; the strategy learns it."""
-        return self._journal.add(self.space.validate(config), settle(outcome))
+        return self._history.add(self.space.validate(config), settle(outcome))
 
     def stop(self) -> None:
         """End the running `optimize` after the current trial or batch; for callbacks."""
@@ -168,7 +171,7 @@ class Study(StudyView):
         stop: StopCondition | Sequence[StopCondition] | None = None,
         callbacks: Sequence[Callback] = (),
         progress: bool = False,
-    ) -> Outcome:
+    ) -> Ending:
         """Evaluate proposals until the study holds `n_trials` trials, or another end comes first.
 
         Args:
@@ -178,20 +181,21 @@ class Study(StudyView):
                 before any asks `should_stop`, and a pruner compares them with each other.
             n_trials: the total that the study shall hold, earlier trials included.
             timeout: seconds after which no trial is started any more.
-            trial_timeout: seconds after which a trial has failed; see `metaopt.execute.Inline`.
+            trial_timeout: seconds after which a trial has failed; see `metaopt.execution.Inline`.
                 Trials that an objective's `many` trains together all begin with the batch.
             batch_size: ask for so many at once, and tell their results in order, together. Without
                 it and `slots` trials run one after the other, also where the objective has `many`.
             slots: keep so many trials training side by side: as soon as some end, they are told
                 and their places are filled by new proposals, which join the others. Needs an
                 objective with `stream(arrivals)`, such as `Trainer`; see
-                `metaopt.execute.streaming`. Time is counted in steps of all running trials, not
-                in seconds, so this too is the same on every machine and is resumed exactly. A
-                pruner compares a trial with those told before and with all that run beside it.
+                `metaopt.trials.objective.StreamObjective`. Time is counted in steps of all
+                running trials, not in seconds, so this too is the same on every machine and is
+                resumed exactly. A pruner compares a trial with those told before and with all
+                that run beside it.
                 When an end comes (`n_trials`, `timeout`, `stop`), running trials are finished;
                 while a condition of `stop` holds, none is started.
             replicates: evaluate every configuration under so many seeds, and tell the mean once;
-                then a trial's reports are the means so far. See `metaopt.execute.replicated`.
+                then a trial's reports are the means so far. See `metaopt.execution.replicates`.
             stop: conditions such as `Stall(20)` and `Target(0.1)`, or functions of the study.
             callbacks: called with the study and the record after every told trial.
             progress: show a progress bar.
@@ -207,35 +211,34 @@ class Study(StudyView):
 
         def tell_progress() -> None:
             if progress:
-                update(self._journal.told_count, self._best_text())
+                update(self._history.told_count, self._best_text())
 
-        parts = Parts(
-            self, self._journal, self._driver, self._held, self._tell_ready, lambda: self._stopping
-        )
         loop = Optimization(
-            parts, objective, n_trials, timeout, trial_timeout=trial_timeout,
+            self, self._history, self._monitor, self._held, self._tell_ready,
+            lambda: self._stopping, tell_progress,
+            objective=objective, n_trials=n_trials, timeout=timeout, trial_timeout=trial_timeout,
             batch_size=batch_size, slots=slots, replicates=replicates, stop=stop,
-            callbacks=callbacks, progress=tell_progress,
+            callbacks=callbacks,
         )  # fmt: skip
         self._stopping = False
         with (
-            progress_bar(self.name, n_trials, self._journal.told_count, progress) as update,
-            self._driver.timed(trial_timeout),
+            progress_bar(self.name, n_trials, self._history.told_count, progress) as update,
+            self._monitor.timed(trial_timeout),
         ):
             try:
-                outcome = loop.run()
+                ending = loop.run()
             except KeyboardInterrupt:
-                self._journal.flush()
+                self._history.flush()
                 logger.warning(
                     "interrupted: the study %r keeps its %d finished trials%s; the same call of"
                     " optimize() goes on",
                     self.name,
-                    self._journal.told_count,
+                    self._history.told_count,
                     f" in {self.storage}" if self.storage else " while this process lives",
                 )
                 raise
-        logger.info("study %s ended: %s", self.name, outcome.message)
-        return outcome
+        logger.info("study %s ended: %s", self.name, ending.message)
+        return ending
 
     def _check_objective(self, objective: Any) -> None:
         if not callable(objective):
@@ -248,7 +251,21 @@ class Study(StudyView):
             )
 
     def _tell_ready(self) -> list[TrialRecord]:
-        return self._journal.tell_ready(self._log_line)
+        return self._history.tell_ready(self._log_line)
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    def report(self, path: str | Path) -> Path:
+        """Write a self-contained page with figures and tables beside it; return the page.
+
+        `path` is a folder, which is made, or a file that ends with ``.html`` for the page alone.
+
+        Raises:
+            StudyError: `path` is another file.
+        """
+        from metaopt.report.study import write  # reports are needed by few processes
+
+        return write(self, path)
 
     # -- small things ----------------------------------------------------------------------------
 

@@ -29,10 +29,10 @@ from sklearn.model_selection import KFold
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from metaopt.records import Proposal
 from metaopt.train import Trainer
-from metaopt.train.recipe import Recipe
-from metaopt.trial import Trial
+from metaopt.train.settings.hyperparameters import Recipe
+from metaopt.trials.records import Proposal
+from metaopt.trials.trial import Trial
 
 LOOPS = ("fused", "default", "loader")
 Goals = tuple[float | None, ...]

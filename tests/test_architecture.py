@@ -1,4 +1,4 @@
-"""The floors of the house: who may import whom, and what importing costs."""
+"""The import layers: who may import whom, and what importing costs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from import_graph import faults, graph, imported, modules
 
 import metaopt
 import metaopt_strategies
@@ -15,99 +16,138 @@ import metaopt_strategies
 ROOT = Path(metaopt.__file__).parent
 STRATEGIES = Path(metaopt_strategies.__file__).parent
 
-# A room may import rooms of lower floors and of its own. `stats` stands alone.
-FLOORS = {
-    "errors": 0, "seeds": 0, "space": 0, "records": 0, "version": 0,
-    "trial": 1, "initial": 1, "strategy": 1, "registry": 1, "pruning": 1,
-    "progress": 2, "store": 2, "execute": 2, "stopping": 2,
-    "journal": 2, "driver": 2, "slots": 2,
-    "view": 2, "opening": 2, "optimization": 2, "study": 2,
-    "train": 3,
-    "stats": 4, "problems": 4, "importance": 4, "findings": 4, "analysis": 4,
-    "plots": 4, "report": 4, "comparison": 4, "stored": 4, "folds": 4, "models": 4,
-    "testing": 5, "integrations": 5, "watch": 5, "cli": 5,
-}  # fmt: skip
-CONTRACT = {room for room, floor in FLOORS.items() if floor <= 1}
-
-Import = tuple[str, bool]  # module, and whether only for type checking
-
-
-def _imports(path: Path) -> list[Import]:
-    found: list[Import] = []
-
-    def visit(node: ast.AST, typing_only: bool) -> None:
-        for child in ast.iter_child_nodes(node):
-            only = typing_only or (
-                isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)
-            )
-            if isinstance(child, ast.Import):
-                found.extend((alias.name, only) for alias in child.names)
-            elif isinstance(child, ast.ImportFrom) and child.module:
-                assert child.level == 0, f"{path} imports relatively"
-                found.append((child.module, only))
-                found.extend((f"{child.module}.{alias.name}", only) for alias in child.names)
-            visit(child, only)
-
-    visit(ast.parse(path.read_text(encoding="utf-8")), False)
-    return found
+# From the lowest layer to the highest. A member imports from lower layers and its own row only.
+LAYERS = {
+    "metaopt": [
+        ["core"],
+        ["errors", "stats", "space"],
+        ["trials"],
+        ["strategy", "pruning", "train"],
+        ["storage", "problems", "testing"],
+        ["execution", "analysis", "importance", "integrations"],
+        ["plots"],
+        ["report"],
+        ["study"],
+        ["comparison"],
+        ["cli"],
+    ],
+    "metaopt.train": [
+        ["runtime"],
+        ["data", "settings"],
+        ["engines"],
+        ["population", "traced"],
+        ["scheduling"],
+        ["results"],
+        ["trainer"],
+        ["estimators"],
+    ],
+}
+CONTRACT = {"core", "space", "trials", "strategy", "pruning", "errors"}
 
 
-def _rooms(path: Path) -> set[str]:
-    """Rooms of metaopt that a file imports at run time."""
-    rooms = set()
-    for module, typing_only in _imports(path):
-        parts = module.split(".")
-        if parts[0] == "metaopt" and not typing_only and len(parts) > 1 and parts[1] in FLOORS:
-            rooms.add(parts[1])
-    return rooms
+def _members(path: Path) -> set[str]:
+    """Subpackages of metaopt that a file imports."""
+    parts = [name.split(".") for name in imported(path)]
+    return {p[1] for p in parts if p[0] == "metaopt" and len(p) > 1 and p[1] in _KNOWN}
 
 
-def _files(root: Path) -> list[Path]:
-    return sorted(root.rglob("*.py"))
+_KNOWN = {member for row in LAYERS["metaopt"] for member in row}
 
 
-def _room_of(path: Path) -> str:
-    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+def test_imports_run_downwards_and_in_no_circle() -> None:
+    assert faults(ROOT, LAYERS) == []
 
 
-@pytest.mark.parametrize("path", _files(ROOT), ids=lambda p: str(p.relative_to(ROOT)))
-def test_a_file_imports_only_from_lower_floors(path: Path) -> None:
-    room = _room_of(path)
-    if room == "__init__":
-        return
-    assert room in FLOORS, f"the room {room} stands on no floor: add it to the list"
-    for other in _rooms(path):
-        assert FLOORS[other] <= FLOORS[room], f"{room} imports {other} from a higher floor"
+def test_few_files_lie_loose_at_the_top_and_none_in_train_but_the_front_doors() -> None:
+    loose = {p.name for p in ROOT.glob("*.py")}
+    assert loose == {"__init__.py", "errors.py", "study.py"}
+    assert {p.name for p in (ROOT / "train").glob("*.py")} == {
+        "__init__.py", "estimators.py", "trainer.py",
+    }  # fmt: skip
 
 
-def test_rooms_of_one_floor_do_not_import_in_circles() -> None:
-    graph = {room: set() for room in FLOORS}
-    for path in _files(ROOT):
-        if _room_of(path) in FLOORS:
-            graph[_room_of(path)] |= _rooms(path) - {_room_of(path)}
-    done: set[str] = set()
-    while len(done) < len(graph):
-        free = {room for room, needs in graph.items() if room not in done and needs <= done}
-        assert free, f"a circle among {sorted(set(graph) - done)}"
-        done |= free
+def test_tests_mirror_the_package() -> None:
+    here = Path(__file__).parent
+    folders = {p.name for p in here.iterdir() if p.is_dir() and not p.name.startswith((".", "__"))}
+    assert folders - {"helpers", "strategies", "studies", "docs"} <= _KNOWN
 
 
-@pytest.mark.parametrize("path", _files(ROOT / "stats"), ids=lambda p: p.name)
-def test_statistics_import_nothing_of_metaopt_but_statistics(path: Path) -> None:
-    assert _rooms(path) <= {"stats"}
+PLANTED = {
+    "upwards": ("core/seeds.py", "from metaopt.study import Study\n"),
+    "upwards for typing": (
+        "storage/view.py",
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from metaopt.study import Study\n",
+    ),
+    "upwards in a function": ("core/seeds.py", "def f():\n    import metaopt.study\n"),
+    "upwards by string": (
+        "storage/view.py",
+        "from importlib import import_module\nimport_module('metaopt.study')\n",
+    ),
+    "upwards in train": ("train/data/arrays.py", "from metaopt.train.results.fitted import x\n"),
+    "circle of files": ("space/cells.py", "from metaopt.space.space import Space\n"),
+    "circle for typing": (
+        "space/cells.py",
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from metaopt.space.space import Space\n",
+    ),
+    "circle of subpackages": ("pruning/base.py", "import metaopt.strategy.base\n"),
+    "unknown subpackage": ("attic/old.py", ""),
+}
 
 
-@pytest.mark.parametrize("path", _files(STRATEGIES), ids=lambda p: p.name)
-def test_strategies_know_the_contract_only(path: Path) -> None:
-    assert _rooms(path) <= CONTRACT
+def _plant(root: Path, changes: dict[str, str]) -> Path:
+    """A small sound tree, and a change to it."""
+    files = {
+        "__init__.py": "",
+        "core/seeds.py": "",
+        "space/cells.py": "from metaopt.core.seeds import derive\n",
+        "space/space.py": "from metaopt.space.cells import Cells\n",
+        "strategy/base.py": "from metaopt.pruning.other import x\n",
+        "pruning/base.py": "",
+        "pruning/other.py": "",
+        "storage/view.py": "",
+        "study.py": "from metaopt.storage.view import StudyView\n",
+        "train/data/arrays.py": "",
+        "train/results/fitted.py": "from metaopt.train.data.arrays import x\n",
+    }
+    for name, text in {**files, **changes}.items():
+        path = root / "metaopt" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root / "metaopt"
 
 
-@pytest.mark.parametrize("path", _files(ROOT), ids=lambda p: str(p.relative_to(ROOT)))
-def test_metaopt_never_imports_a_strategy_and_torch_only_in_the_workshop(path: Path) -> None:
-    tops = {module.split(".")[0] for module, _ in _imports(path)}
-    assert "metaopt_strategies" not in tops
-    if _room_of(path) != "train":
-        assert "torch" not in tops
+@pytest.mark.parametrize("kind", PLANTED)
+def test_a_planted_fault_of_each_kind_is_found(kind: str, tmp_path: Path) -> None:
+    assert faults(_plant(tmp_path / "sound", {}), LAYERS) == []
+    found = faults(_plant(tmp_path / "planted", dict([PLANTED[kind]])), LAYERS)
+    word = {"circle": "circle", "upwards": "higher layer", "unknown": "in no layer"}
+    assert any(word[kind.split()[0]] in fault for fault in found), found
+
+
+def test_relative_imports_are_refused(tmp_path: Path) -> None:
+    root = _plant(tmp_path, {"space/space.py": "from .cells import Cells\n"})
+    with pytest.raises(AssertionError, match="imports relatively"):
+        graph(modules(root))
+
+
+def test_statistics_import_nothing_of_metaopt_but_statistics_and_core() -> None:
+    for path in (ROOT / "stats").rglob("*.py"):
+        assert _members(path) <= {"stats", "core"}, path
+
+
+def test_strategies_know_the_contract_only_and_metaopt_knows_no_strategy() -> None:
+    for path in STRATEGIES.rglob("*.py"):
+        assert _members(path) <= CONTRACT, path
+    for path in ROOT.rglob("*.py"):
+        assert not any(name.startswith("metaopt_strategies") for name in imported(path)), path
+
+
+def test_torch_is_imported_in_train_only() -> None:
+    for path in ROOT.rglob("*.py"):
+        if path.relative_to(ROOT).parts[0] != "train":
+            assert "torch" not in {name.split(".")[0] for name in imported(path)}, path
 
 
 HEAVY = ("torch", "sklearn", "pandas", "matplotlib", "scipy", "sqlalchemy", "rich", "typer",
@@ -136,6 +176,8 @@ def test_importing_loads_no_heavy_package(code: str, allowed: tuple[str, ...]) -
 
 
 def test_public_names_all_exist() -> None:
+    assert {"Study", "Space", "compare", "__version__", "stats"} <= set(metaopt.__all__)
+    assert dir(metaopt) == sorted(metaopt.__all__)
     for name in metaopt.__all__:
         assert getattr(metaopt, name) is not None
     with pytest.raises(AttributeError, match="no_such_name"):

@@ -8,21 +8,21 @@ import pytest
 from running import SPACE, cheap, learnt, pruner, seen
 
 import metaopt
-from metaopt.errors import (
+from metaopt.core.errors import (
     MetaoptError,
     SpaceError,
     StoreError,
     StudyError,
     UnknownNameError,
 )
+from metaopt.core.seeds import derive
 from metaopt.pruning import MedianPruner, PercentilePruner, Pruner
-from metaopt.records import Result
-from metaopt.registry import make_strategy
-from metaopt.seeds import derive
 from metaopt.space import Categorical, Constant, Float, Int, Space
-from metaopt.strategy import Strategy
+from metaopt.strategy.base import Strategy
+from metaopt.strategy.registry import make_strategy
 from metaopt.study import Study
-from metaopt.trial import Trial, TrialPruned, fixed_trial
+from metaopt.trials.records import Result
+from metaopt.trials.trial import Trial, TrialPruned, fixed_trial
 
 LINE = Space(x=Float(-1, 1))
 FINITE = Space(a=Int(0, 2), b=Categorical(["p", "q"]))

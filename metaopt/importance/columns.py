@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from metaopt.errors import StudyError
+from metaopt.core.errors import StudyError
+from metaopt.core.types import FloatArray
 from metaopt.space import Space
 from metaopt.space.cells import Cells
 from metaopt.space.encoding import BoolArray
-from metaopt.space.values import FloatArray
 
 LEAST = 10  # trials with a value, below which importances are guesses
 CELLS = 128  # of a continuum, and of a discrete parameter with more values

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from metaopt.errors import StudyError
+from metaopt.core.errors import StudyError
+from metaopt.core.types import FloatArray
 from metaopt.importance.columns import Column, read
 from metaopt.space import Space
-from metaopt.space.values import FloatArray
 
 PRIOR = 1.0  # uniform observations added to a sample
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metaopt.core.types import FloatArray
 from metaopt.importance.columns import Column, Data, filled
-from metaopt.space.values import FloatArray
 
 IntArray = NDArray[np.int64]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from metaopt.errors import StudyError, did_you_mean
+from metaopt.core.errors import StudyError, did_you_mean
 from metaopt.importance.density import ped_anova
 from metaopt.importance.variance import fanova
-from metaopt.records import completed
+from metaopt.trials.records import completed
 
 if TYPE_CHECKING:
-    from metaopt.view import StudyView
+    from metaopt.storage.study_view import StudyView
 
 METHODS = ("fanova", "ped-anova")
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from metaopt.errors import StudyError, whole
+from metaopt.core.errors import StudyError, whole
+from metaopt.core.types import FloatArray
 from metaopt.importance.columns import Data, read
 from metaopt.importance.forest import Boxes, boxes, grow
 from metaopt.space import Space
-from metaopt.space.values import FloatArray
 
 TREES = 64
 POINTS = 12  # two to this power

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaopt.errors import missing_extra
-from metaopt.records import TrialRecord
-from metaopt.view import StudyView
+from metaopt.core.errors import missing_extra
+from metaopt.storage.study_view import StudyView
+from metaopt.trials.records import TrialRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaopt.errors import missing_extra
-from metaopt.records import TrialRecord
+from metaopt.core.errors import missing_extra
 from metaopt.space import Scalar
-from metaopt.view import StudyView
+from metaopt.storage.study_view import StudyView
+from metaopt.trials.records import TrialRecord
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary

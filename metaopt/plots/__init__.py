@@ -13,22 +13,24 @@ One style for all (`styles`): a strategy has the same colour in every figure of 
 matplotlib is loaded by the first figure.
 """
 
-from metaopt.plots.catalogue import FigureSpec, comparison_figures, study_figures
-from metaopt.plots.convergence import curves
-from metaopt.plots.critical import cd_diagram, critical_difference
-from metaopt.plots.landscape import contours, slices
-from metaopt.plots.many import importances, parallel_coordinates
-from metaopt.plots.over_time import (
+from metaopt.plots.anytime_performance import (
     anytime,
     performance_profiles,
     rank_over_time,
     runtime_distribution,
 )
-from metaopt.plots.saving import save, svg
+from metaopt.plots.comparison_figures import comparison_figures
+from metaopt.plots.convergence import curves
+from metaopt.plots.critical_difference_diagram import cd_diagram, critical_difference
+from metaopt.plots.figure_text import spread_apart
+from metaopt.plots.files import save, svg
+from metaopt.plots.final_values import ranks, values
+from metaopt.plots.parameters import importances, parallel_coordinates
 from metaopt.plots.scores import improvement, interquartile_means, validation_against_test
-from metaopt.plots.standings import ranks, values
+from metaopt.plots.slices_and_contours import contours, slices
+from metaopt.plots.spec import FigureSpec
+from metaopt.plots.study_figures import study_figures
 from metaopt.plots.style import PALETTE, Style, styles, wants_log
-from metaopt.plots.texts import spread_apart
 from metaopt.plots.trials import history, intermediate, resources
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metaopt.plots import style, texts
+from metaopt.plots import figure_text, style
 from metaopt.plots.style import styles, wants_log
 from metaopt.stats import Band, band, best_so_far
 
@@ -38,7 +38,7 @@ def curves(
         StatisticsError: there is nothing to draw, or the rows are not sequences of numbers.
     """
     looks = styles(repeats, colors)
-    figure, (axes,) = style.panels(6.4 + texts.room_for(looks), 4.0)
+    figure, (axes,) = style.panels(6.4 + figure_text.room_for(looks), 4.0)
     ends: dict[str, tuple[float, float]] = {}
     drawn = []
     for label, rows in repeats.items():
@@ -61,8 +61,8 @@ def curves(
         style.limit(axes, np.concatenate([curve[len(curve) // 10 :] for curve in drawn]))
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel or ("best value so far" if optimum is None else "distance to optimum"))
-    texts.title(axes, title)
-    texts.label_ends(axes, ends, looks)
+    figure_text.title(axes, title)
+    figure_text.label_ends(axes, ends, looks)
     return figure
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from metaopt.errors import StudyError, unknown_name
-from metaopt.plots import style, texts
-from metaopt.plots.style import FloatArray
+from metaopt.core.errors import StudyError, unknown_name
+from metaopt.core.types import FloatArray
+from metaopt.plots import figure_text, style
 from metaopt.space import Space
 from metaopt.space.parameter import Parameter
 
@@ -51,12 +51,12 @@ def places(p: Parameter, values: Sequence[Any]) -> FloatArray:
 def axis(axes: Axes, which: Literal["x", "y"], name: str, p: Parameter) -> None:
     """Give an axis the scale, the range and the name of a parameter."""
     own = axes.xaxis if which == "x" else axes.yaxis
-    own.set_label_text(texts.cut(name), parse_math=False)
+    own.set_label_text(figure_text.cut(name), parse_math=False)
     if is_listed(p):
         assert p.count is not None
         shown = np.unique(np.linspace(0, p.count - 1, min(p.count, MOST_TICKS)).round())
         values = p.take(shown.astype(np.int64))
-        own.set_ticks(shown, [texts.cut(str(v), 10) for v in values], parse_math=False)
+        own.set_ticks(shown, [figure_text.cut(str(v), 10) for v in values], parse_math=False)
         own.grid(visible=False)
         if which == "x" and sum(len(t.get_text()) for t in own.get_ticklabels()) > 22:
             axes.tick_params(axis="x", labelrotation=30)

@@ -7,31 +7,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metaopt import stats
-from metaopt.errors import StudyError
-from metaopt.plots import gather, style, texts
-from metaopt.plots.standings import beside
-from metaopt.plots.style import FloatArray, styles
+from metaopt.core.errors import StudyError
+from metaopt.core.types import FloatArray
+from metaopt.plots import arrays, figure_text, style
+from metaopt.plots.final_values import beside
+from metaopt.plots.style import styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from metaopt.comparison import Comparison
+    from metaopt.analysis.comparison import ComparisonData
 
 DIVERGING = "PuOr"  # its two ends differ for all kinds of colour vision
 
 
-def improvement_of(comparison: Comparison) -> stats.Improvement:
+def improvement_of(comparison: ComparisonData) -> stats.Improvement:
     """Probabilities that one strategy ends better than another; runs without a value lose.
 
     Raises:
         StatisticsError: fewer than 2 repeats or strategies.
     """
-    tables = [gather.finals(comparison, p) for p in comparison.problems]
+    tables = [arrays.finals(comparison, p) for p in comparison.problems]
     scores = np.array([np.where(np.isfinite(t), t, np.inf) for t in tables])
     return stats.improvement(scores, seed=comparison.seed)
 
 
-def improvement(comparison: Comparison) -> Figure:
+def improvement(comparison: ComparisonData) -> Figure:
     """Draw the matrix of probabilities of improvement (Agarwal et al. 2021), best on top.
 
     A cell holds the probability that its row ends better than its column in a repeat, averaged
@@ -44,8 +45,8 @@ def improvement(comparison: Comparison) -> Figure:
     order = np.argsort(-found.probability.mean(axis=1), kind="stable")
     table = found.probability[np.ix_(order, order)]
     k = len(labels)
-    names = [texts.cut(labels[j], 18) for j in order]
-    size = 1.0 + 0.52 * k + texts.room_for(names)
+    names = [figure_text.cut(labels[j], 18) for j in order]
+    size = 1.0 + 0.52 * k + figure_text.room_for(names)
     figure, (axes,) = style.panels(max(size, 3.2), size)
     axes.grid(visible=False)
     edges = np.arange(k + 1) - 0.5
@@ -74,7 +75,7 @@ def improvement(comparison: Comparison) -> Figure:
     return figure
 
 
-def aggregates(comparison: Comparison) -> dict[str, stats.Interval]:
+def aggregates(comparison: ComparisonData) -> dict[str, stats.Interval]:
     """Interquartile mean of the scaled final values of each strategy, with its interval.
 
     0 is the least known value (the optimum where it is known), 1 a typical first trial.
@@ -83,7 +84,7 @@ def aggregates(comparison: Comparison) -> dict[str, stats.Interval]:
         StudyError: no run was better than its first trials.
         StatisticsError: fewer than 2 repeats.
     """
-    scores = gather.scaled_finals(comparison)
+    scores = arrays.scaled_finals(comparison)
     if scores is None:
         raise StudyError("no run found anything better than its first trials: there is no scale")
     return {
@@ -92,7 +93,7 @@ def aggregates(comparison: Comparison) -> dict[str, stats.Interval]:
     }
 
 
-def interquartile_means(comparison: Comparison) -> Figure:
+def interquartile_means(comparison: ComparisonData) -> Figure:
     """Draw interquartile means of scaled final values with bootstrap intervals, best on top.
 
     Agarwal et al. (2021); repeats are drawn anew within each problem.
@@ -103,7 +104,7 @@ def interquartile_means(comparison: Comparison) -> Figure:
     """
     found, looks = aggregates(comparison), styles(comparison.strategies)
     order = sorted(found, key=lambda s: found[s].estimate)
-    figure, (axes,) = style.panels(6.4 + texts.room_for(order), 1.1 + 0.36 * len(order))
+    figure, (axes,) = style.panels(6.4 + figure_text.room_for(order), 1.1 + 0.36 * len(order))
     for y, label in enumerate(order):
         x, look = found[label], looks[label]
         axes.plot([x.low, x.high], [y, y], color=look.color, lw=2.2, alpha=0.55, zorder=2)
@@ -112,12 +113,12 @@ def interquartile_means(comparison: Comparison) -> Figure:
     shown = np.array([[x.low, x.high] for x in found.values()]).ravel()
     if style.wants_log(shown):
         style.log_axis(axes, "x", shown)
-    texts.rows(axes, order)
+    figure_text.rows(axes, order)
     axes.set_xlabel("share of the way left (interquartile mean; lower is better)")
     return figure
 
 
-def validation_against_test(comparison: Comparison, problem: str | None = None) -> Figure:
+def validation_against_test(comparison: ComparisonData, problem: str | None = None) -> Figure:
     """Draw the hidden test value of each run's choice against its validation value.
 
     On the diagonal both are the same; runs on its worse side have overfitted the validation data.
@@ -131,7 +132,7 @@ def validation_against_test(comparison: Comparison, problem: str | None = None) 
     if tests is None:
         raise StudyError(f"the problem {p.name!r} has no hidden test values")
     values, looks = comparison.values(p.name), styles(comparison.strategies)
-    figure, (axes,) = style.panels(5.4 + texts.room_for(looks), 4.6)
+    figure, (axes,) = style.panels(5.4 + figure_text.room_for(looks), 4.6)
     for j, label in enumerate(comparison.strategies):
         axes.plot(
             values[:, j], tests[:, j], looks[label].marker, color=looks[label].color, ms=6,
@@ -144,5 +145,5 @@ def validation_against_test(comparison: Comparison, problem: str | None = None) 
         axes.plot(ends, ends, color=style.INK, lw=1, ls=":", label="equal", zorder=2)
     axes.set_xlabel("validation value")
     axes.set_ylabel("test value")
-    texts.legend(figure)
+    figure_text.legend(figure)
     return figure

@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from metaopt.errors import did_you_mean
-from metaopt.stats import StatisticsError
+from metaopt.core.errors import StatisticsError, did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FloatArray = NDArray[np.float64]
+from metaopt.core.types import FloatArray
 
 # Six of Okabe and Ito (2008); their black and yellow, which vanish on a dark and on a white page,
 # are replaced by the two mid-tones that lie farthest from the six for all kinds of colour vision.

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metaopt.errors import StudyError, unknown_name
-from metaopt.plots import style, texts
-from metaopt.plots.style import FloatArray
-from metaopt.records import TrialRecord, completed
+from metaopt.core.errors import StudyError, unknown_name
+from metaopt.core.types import FloatArray
+from metaopt.plots import figure_text, style
 from metaopt.stats import best_so_far
+from metaopt.trials.records import TrialRecord, completed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from metaopt.view import StudyView
+    from metaopt.storage.study_view import StudyView
 
 COMPLETE, BEST, PRUNED, FAILED = (style.PALETTE[i] for i in (0, 1, 4, 3))
 MANY = 150  # trials from which marks are smaller
@@ -87,7 +87,7 @@ def history(study: StudyView) -> Figure:
     axes.xaxis.set_major_locator(style.whole_numbers())
     axes.set_xlabel("trial")
     axes.set_ylabel(f"value (to {study.direction})")
-    texts.legend(figure)
+    figure_text.legend(figure)
     return figure
 
 
@@ -123,7 +123,7 @@ def intermediate(study: StudyView) -> Figure:
     style.robust(axes, shown, study.direction)
     axes.set_xlabel("step")
     axes.set_ylabel(f"reported value (to {study.direction})")
-    texts.legend(figure)
+    figure_text.legend(figure)
     return figure
 
 
@@ -167,7 +167,7 @@ def resources(study: StudyView, resource: str = "seconds") -> Figure:
     style.robust(axes, y, study.direction)
     axes.set_xlabel(resource.replace("_mb", " (MB)").replace("_", " "), parse_math=False)
     axes.set_ylabel(f"value (to {study.direction})")
-    texts.legend(figure)
+    figure_text.legend(figure)
     return figure
 
 

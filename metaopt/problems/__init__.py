@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 
-from metaopt.errors import unknown_name
+from metaopt.core.errors import unknown_name
 from metaopt.problems import synthetic
 from metaopt.problems.problem import Problem
 from metaopt.problems.training import TRAINING

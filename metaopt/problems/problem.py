@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, get_args
 
-from metaopt.errors import MetaoptError
-from metaopt.records import Result
+from metaopt.core.errors import MetaoptError
+from metaopt.core.types import Direction
 from metaopt.space import Space
-
-if TYPE_CHECKING:
-    from metaopt.trial import Trial
-
-Direction = Literal["minimize", "maximize"]
-Objective = Callable[["Trial"], "float | Result"]
+from metaopt.trials.objective import Objective, runs_in_lockstep
+from metaopt.trials.records import Result
+from metaopt.trials.trial import Trial
 
 
 class LazyObjective:
@@ -55,7 +52,7 @@ class LazyObjective:
     @property
     def lockstep(self) -> bool:
         """Whether that trains its trials in lockstep."""
-        return bool(getattr(self.made, "lockstep", False))
+        return runs_in_lockstep(self.made)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_make": self._make, "_made": None}  # data stays where it was loaded

@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from metaopt import seeds
+from metaopt.core import seeds
+from metaopt.core.types import FloatArray
 from metaopt.problems.problem import Problem
 from metaopt.space import Categorical, Config, Float, Int, Ordinal, Space
 
-FloatArray = NDArray[np.float64]
 Formula = Callable[[FloatArray], FloatArray]
 
 DEFAULT_DIM = 5

@@ -5,14 +5,15 @@ seed and the curves of others. Nothing is remembered and nothing drawn, so a res
 as an uninterrupted one.
 """
 
-from metaopt.pruning.extrapolation import CurvePruner
-from metaopt.pruning.halving import SuccessiveHalvingPruner
+from metaopt.core.types import Curve
+from metaopt.pruning.base import Candidate, Pruner, TrialPruner
 from metaopt.pruning.hyperband import HyperbandPruner
-from metaopt.pruning.judge import Judge
-from metaopt.pruning.kinds import PRUNERS, find_pruner, make_pruner, pruner_from_json
-from metaopt.pruning.limits import PatientPruner, ThresholdPruner
+from metaopt.pruning.learning_curve import CurvePruner
 from metaopt.pruning.percentile import MedianPruner, PercentilePruner
-from metaopt.pruning.pruner import Candidate, Curve, Pruner, TrialPruner
+from metaopt.pruning.registry import PRUNERS, find_pruner, make_pruner, pruner_from_json
+from metaopt.pruning.successive_halving import SuccessiveHalvingPruner
+from metaopt.pruning.threshold import PatientPruner, ThresholdPruner
+from metaopt.pruning.tracker import Tracker
 
 __all__ = [
     "PRUNERS",
@@ -20,13 +21,13 @@ __all__ = [
     "Curve",
     "CurvePruner",
     "HyperbandPruner",
-    "Judge",
     "MedianPruner",
     "PatientPruner",
     "PercentilePruner",
     "Pruner",
     "SuccessiveHalvingPruner",
     "ThresholdPruner",
+    "Tracker",
     "TrialPruner",
     "find_pruner",
     "make_pruner",

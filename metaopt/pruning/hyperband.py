@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from metaopt.errors import StudyError, whole
-from metaopt.pruning.halving import reached_now, resource, stops_at
-from metaopt.pruning.pruner import Candidate, Curve, TrialPruner
-from metaopt.seeds import stream
+from metaopt.core.errors import StudyError, whole
+from metaopt.core.seeds import stream
+from metaopt.core.types import Curve
+from metaopt.pruning.base import Candidate, TrialPruner
+from metaopt.pruning.successive_halving import reached_now, resource, stops_at
 
 
 class HyperbandPruner(TrialPruner):

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from metaopt.errors import StudyError, real, whole
-from metaopt.pruning.pruner import Candidate, Curve, TrialPruner, best, until
-from metaopt.records import Json
+from metaopt.core.errors import StudyError, real, whole
+from metaopt.core.types import Curve
+from metaopt.pruning.base import Candidate, TrialPruner, best, until
 from metaopt.space.values import is_number
+from metaopt.trials.records import Json
 
 
 class PercentilePruner(TrialPruner):

@@ -13,12 +13,13 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from metaopt.analysis import LEVEL, Analysis
-from metaopt.report import escape, shared
-from metaopt.version import __version__
+from metaopt.analysis.ranking import Analysis
+from metaopt.analysis.standings import LEVEL
+from metaopt.core.version import __version__
+from metaopt.report import blocks, escape
 
 if TYPE_CHECKING:
-    from metaopt.comparison import Comparison
+    from metaopt.analysis.comparison import ComparisonData
 
 SHORT = {  # how the page cites
     "alpaydin1999": "Alpaydin 1999",
@@ -99,7 +100,7 @@ def bibliography(keys: Sequence[str]) -> str:
     return "\n\n".join([*(references()[key] for key in sorted(keys)), ours]) + "\n"
 
 
-def paragraph(c: Comparison) -> Cited:
+def paragraph(c: ComparisonData) -> Cited:
     """Say how the comparison was made; only what was done is said, and cited."""
     text = (
         f"We compared {_counted(len(c.strategies), 'search strategy', 'search strategies')} (@) on"
@@ -113,7 +114,7 @@ def paragraph(c: Comparison) -> Cited:
     names = [", ".join(c.strategies), ", ".join(p.name for p in c.problems)]
     if c.pruner is not None:
         text += " A pruner, @, stopped trials early; what it stopped has no value."
-        names.append(shared.settings(c.pruner))
+        names.append(blocks.settings(c.pruner))
     if any(s.test is not None for a in c.analyses for s in a.standings):
         text += (
             " Hidden test values belong to the configurations that validation chose, and played no"

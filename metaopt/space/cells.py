@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metaopt.space.values import FloatArray, IntArray
+from metaopt.core.types import FloatArray
+from metaopt.space.values import IntArray
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,16 @@ Notation: U (n, d) coordinates; A (n, d) mask of active parameters; K index of a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaopt.errors import SpaceError
+from metaopt.core.errors import SpaceError
+from metaopt.core.types import FloatArray
+from metaopt.space.definition import SpaceDefinition
 from metaopt.space.parameter import Parameter
-from metaopt.space.values import FloatArray, typed
-
-if TYPE_CHECKING:
-    from metaopt.space.space import Config, Space
+from metaopt.space.values import Config, typed
 
 BoolArray = NDArray[np.bool_]
 
@@ -25,7 +24,9 @@ REJECTIONS = 200  # rounds of rejection sampling before the allowed combinations
 LISTED = 10**5  # how many combinations are listed at most
 
 
-def encode(space: Space, configs: Sequence[Mapping[str, Any]]) -> tuple[FloatArray, BoolArray]:
+def encode(
+    space: SpaceDefinition, configs: Sequence[Mapping[str, Any]]
+) -> tuple[FloatArray, BoolArray]:
     """Coordinates and mask of valid configurations; see `Space.encode`."""
     U = np.full((len(configs), len(space)), INACTIVE)
     A = np.zeros(U.shape, dtype=bool)
@@ -37,7 +38,7 @@ def encode(space: Space, configs: Sequence[Mapping[str, Any]]) -> tuple[FloatArr
     return U, A
 
 
-def decode(space: Space, U: FloatArray) -> tuple[list[Config], BoolArray]:
+def decode(space: SpaceDefinition, U: FloatArray) -> tuple[list[Config], BoolArray]:
     """Configurations at the rows of U, and the mask of forbidden rows, shape (n,)."""
     U = np.asarray(U, dtype=np.float64)
     if U.ndim != 2 or U.shape[1] != len(space):
@@ -52,7 +53,9 @@ def decode(space: Space, U: FloatArray) -> tuple[list[Config], BoolArray]:
     return _assemble(space.names, columns, A), _forbidden(space, index, A)
 
 
-def _indices(space: Space, U: FloatArray) -> tuple[dict[str, NDArray[np.int64]], BoolArray]:
+def _indices(
+    space: SpaceDefinition, U: FloatArray
+) -> tuple[dict[str, NDArray[np.int64]], BoolArray]:
     """Indices of the discrete columns, and the mask of active parameters."""
     index: dict[str, NDArray[np.int64]] = {}
     column = {name: j for j, name in enumerate(space.names)}
@@ -71,7 +74,9 @@ def _among(k: NDArray[np.int64], parameter: Parameter, values: Sequence[Any]) ->
     return np.isin(k, [parameter.index(v) for v in values])
 
 
-def _forbidden(space: Space, index: dict[str, NDArray[np.int64]], A: BoolArray) -> BoolArray:
+def _forbidden(
+    space: SpaceDefinition, index: dict[str, NDArray[np.int64]], A: BoolArray
+) -> BoolArray:
     column = {name: j for j, name in enumerate(space.names)}
     out = np.zeros(len(A), dtype=bool)
     for entry in space.forbid:
@@ -97,7 +102,7 @@ def _assemble(names: Sequence[str], columns: list[list[Any]], A: BoolArray) -> l
     return configs
 
 
-def sample(space: Space, rng: np.random.Generator, n: int) -> list[Config]:
+def sample(space: SpaceDefinition, rng: np.random.Generator, n: int) -> list[Config]:
     """Draw n configurations uniformly, rejecting forbidden ones; see `Space.sample`."""
     configs: list[Config] = []
     for _ in range(REJECTIONS):
@@ -108,7 +113,7 @@ def sample(space: Space, rng: np.random.Generator, n: int) -> list[Config]:
     return configs + _sample_listed(space, rng, n - len(configs))
 
 
-def _sample_listed(space: Space, rng: np.random.Generator, n: int) -> list[Config]:
+def _sample_listed(space: SpaceDefinition, rng: np.random.Generator, n: int) -> list[Config]:
     """Draw among the few combinations that `forbid` allows, all else at random."""
     listed = [c for c, _ in zip(space._assignments(), range(LISTED), strict=False)]
     # Values keep the shares that they have among each other without `forbid`.
@@ -123,7 +128,7 @@ def _sample_listed(space: Space, rng: np.random.Generator, n: int) -> list[Confi
     return configs
 
 
-def _share(space: Space, config: Config) -> float:
+def _share(space: SpaceDefinition, config: Config) -> float:
     """Share of the unit cube that decodes to these values of discrete parameters."""
     share = 1.0
     for name, value in config.items():
@@ -134,7 +139,7 @@ def _share(space: Space, config: Config) -> float:
 
 
 def neighbours(
-    space: Space, config: Config, rng: np.random.Generator, scale: float
+    space: SpaceDefinition, config: Config, rng: np.random.Generator, scale: float
 ) -> list[Config]:
     """Configurations one change away; see `Space.neighbours`."""
     U, A = encode(space, [config])

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from metaopt.core.types import FloatArray
 from metaopt.space.cells import Cells
-from metaopt.space.values import FloatArray, IntArray, Scalar, as_tuple
+from metaopt.space.values import IntArray, Scalar, as_tuple
 
 
 @dataclass(frozen=True)

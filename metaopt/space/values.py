@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Scalar = None | bool | int | float | str
-FloatArray = NDArray[np.float64]
+Config = dict[str, Scalar]  # the active parameters only, in declared order
 IntArray = NDArray[np.int64]
 
 

@@ -19,6 +19,7 @@ is better wherever a function must know.
 - Few repeats of many problems: `interquartile_mean`, `improvement`.
 """
 
+from metaopt.core.errors import StatisticsError
 from metaopt.stats.aggregate import Improvement, improvement, interquartile_mean
 from metaopt.stats.anytime import (
     Profile,
@@ -30,10 +31,9 @@ from metaopt.stats.anytime import (
     runtime_distribution,
     runtimes,
 )
-from metaopt.stats.arrangements import PermutationTest, friedman_permutation, permutation
 from metaopt.stats.bayes import Posterior, bayes_signed_rank, correlated_t
-from metaopt.stats.choice import recommend
-from metaopt.stats.critical import CriticalDifference, critical_groups
+from metaopt.stats.corrected_t import FiveByTwo, corrected_t, five_by_two_f, repeated_kfold_t
+from metaopt.stats.critical_difference import CriticalDifference, critical_groups
 from metaopt.stats.curves import Band, at_times, band, best_so_far
 from metaopt.stats.design import Design, Recommendation
 from metaopt.stats.effect import (
@@ -46,8 +46,7 @@ from metaopt.stats.effect import (
     median_difference,
     shift,
 )
-from metaopt.stats.errors import StatisticsError
-from metaopt.stats.many import (
+from metaopt.stats.friedman import (
     AgainstControl,
     Friedman,
     against_control,
@@ -56,8 +55,9 @@ from metaopt.stats.many import (
     holm,
     mean_ranks,
 )
+from metaopt.stats.mcnemar import CochranQ, McNemar, cochran_q, mcnemar
 from metaopt.stats.paired import SignTest, TTest, paired_t, sign_test
-from metaopt.stats.planning import Power, power
+from metaopt.stats.permutation import PermutationTest, friedman_permutation, permutation
 from metaopt.stats.posthoc import (
     Pair,
     Pairwise,
@@ -67,10 +67,10 @@ from metaopt.stats.posthoc import (
     pairwise,
     rank_z,
 )
-from metaopt.stats.predictions import CochranQ, McNemar, cochran_q, mcnemar
-from metaopt.stats.resampled import FiveByTwo, corrected_t, five_by_two_f, repeated_kfold_t
-from metaopt.stats.two import Wilcoxon, fewest_pairs, smallest_p, wilcoxon
-from metaopt.stats.unpaired import RankSum, rank_sum
+from metaopt.stats.power import Power, power
+from metaopt.stats.rank_sum import RankSum, rank_sum
+from metaopt.stats.recommend import recommend
+from metaopt.stats.signed_rank import Wilcoxon, fewest_pairs, smallest_p, wilcoxon
 
 __all__ = [
     "AgainstControl",

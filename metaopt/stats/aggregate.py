@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from metaopt.core.errors import StatisticsError
+from metaopt.core.types import FloatArray
+from metaopt.stats.checks import as_floats, as_level, as_whole
 from metaopt.stats.effect import Interval
-from metaopt.stats.errors import FloatArray, StatisticsError, as_floats, as_level, as_whole
 
 CHUNK = 4_000_000  # numbers held at once while resampling
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from metaopt.core.errors import StatisticsError
+from metaopt.core.types import FloatArray
+from metaopt.stats.checks import as_floats, as_sample
 from metaopt.stats.curves import best_so_far
-from metaopt.stats.errors import FloatArray, StatisticsError, as_floats, as_sample
 
 
 def area(curves: Any, best: float, worst: float) -> FloatArray:

@@ -18,16 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaopt.stats.errors import (
-    FloatArray,
-    StatisticsError,
-    as_fraction,
-    as_pairs,
-    as_whole,
-    deviation,
-    differences,
-)
-from metaopt.stats.resampled import corrected_error
+from metaopt.core.errors import StatisticsError
+from metaopt.core.types import FloatArray
+from metaopt.stats.checks import as_fraction, as_pairs, as_whole, deviation, differences
+from metaopt.stats.corrected_t import corrected_error
 
 CHUNK = 4_000_000  # numbers held at once while sampling
 

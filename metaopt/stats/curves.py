@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from metaopt.stats.errors import FloatArray, StatisticsError, as_sample
+from metaopt.core.errors import StatisticsError
+from metaopt.core.types import FloatArray
+from metaopt.stats.checks import as_sample
 
 
 def best_so_far(values: Any, direction: str = "minimize") -> FloatArray:

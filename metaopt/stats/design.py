@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from metaopt.stats.errors import StatisticsError, as_fraction, as_whole
+from metaopt.core.errors import StatisticsError
+from metaopt.stats.checks import as_fraction, as_whole
 
 Resampling = Literal["independent", "repeated k-fold", "5x2cv", "holdout"]
 RESAMPLINGS = ("independent", "repeated k-fold", "5x2cv", "holdout")

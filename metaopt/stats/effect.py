@@ -13,15 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaopt.stats.errors import (
-    FloatArray,
-    StatisticsError,
-    as_floats,
-    as_level,
-    as_pairs,
-    as_sample,
-    as_whole,
-)
+from metaopt.core.errors import StatisticsError
+from metaopt.core.types import FloatArray
+from metaopt.stats.checks import as_floats, as_level, as_pairs, as_sample, as_whole
 
 # Vargha and Delaney (2000), table 1: distances of A from 1/2.
 MAGNITUDES = ((0.21, "large"), (0.14, "medium"), (0.06, "small"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from metaopt.stats.errors import as_level, as_pairs, deviation, differences
+from metaopt.stats.checks import as_level, as_pairs, deviation, differences
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from metaopt.core.errors import StatisticsError
+from metaopt.core.types import FloatArray
+from metaopt.stats.checks import as_column, as_level, as_whole
 from metaopt.stats.effect import median_difference
-from metaopt.stats.errors import FloatArray, StatisticsError, as_column, as_level, as_whole
-from metaopt.stats.many import block_ranks, holm
-from metaopt.stats.two import wilcoxon
+from metaopt.stats.friedman import block_ranks, holm
+from metaopt.stats.signed_rank import wilcoxon
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from metaopt.errors import UnknownNameError, unknown_name
-from metaopt.registry import make_strategy
+from metaopt.core.errors import UnknownNameError, unknown_name
 from metaopt.space import Space
-from metaopt.strategy import Strategy
+from metaopt.strategy.base import Strategy
+from metaopt.strategy.registry import make_strategy
 from metaopt.testing.checks import CHECKS
 from metaopt.testing.running import ConformanceError, Factory, drive, require
 from metaopt.testing.spaces import SPACES, objective

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from metaopt.errors import StrategyError
-from metaopt.records import Proposal, Result
+from metaopt.core.errors import StrategyError
 from metaopt.space import Space
 from metaopt.testing.running import ConformanceError, Factory, drive, require
 from metaopt.testing.spaces import objective
+from metaopt.trials.records import Proposal, Result
 
 
 def same_seed_same_proposals(make: Factory, space: Space, trials: int) -> None:

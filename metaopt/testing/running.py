@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from metaopt.errors import MetaoptError
-from metaopt.records import Proposal
-from metaopt.strategy import Strategy
+from metaopt.core.errors import MetaoptError
+from metaopt.strategy.base import Strategy
 from metaopt.testing.spaces import objective
+from metaopt.trials.records import Proposal
 
 Factory = Callable[..., Strategy]  # called as factory(space, seed=..., budget=...)
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from metaopt.errors import TrainingError
+from metaopt.core.errors import TrainingError
 from metaopt.space import Scalar
-from metaopt.train.fitted import Fitted
-from metaopt.train.models import Build
-from metaopt.train.stopping import EarlyStopping
+from metaopt.train.results.fitted import Fitted
+from metaopt.train.settings.early_stopping import EarlyStopping
+from metaopt.train.settings.networks import Build
 from metaopt.train.trainer import STOPPING, Trainer
 
 

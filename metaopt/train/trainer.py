@@ -8,17 +8,24 @@ from typing import Any, Literal
 
 import torch
 
-from metaopt.records import Result
+from metaopt.core.types import Direction
 from metaopt.space import Scalar
-from metaopt.train.checkpoint import read_place
-from metaopt.train.cohorts import EngineChoice
-from metaopt.train.crossvalidation import CrossValidation
-from metaopt.train.data import Data, Preparation
-from metaopt.train.factory import Factory
-from metaopt.train.fitted import Fitted
-from metaopt.train.folds import Splitter
-from metaopt.train.lanes import Loads
-from metaopt.train.metrics import (
+from metaopt.train.data.folds import Splitter
+from metaopt.train.data.preparation import Data, Preparation
+from metaopt.train.results.cross_validation import CrossValidation
+from metaopt.train.results.fitted import Fitted
+from metaopt.train.results.outcome import failed_result, measured, result_of
+from metaopt.train.results.refit import Refitting
+from metaopt.train.runtime.checkpoint import read_place
+from metaopt.train.scheduling.devices import Loads
+from metaopt.train.scheduling.factory import Factory
+from metaopt.train.scheduling.grouping import EngineChoice
+from metaopt.train.scheduling.options import Options
+from metaopt.train.scheduling.run import TrainingRun
+from metaopt.train.settings.early_stopping import EarlyStopping
+from metaopt.train.settings.history import Precision, Task
+from metaopt.train.settings.hyperparameters import Recipe
+from metaopt.train.settings.metrics import (
     LossFunction,
     Metric,
     MetricFunction,
@@ -29,16 +36,10 @@ from metaopt.train.metrics import (
     is_classification,
     read_class_weights,
 )
-from metaopt.train.models import Build, find_build
-from metaopt.train.options import Options
-from metaopt.train.outcome import failure, measured, result_of
-from metaopt.train.progress import Precision, Task
-from metaopt.train.recipe import Recipe
-from metaopt.train.refitting import Refitting
-from metaopt.train.resources import is_out_of_memory
-from metaopt.train.run import Run
-from metaopt.train.stopping import Direction, EarlyStopping
-from metaopt.trial import Trial
+from metaopt.train.settings.networks import Build, find_build
+from metaopt.trials.failures import is_out_of_memory
+from metaopt.trials.records import Result
+from metaopt.trials.trial import Trial
 
 STOPPING = EarlyStopping()
 
@@ -253,7 +254,7 @@ class Trainer:
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            result = failure(error, trial, run)
+            result = failed_result(error, trial, run)
         # Outside the handler nothing holds the failed run's tensors any more.
         if run is not None and run.members[0].device.type == "cuda":
             torch.cuda.empty_cache()
@@ -268,7 +269,7 @@ class Trainer:
         and report it, before any is asked whether it should stop. What goes wrong with a trial is
         its result and does not touch the others. Seconds are a trial's share of what ran together.
         """
-        of: dict[Run, Trial] = {}
+        of: dict[TrainingRun, Trial] = {}
         runs, failed = self._begin(trials, of, Loads())
         yield from failed
         for run in self._factory.train(runs):
@@ -283,13 +284,13 @@ class Trainer:
 
         Args:
             arrivals: asked for the next trials when those that ended in an epoch have been taken;
-                see `metaopt.execute.streaming`.
+                see `metaopt.trials.objective.StreamObjective`.
 
         """
-        of: dict[Run, Trial] = {}
+        of: dict[TrainingRun, Trial] = {}
         failed: list[tuple[int, Result]] = []
 
-        def begun() -> Iterator[list[Run]]:
+        def begun() -> Iterator[list[TrainingRun]]:
             for starting in arrivals:
                 runs, failed[:] = self._begin(starting, of)
                 yield runs
@@ -300,45 +301,47 @@ class Trainer:
             yield from self._end(ended, of)
 
     def _begin(
-        self, trials: Sequence[Trial], of: dict[Run, Trial], loads: Loads | None = None
-    ) -> tuple[list[Run], list[tuple[int, Result]]]:
+        self, trials: Sequence[Trial], of: dict[TrainingRun, Trial], loads: Loads | None = None
+    ) -> tuple[list[TrainingRun], list[tuple[int, Result]]]:
         """Make runs, and note in `of` whose they are; return also the results of who has none."""
         runs, failed = [], []
         for trial in trials:
             try:
                 run = self._run(trial, loads)
             except Exception as error:
-                failed.append((trial.number, failure(error, trial, None)))
+                failed.append((trial.number, failed_result(error, trial, None)))
             else:
                 of[run] = trial
                 runs.append(run)
         return runs, failed
 
-    def _end(self, runs: Sequence[Run], of: dict[Run, Trial]) -> Iterator[tuple[int, Result]]:
+    def _end(
+        self, runs: Sequence[TrainingRun], of: dict[TrainingRun, Trial]
+    ) -> Iterator[tuple[int, Result]]:
         for run in runs:
             trial = of.pop(run)
             yield trial.number, self._outcome(run, trial)
             self._factory.forget(run)  # after the result has been taken in
 
-    def _run(self, trial: Trial, loads: Loads | None = None) -> Run:
+    def _run(self, trial: Trial, loads: Loads | None = None) -> TrainingRun:
         devices = self._factory.options.devices()
         n = len(devices)
-        lane = trial.number % n if loads is None else loads.least(n)
-        splits = self._data.prepare(trial.data_seed, devices[lane])
+        device = trial.number % n if loads is None else loads.least(n)
+        splits = self._data.prepare(trial.data_seed, devices[device])
         seeds = trial.seed, trial.data_seed
         run = self._factory.run(trial.params, *seeds, splits, trial.report, trial.should_stop)
         for member in run.members:
-            member.lane = lane
+            member.device_index = device
         if loads is not None:
-            loads.add(lane, run)
+            loads.add(device, run)
         return run
 
-    def _outcome(self, run: Run, trial: Trial) -> Result:
+    def _outcome(self, run: TrainingRun, trial: Trial) -> Result:
         error = next((m.error for m in run.members if m.error is not None), None)
         try:
-            return self._result(run, trial) if error is None else failure(error, trial, run)
+            return self._result(run, trial) if error is None else failed_result(error, trial, run)
         except Exception as raised:
-            return failure(raised, trial, run)
+            return failed_result(raised, trial, run)
 
     def cross_validate(
         self,
@@ -392,6 +395,6 @@ class Trainer:
         data_seed = seed if data_seed is None else data_seed
         return self._refitting.refit(config, seed, data_seed, result)
 
-    def _result(self, run: Run, trial: Trial) -> Result:
+    def _result(self, run: TrainingRun, trial: Trial) -> Result:
         metrics = measured(run, self._extra, self._factory.thread_limit)
         return result_of(run, trial, metrics)

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from metaopt.errors import StrategyError
-from metaopt.records import Json
+from metaopt.core.errors import StrategyError
+from metaopt.core.types import FloatArray
 from metaopt.space import Config, Space
-from metaopt.space.values import FloatArray
-from metaopt.strategy import Strategy
+from metaopt.strategy.base import Strategy
+from metaopt.trials.records import Json
 from metaopt_strategies.rebind import python_random, rebind
 
 HORIZON = 100  # the budget that is assumed where none is known

@@ -12,10 +12,10 @@ import math
 
 import numpy as np
 
-from metaopt.errors import StrategyError
-from metaopt.records import Json
+from metaopt.core.errors import StrategyError
 from metaopt.space import Config, Space
-from metaopt.strategy import Strategy
+from metaopt.strategy.base import Strategy
+from metaopt.trials.records import Json
 
 ROUNDS = 6  # of the Feistel network; four already make it pseudo-random (Luby and Rackoff 1988)
 PATIENCE = 500  # known cells passed over at once before the base looks for a new point

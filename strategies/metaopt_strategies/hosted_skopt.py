@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from metaopt.errors import StrategyError
-from metaopt.records import Json
-from metaopt.seeds import global_random_kept
+from metaopt.core.errors import StrategyError
+from metaopt.core.seeds import global_random_kept
+from metaopt.core.types import FloatArray
 from metaopt.space import Config, Space
-from metaopt.space.values import FloatArray
-from metaopt.strategy import Strategy
+from metaopt.strategy.base import Strategy
+from metaopt.trials.records import Json
 from metaopt_strategies.rebind import numpy_state
 
 ESTIMATORS = ("GP", "RF", "ET")  # "GBRT" does not run with current scikit-learn

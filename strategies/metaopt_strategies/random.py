@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from metaopt.records import Json
 from metaopt.space import Config
-from metaopt.strategy import Strategy
+from metaopt.strategy.base import Strategy
+from metaopt.trials.records import Json
 
 
 class Random(Strategy):

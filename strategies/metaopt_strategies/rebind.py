@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from metaopt.errors import StrategyError
+from metaopt.core.errors import StrategyError
 
 _lock = threading.Lock()
 

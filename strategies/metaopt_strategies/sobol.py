@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from metaopt.initial import InitialDesign
-from metaopt.records import Json
 from metaopt.space import Config, Space
-from metaopt.strategy import Strategy
+from metaopt.strategy.base import Strategy
+from metaopt.strategy.initial_design import InitialDesign
+from metaopt.trials.records import Json
 
 
 class Sobol(Strategy):

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metaopt.errors import StrategyError
-from metaopt.records import Json, Status
-from metaopt.seeds import stream
+from metaopt.core.errors import StrategyError
+from metaopt.core.seeds import stream
+from metaopt.core.types import Curve, FloatArray
 from metaopt.space import Config, Space
-from metaopt.space.values import FloatArray
-from metaopt.strategy import Curve, Strategy
+from metaopt.strategy.base import Strategy
+from metaopt.trials.records import Json, Status
 from metaopt_strategies.rebind import PrivateNumpy, numpy_state, pyswarms_parts, rebind
 
 HORIZON = 100  # the budget that is assumed where none is known

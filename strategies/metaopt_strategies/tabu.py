@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metaopt.errors import StrategyError
-from metaopt.records import Json, Status
-from metaopt.space import Config, Space
-from metaopt.space.values import typed
-from metaopt.strategy import Curve, Strategy
+from metaopt.core.errors import StrategyError
+from metaopt.core.types import Curve
+from metaopt.space import Space
+from metaopt.space.values import Config, typed
+from metaopt.strategy.base import Strategy
+from metaopt.trials.records import Json, Status
 
 BOXES = 10  # of a fine parameter's range: what counts as one value for memory
 SAMPLES = 64  # among which a point far from all known ones is chosen

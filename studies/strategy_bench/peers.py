@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from metaopt import Space, make_strategy
-from metaopt.records import Result
 from metaopt.space import Config
+from metaopt.trials.records import Result
 
 FAILED = Result.failed("exception", "outside of what works")
 

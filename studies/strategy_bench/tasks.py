@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from metaopt import Categorical, Float, Int, Space, problems
-from metaopt.records import Proposal
 from metaopt.space import Config
-from metaopt.trial import Trial
+from metaopt.trials.records import Proposal
+from metaopt.trials.trial import Trial
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import logged
 import pytest
 
 import metaopt
-from metaopt.errors import MissingExtraError
+from metaopt.core.errors import MissingExtraError
 from metaopt.integrations.mlflow import MLflow, export
 
 # Warnings of MLflow about what it stands on are not ours.

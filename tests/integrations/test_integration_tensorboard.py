@@ -9,7 +9,7 @@ import logged
 import pytest
 
 import metaopt
-from metaopt.errors import MissingExtraError
+from metaopt.core.errors import MissingExtraError
 from metaopt.integrations.tensorboard import TensorBoard, export
 
 pytest.importorskip("tensorboard")

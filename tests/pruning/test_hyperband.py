@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from reports import levels, noisy, play, reached
 
-from metaopt.errors import StudyError
+from metaopt.core.errors import StudyError
 from metaopt.pruning import Candidate, HyperbandPruner, SuccessiveHalvingPruner
 
 TABLE_1 = {  # Li et al. 2018: R = 81, eta = 3

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaopt.errors import StudyError
+from metaopt.core.errors import StudyError
 from metaopt.pruning import Candidate, MedianPruner, PercentilePruner
 
 laws = settings(derandomize=True, deadline=None, max_examples=150)

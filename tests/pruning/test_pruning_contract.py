@@ -7,19 +7,19 @@ import random
 import pytest
 from reports import noisy
 
-from metaopt.errors import StudyError, UnknownNameError
+from metaopt.core.errors import StudyError, UnknownNameError
 from metaopt.pruning import (
     PRUNERS,
     Candidate,
     CurvePruner,
     HyperbandPruner,
-    Judge,
     MedianPruner,
     PatientPruner,
     PercentilePruner,
     Pruner,
     SuccessiveHalvingPruner,
     ThresholdPruner,
+    Tracker,
     find_pruner,
     make_pruner,
     pruner_from_json,
@@ -104,36 +104,36 @@ class Plain(Pruner):
 
 def test_every_report_is_judged_once_and_in_order():
     pruner = Plain()
-    judge = Judge(pruner, 0, "minimize")
+    tracker = Tracker(pruner, 0, "minimize")
     curve = tuple((s, 0.0) for s in range(1, 8))
     for asked in (2, 2, 3, 7, 7):
-        assert not judge.stops(4, curve[:asked], {}, {})
+        assert not tracker.stops(4, curve[:asked], {}, {})
     assert [step for step, *_ in pruner.asked] == [1, 2, 3, 4, 5, 6, 7]
-    judge.forget(4)  # another attempt
-    assert not judge.stops(4, curve[:1], {}, {})
+    tracker.forget(4)  # another attempt
+    assert not tracker.stops(4, curve[:1], {}, {})
     assert pruner.asked[-1][0] == 1
 
 
 def test_a_verdict_stands():
-    judge = Judge(Plain(), 0, "minimize")
-    assert judge.stops(1, ((1, 5.0),), {}, {})
-    assert judge.stops(1, ((1, 5.0),), {}, {})
-    assert judge.stops(1, ((1, 5.0), (2, 0.0)), {}, {})
-    assert not judge.stops(2, ((1, 0.0),), {}, {})
-    judge.forget(1)
-    assert not judge.stops(1, ((1, 0.0),), {}, {})
+    tracker = Tracker(Plain(), 0, "minimize")
+    assert tracker.stops(1, ((1, 5.0),), {}, {})
+    assert tracker.stops(1, ((1, 5.0),), {}, {})
+    assert tracker.stops(1, ((1, 5.0), (2, 0.0)), {}, {})
+    assert not tracker.stops(2, ((1, 0.0),), {}, {})
+    tracker.forget(1)
+    assert not tracker.stops(1, ((1, 0.0),), {}, {})
 
 
 def test_a_cohort_is_seen_up_to_the_step_and_others_whole():
     pruner = Plain()
     long = tuple((s, 0.0) for s in range(1, 6))
-    judge = Judge(pruner, 0, "minimize")
-    judge.stops(9, ((2, 0.0), (3, 0.0)), {2: long, 9: long}, {0: long, 1: long[:2]})
+    tracker = Tracker(pruner, 0, "minimize")
+    tracker.stops(9, ((2, 0.0), (3, 0.0)), {2: long, 9: long}, {0: long, 1: long[:2]})
     assert [seen for *_, seen in pruner.asked] == [{0: 2, 1: 2, 2: 5}, {0: 3, 1: 2, 2: 5}]
 
 
 def test_without_a_pruner_everything_goes_on():
-    assert not Judge(None, 0, "minimize").stops(0, ((1, math.nan),), {}, {})
+    assert not Tracker(None, 0, "minimize").stops(0, ((1, math.nan),), {}, {})
 
 
 def test_pruners_by_name():

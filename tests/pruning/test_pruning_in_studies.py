@@ -18,7 +18,7 @@ from metaopt import (
     SuccessiveHalvingPruner,
     ThresholdPruner,
 )
-from metaopt.errors import StudyError
+from metaopt.core.errors import StudyError
 from metaopt.pruning import PRUNERS
 
 LINE = Space(x=Float(0, 1), rate=Float(0.2, 1.2))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reports import levels, noisy, play, reached
 
-from metaopt.errors import StudyError
+from metaopt.core.errors import StudyError
 from metaopt.pruning import Candidate, SuccessiveHalvingPruner
 
 laws = settings(derandomize=True, deadline=None, max_examples=60)

@@ -15,9 +15,10 @@ import pytest
 
 import metaopt
 from metaopt import Float, Problem, Result, Space, Study
-from metaopt.comparison import Comparison
-from metaopt.errors import StudyError
-from metaopt.report import escape, studying, tables
+from metaopt.comparison.strategies import Comparison
+from metaopt.core.errors import StudyError
+from metaopt.report import escape, formats
+from metaopt.report import study as studying
 from metaopt.report.document import Table, cell
 
 SPACE = Space(x=Float(-1, 1), y=Float(-1, 1))
@@ -209,7 +210,7 @@ def test_latex_holds_no_command_of_a_user(name: int) -> None:
 
 def test_markdown_cells_stay_cells() -> None:
     table = Table("t", nasty.PIPES, ("a", "b"), ((cell(nasty.PIPES), cell(nasty.SCRIPT)),))
-    lines = tables.to_markdown(table).splitlines()
+    lines = formats.to_markdown(table).splitlines()
     assert len(lines) == 5  # header, rule, row, nothing, caption
     assert len(re.findall(r"(?<!\\)\|", lines[2])) == 3
     assert not re.search(r"(?<!\\)[<`\[]", "\n".join(lines))
@@ -218,7 +219,7 @@ def test_markdown_cells_stay_cells() -> None:
 @pytest.mark.parametrize("lead", ["=", "+", "-", "@", "\t", "\r"])
 def test_spreadsheets_get_no_formula_but_numbers_stay_numbers(lead: str) -> None:
     table = Table("t", "", (f"{lead}1",), ((cell(f"{lead}2+3"),), (cell(-1.5),)))
-    header, text, number = csv.reader(io.StringIO(tables.to_csv(table), newline=""))
+    header, text, number = csv.reader(io.StringIO(formats.to_csv(table), newline=""))
     read = "\n" if lead == "\r" else lead
     assert header == [f"'{read}1"]
     assert text == [f"'{read}2+3"]

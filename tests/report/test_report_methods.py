@@ -8,9 +8,9 @@ import nasty
 import pytest
 
 import metaopt
-from metaopt.comparison import Comparison
+from metaopt.comparison.strategies import Comparison
 from metaopt.report import methods
-from metaopt.stats.choice import CITATIONS
+from metaopt.stats.recommend import CITATIONS
 
 
 def compared(strategies, problems, repeats: int) -> Comparison:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from metaopt.errors import MetaoptError, SpaceError
+from metaopt.core.errors import MetaoptError, SpaceError
 from metaopt.space import Categorical, Constant, Float, Int, Ordinal, Space
 
 OBJECT = object()

@@ -20,7 +20,7 @@ from arbitrary import (
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from metaopt.errors import SpaceError
+from metaopt.core.errors import SpaceError
 from metaopt.space import Categorical, Constant, Float, Int, Ordinal, Size, Space
 
 NATIVE = (bool, int, float, str, type(None))

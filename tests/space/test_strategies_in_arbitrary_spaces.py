@@ -8,8 +8,8 @@ from arbitrary import identity, seeds, spaces
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metaopt.records import Result
-from metaopt.registry import make_strategy
+from metaopt.strategy.registry import make_strategy
+from metaopt.trials.records import Result
 
 few = settings(
     derandomize=True,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from metaopt import Categorical, Float, Int, Ordinal, Space
-from metaopt.errors import StrategyError
-from metaopt.records import Result
+from metaopt.core.errors import StrategyError
+from metaopt.trials.records import Result
 from metaopt_strategies.genetic import Genetic
 
 MIXED = Space(

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import wilcoxon
 
 from metaopt import Categorical, Float, Int, Ordinal, Space, Strategy
-from metaopt.records import Result
+from metaopt.trials.records import Result
 from metaopt_strategies.genetic import Genetic
 from metaopt_strategies.hosted_skopt import HostedSkopt
 from metaopt_strategies.random import Random

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from metaopt import Categorical, Constant, Float, Int, Ordinal, Space
-from metaopt.errors import StrategyError
+from metaopt.core.errors import StrategyError
 from metaopt_strategies.hosted_skopt import HostedSkopt, tame
 
 MIXED = Space(

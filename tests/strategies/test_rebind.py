@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from deap import tools
 
-from metaopt.errors import StrategyError
-from metaopt.seeds import stream
+from metaopt.core.errors import StrategyError
+from metaopt.core.seeds import stream
 from metaopt_strategies.rebind import PrivateNumpy, numpy_state, python_random, rebind
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from metaopt import Categorical, Float, Int, Space
-from metaopt.errors import StrategyError
-from metaopt.records import Result
-from metaopt.seeds import stream
+from metaopt.core.errors import StrategyError
+from metaopt.core.seeds import stream
+from metaopt.trials.records import Result
 from metaopt_strategies.rebind import numpy_state, pyswarms_parts
 from metaopt_strategies.swarm import Columns, ParticleSwarm
 

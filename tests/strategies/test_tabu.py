@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metaopt import Categorical, Float, Ordinal, Space
-from metaopt.errors import StrategyError
+from metaopt.core.errors import StrategyError
 from metaopt_strategies.tabu import Tabu, Tenure
 
 LINE = Space(k=Ordinal(list(range(20))))

@@ -13,9 +13,9 @@ from populations import (
 )
 from sklearn.utils.class_weight import compute_class_weight
 
-from metaopt.errors import TrainingError
-from metaopt.train.metrics import read_class_weights
-from metaopt.trial import fixed_trial
+from metaopt.core.errors import TrainingError
+from metaopt.train.settings.metrics import read_class_weights
+from metaopt.trials.trial import fixed_trial
 
 WEIGHTS = {0: 0.5, 1: 2.0, 2: 7.0}
 CONFIGS = [random_config(k, eps=1e-3, activation="tanh", batch_size=29) for k in range(10)]

@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from metaopt.errors import TrainingError
+from metaopt.core.errors import TrainingError
 from metaopt.train import NetworkClassifier, NetworkRegressor, Trainer
 
 X, Y = load_iris(return_X_y=True)

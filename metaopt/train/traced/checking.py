@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metaopt.train.engine import Member
+from metaopt.train.engines.base import Member
 from metaopt.train.traced.layout import Layout
 from metaopt.train.traced.program import Program, prove
 from metaopt.train.traced.skeleton import Use, take_down, with_masks

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from metaopt.train.batched import multiply
+from metaopt.train.population.ops import multiply
 from metaopt.train.traced.site import Function, Site
 
 MOST_PATCHES = 2**18  # numbers of a member's patch matrix

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from metaopt.train.batched import VECTORS
+from metaopt.train.population.ops import VECTORS
 from metaopt.train.traced.site import Function, Site
 
 # What IEEE 754 rounds exactly, or only moves and compares.

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from metaopt.train.batched import Mask
-from metaopt.train.checkpoint import State, copy_all, listed, numbered
-from metaopt.train.engine import Engine, Member
-from metaopt.train.loop import outputs_of
-from metaopt.train.metrics import check_outputs
-from metaopt.train.noise import Bits, dropout_bits
-from metaopt.train.stack import Stack
-from metaopt.train.stacked_steps import StackedOptimizer, update_form
+from metaopt.train.engines.base import Engine, Member
+from metaopt.train.engines.single import outputs_of
+from metaopt.train.population.ops import Mask
+from metaopt.train.population.optimizers import StackedOptimizer, update_form
+from metaopt.train.population.stack import Stack
+from metaopt.train.runtime.checkpoint import State, copy_all, listed, numbered
+from metaopt.train.runtime.rng import Bits, dropout_bits
+from metaopt.train.settings.metrics import check_outputs
 from metaopt.train.traced.plan import Plan
 from metaopt.train.traced.pull import Pull
 from metaopt.train.traced.skeleton import Use

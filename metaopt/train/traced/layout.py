@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from metaopt.train.batched import VECTORS
+from metaopt.train.population.ops import VECTORS
 
 ALIGNED = 16  # numbers, at whose multiples a parameter begins
 

@@ -14,9 +14,9 @@ from math import prod
 
 from torch import nn
 
-from metaopt.train.engine import Member
-from metaopt.train.noise import Noise
-from metaopt.train.perceptron import has_hooks
+from metaopt.train.engines.base import Member
+from metaopt.train.population.mlp_layout import has_hooks
+from metaopt.train.runtime.rng import Noise
 from metaopt.train.traced.checking import check, prove_for, some_inputs
 from metaopt.train.traced.layout import Layout
 from metaopt.train.traced.program import Program

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from metaopt.train.batched import multiply
+from metaopt.train.population.ops import multiply
 from metaopt.train.traced.site import Function, Site
 from metaopt.train.traced.tape import Slot
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from metaopt.train.batched import CrossEntropy
-from metaopt.train.engine import own_loss
-from metaopt.train.progress import Task
+from metaopt.train.engines.base import own_loss
+from metaopt.train.population.ops import CrossEntropy
+from metaopt.train.settings.history import Task
 
 
 class Pull:

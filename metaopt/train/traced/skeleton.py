@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metaopt.train.loop import half_precision
-from metaopt.train.noise import FEATURE_DROPOUTS
-from metaopt.train.progress import Precision
-from metaopt.train.recipe import ConfigView
+from metaopt.train.engines.single import half_precision
+from metaopt.train.runtime.rng import FEATURE_DROPOUTS
+from metaopt.train.settings.history import Precision
+from metaopt.train.settings.hyperparameters import ConfigView
 from metaopt.train.traced.tape import Tape, Untraceable, record
 
 DROPOUTS = (nn.Dropout, *FEATURE_DROPOUTS)

@@ -15,8 +15,8 @@ import math
 import numpy as np
 from scipy.special import erfcx, log_ndtr
 
+from metaopt.core.types import FloatArray
 from metaopt.space.encoding import BoolArray
-from metaopt.space.values import FloatArray
 from metaopt_strategies.bayes.model import Model
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)

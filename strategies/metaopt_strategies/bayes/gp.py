@@ -20,7 +20,8 @@ from scipy.linalg.blas import dtrmm
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtri
 from scipy.optimize import fmin_l_bfgs_b
 
-from metaopt.space.values import FloatArray, IntArray
+from metaopt.core.types import FloatArray
+from metaopt.space.values import IntArray
 from metaopt_strategies.bayes.kernels import matern52, matern52_slope
 
 JITTER = 1e-10  # relative to the mean of the diagonal; ten times more at each failure

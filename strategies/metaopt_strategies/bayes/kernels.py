@@ -14,9 +14,9 @@ from typing import Protocol
 
 import numpy as np
 
+from metaopt.core.types import FloatArray
 from metaopt.space.encoding import BoolArray
-from metaopt.space.values import FloatArray
-from metaopt_strategies.bayes.columns import Columns
+from metaopt_strategies.bayes.features import Columns
 
 ROOT5 = math.sqrt(5.0)
 

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metaopt.core.types import FloatArray
 from metaopt.space.encoding import BoolArray
-from metaopt.space.values import FloatArray, IntArray
-from metaopt_strategies.bayes.columns import Columns
+from metaopt.space.values import IntArray
+from metaopt_strategies.bayes.features import Columns
 from metaopt_strategies.bayes.gp import Likelihood, Pairs, Posterior, Prior, fit
 from metaopt_strategies.bayes.kernels import Features
 

@@ -17,22 +17,22 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from metaopt.records import Json, Status
+from metaopt.core.types import Curve, FloatArray
 from metaopt.space import Config, Space
 from metaopt.space.encoding import BoolArray
-from metaopt.space.values import FloatArray
-from metaopt.strategy import Curve, Strategy
-from metaopt_strategies.bayes import local
+from metaopt.strategy.base import Strategy
+from metaopt.trials.records import Json, Status
+from metaopt_strategies.bayes import trust_region
 from metaopt_strategies.bayes.acquisition import Acquisition
-from metaopt_strategies.bayes.columns import Columns
-from metaopt_strategies.bayes.fits import Fits
+from metaopt_strategies.bayes.acquisition_search import ANCHORS, Box, maximise
+from metaopt_strategies.bayes.features import Columns
 from metaopt_strategies.bayes.gp import Prior
 from metaopt_strategies.bayes.kernels import Trend
-from metaopt_strategies.bayes.maximise import ANCHORS, Box, maximise
 from metaopt_strategies.bayes.model import Model, Offer, believe
 from metaopt_strategies.bayes.surrogate import Surrogate
 from metaopt_strategies.bayes.threads import one_thread
 from metaopt_strategies.bayes.transforms import Outcome
+from metaopt_strategies.bayes.warm_starts import Fits
 
 PHASE = "local"  # the note of a proposal of the local phase
 GLOBAL = ((1.0, 1.0),)  # the shape of the global outcome transform
@@ -55,7 +55,7 @@ class Bayes(Strategy):
         self._A: list[BoolArray] = []
         self._failed: list[bool] = []
         self._lowest = np.inf
-        self._radius = local.START
+        self._radius = trust_region.START
         self._fits = Fits()
 
     # -- the contract ----------------------------------------------------------------------------
@@ -71,7 +71,7 @@ class Bayes(Strategy):
         self._A.append(A[0])
         self._failed.append(status == "failed")
         if note == PHASE:
-            self._radius = local.resize(self._radius, value < self._lowest)
+            self._radius = trust_region.resize(self._radius, value < self._lowest)
         if status == "complete":
             self._lowest = min(self._lowest, value)
 
@@ -144,10 +144,10 @@ class Bayes(Strategy):
         box = Box.whole(len(self.space))
         if turn == PHASE:
             c = U[int(np.argmin(y))]
-            near = local.neighbourhood(U, c, local.size(len(self._columns.numbers)))
+            near = trust_region.neighbourhood(U, c, trust_region.size(len(self._columns.numbers)))
             U, A, y = U[near], A[near], y[near]
             model = self._local_model(U, c)
-            w = self._fits.fit("local", model, (U, A, y), len(failed), local.SHAPES)
+            w = self._fits.fit("local", model, (U, A, y), len(failed), trust_region.SHAPES)
         else:
             model = Model(self._columns, self._trend, self._prior)
             w = self._fits.fit("global", model, (U, A, y), len(failed), GLOBAL)
@@ -156,7 +156,7 @@ class Bayes(Strategy):
             np.argsort(model.posterior.pessimistic_at_data(), kind="stable")[:ANCHORS]
         ]
         if turn == PHASE:
-            box = local.region(self._columns, U[order[0]], self._radius, model.theta)
+            box = trust_region.region(self._columns, U[order[0]], self._radius, model.theta)
         best = believe(model, (U, A, w), unknown, len(P))
         acquisition = Acquisition(model, best, feasible)
         yield from maximise(acquisition, self._columns, (U[order], A[order]), seen, rng, box)
@@ -171,8 +171,8 @@ class Bayes(Strategy):
 
     def _local_model(self, U: FloatArray, c: FloatArray) -> Model:
         numbers = self._columns.numbers
-        R = local.radius_of(U, c, numbers)
-        trend = local.Quadratic(numbers, c, R)
+        R = trust_region.radius_of(U, c, numbers)
+        trend = trust_region.Quadratic(numbers, c, R)
         prior = Prior.rich(len(self._columns.groups), len(U) > trend.q)
         return Model(self._columns, trend, prior, zoom=1.0 / R)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from metaopt.core.types import FloatArray
 from metaopt.space import Space
-from metaopt.space.values import FloatArray
 from metaopt_strategies.bayes.model import Model
 from metaopt_strategies.bayes.threads import one_thread
 from metaopt_strategies.bayes.transforms import Outcome

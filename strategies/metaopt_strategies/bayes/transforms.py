@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metaopt.space.values import FloatArray
+from metaopt.core.types import FloatArray
 
 LARGEST = 1e100  # of |z|, so that its square does not overflow
 Shape = tuple[float, float]  # b and c

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from metaopt.records import Result
 from metaopt.space import Categorical, Float, Int, Space
+from metaopt.trials.records import Result
 from metaopt_strategies.bayes import Bayes
 from metaopt_strategies.bayes.threads import one_thread
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from metaopt.space import Categorical, Float, Int, Space
-from metaopt_strategies.bayes.columns import Columns
+from metaopt_strategies.bayes.features import Columns
 from metaopt_strategies.bayes.gp import Likelihood, Pairs, Posterior, Prior, factor, fit
 from metaopt_strategies.bayes.kernels import Trend, matern52, matern52_slope
 

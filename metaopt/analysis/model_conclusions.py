@@ -1,0 +1,67 @@
+"""What a comparison of models found, how sure it is and what it cannot show, in plain words."""
+
+from __future__ import annotations
+
+from metaopt.analysis.model_comparison import ModelComparisonData, ModelPair
+
+SURE = 0.95  # probability from which a practical difference or equality is called so
+
+
+def sentences(c: ModelComparisonData, level: float) -> list[str]:
+    """The finding, its uncertainty and its limits."""
+    failed = [
+        f"{label} failed ({why}) and takes no part in the tests." for label, why in c.errors.items()
+    ]
+    best = next((k for k in c.ranking if k not in c.errors), None)
+    if best is None or not c.pairs:
+        return [*failed, "Fewer than 2 models were scored on all folds: no test was made."]
+    mean = c.scores[best].mean()
+    out = [
+        f"Over {c.repeats} x {c.folds} folds, {best} has the highest mean {c.scoring}, {mean:.4g}."
+    ]
+    reference = best if c.control is None else c.control
+    told = [p for p in c.pairs if reference in (p.first, p.second)]
+    out += [_word(p, reference, level) for p in told]
+    others = [p for p in c.pairs if p not in told and p.p < level]
+    if others:
+        listed = ", ".join(f"{p.first} above {p.second}" for p in others)
+        out.append(f"Of the other pairs these differ beyond chance: {listed}.")
+    out += failed
+    out.append(
+        f"The finding holds for this data set of {c.samples} samples and these models; training"
+        f" sets overlap, which the tests allow for."
+    )
+    return out
+
+
+def _word(p: ModelPair, reference: str, level: float) -> str:
+    other = p.second if p.first == reference else p.first
+    side = "above" if p.first == reference else "below"
+    t = p.test
+    gap = f"{abs(t.difference):.3g}"
+    reach = (t.high - t.low) / 2
+    size = f"{gap} ± {reach:.2g}"
+    if p.p < level:
+        text = f"{reference} scores {size} {side} {other}, beyond chance ({_p(p.p)})"
+    else:
+        text = f"{reference} and {other} are not shown to differ ({size}, {_p(p.p)})"
+    return f"{text}{_practical(p)}."
+
+
+def _practical(p: ModelPair) -> str:
+    found = p.posterior
+    if found is None:
+        return ""
+    if found.equivalent >= SURE:
+        return f"; they are practically equal with probability {found.equivalent:.2f}"
+    better, chance = (
+        (p.first, found.above) if found.above >= found.below else (p.second, found.below)
+    )
+    return (
+        f"; {better} is better by more than {found.rope:g} with probability {chance:.2f}, and they"
+        f" are practically equal with {found.equivalent:.2f}"
+    )
+
+
+def _p(p: float) -> str:
+    return f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"

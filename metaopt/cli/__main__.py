@@ -1,0 +1,5 @@
+"""``python -m metaopt.cli`` does what the command ``metaopt`` does."""
+
+from metaopt.cli.commands import main
+
+main()

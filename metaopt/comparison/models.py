@@ -1,0 +1,212 @@
+"""Which model is better: repeated cross-validation of any estimators on the same folds, tested.
+
+Scores of folds are correlated, since their training sets overlap, and a plain paired test of them
+rejects far too often (Dietterich 1998). So pairs are compared by the corrected repeated k-fold t
+test (Bouckaert and Frank 2004), adjusted by Holm, and by its Bayesian form with a region of
+practical equivalence (Corani and Benavoli 2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metaopt.analysis import model_conclusions
+from metaopt.analysis.model_comparison import ModelComparisonData
+from metaopt.analysis.standings import LEVEL
+from metaopt.comparison.splits import Split, is_classification, make_splits
+from metaopt.core.errors import StudyError, real, unknown_name, whole
+from metaopt.core.progress import counter
+from metaopt.core.seeds import derive
+from metaopt.execution.process_pool import run_all
+from metaopt.report import model_tables
+from metaopt.report.model_comparison import write
+
+# Scores for which 0.01 is the usual region of practical equivalence (Benavoli et al. 2017).
+SHARES = ("accuracy", "balanced_accuracy", "f1", "roc_auc", "precision", "recall", "r2", "jaccard")
+
+
+class ModelComparison(ModelComparisonData):
+    """Scores of models by folds and what they say; what `compare_models` returns."""
+
+    def sentences(self) -> list[str]:
+        """The finding, its uncertainty and its limits, in plain words."""
+        return model_conclusions.sentences(self, LEVEL)
+
+    def conclusion(self) -> str:
+        """The same as one paragraph."""
+        return " ".join(self.sentences())
+
+    def print(self) -> None:
+        """Print tables and conclusion to the terminal."""
+        model_tables.show(self)
+
+    def report(self, path: str | Path) -> Path:
+        """Write a self-contained page with figures and tables beside it; return the page.
+
+        `path` is a folder, which is made, or a file that ends with ``.html`` for the page alone.
+
+        Raises:
+            StudyError: `path` is another file.
+        """
+        return write(self, path)
+
+    def to_markdown(self) -> str:
+        """The tables, the conclusion and the methods with their sources."""
+        return model_tables.markdown(self)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One model on one fold; what a worker needs."""
+
+    model: Any
+    X: Any
+    y: Any
+    split: Split
+    scoring: Any
+    random_state: int
+
+    def __call__(self, tick: Callable[[], None]) -> tuple[float, float, str]:
+        """Return score, seconds and, if it failed, why."""
+        from sklearn.base import clone
+        from sklearn.model_selection import cross_validate
+
+        model = clone(self.model)
+        given = model.get_params()
+        # What draws at random draws the same for all models in a fold, and otherwise in the next.
+        free = [k for k, v in given.items() if k.split("__")[-1] == "random_state" and v is None]
+        model.set_params(**dict.fromkeys(free, self.random_state))
+        try:
+            found = cross_validate(
+                model, self.X, self.y, cv=[self.split], scoring=self.scoring, error_score="raise"
+            )
+        except Exception as error:
+            tick()
+            return np.nan, np.nan, f"{type(error).__name__}: {error}"
+        tick()
+        score = float(found["test_score"][0])
+        wrong = "" if np.isfinite(score) else f"the score was {score}"
+        seconds = float(found["fit_time"][0] + found["score_time"][0])
+        return (np.nan if wrong else score), seconds, wrong
+
+
+def compare_models(
+    models: Mapping[str, Any],
+    X: Any,
+    y: Any,
+    *,
+    folds: int = 5,
+    repeats: int = 5,
+    scoring: Any = None,
+    groups: Any = None,
+    control: str | None = None,
+    rope: float | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    progress: bool = False,
+) -> ModelComparison:
+    """Compare models on one data set by repeated k-fold cross-validation on the same folds.
+
+    Folds are stratified for classification; with `groups`, no group is in two of them. A model
+    that tunes itself within each training set (``GridSearchCV`` and the like) makes it nested.
+
+    Args:
+        models: by label, scikit-learn estimators; or functions ``build(config)`` of an `nn.Module`,
+            which stand for `train.NetworkClassifier` with its defaults, or `NetworkRegressor` where
+            the others are regressors or, without others, y holds floats.
+        X: inputs, (n, ...) or whatever the estimators take.
+        y: targets (n,).
+        folds: k of the k-fold.
+        repeats: how often folds are drawn anew. Ten times ten is what Bouckaert and Frank (2004)
+            advise; the default costs a quarter.
+        scoring: a name of scikit-learn's or a scorer, higher is better; None is "accuracy" for
+            classes and "r2" for numbers.
+        groups: labels (n,) of samples that belong together.
+        control: the label that all others are compared with; None compares all pairs.
+        rope: the largest difference in score that does not matter, decided before the data are
+            seen; None is 0.01 for accuracies and other shares, and nothing for other scores.
+        seed: of the folds and of every `random_state` that is None.
+        workers: processes; more than 1 needs ``if __name__ == "__main__":`` around the script.
+        progress: show how many fits are done.
+
+    Raises:
+        StudyError: an argument is wrong, or there are too few samples for the folds.
+        UnknownNameError: there is no such scoring or control.
+    """
+    classify = is_classification(_checked(models), y)
+    estimators = {label: _estimator(label, m, classify) for label, m in models.items()}
+    if control is not None and control not in estimators:
+        raise unknown_name("control", control, estimators)
+    name, scorer = _scorer(scoring, classify)
+    repeats, workers = whole("repeats", repeats, StudyError), whole("workers", workers, StudyError)
+    splits = make_splits(X, y, folds, repeats, groups, seed, classify)
+    tasks = [
+        Fit(m, X, y, split, scorer, derive(seed, "fold", i) % 2**32)
+        for i, split in enumerate(splits)
+        for m in estimators.values()
+    ]
+    with counter("fits", len(tasks), 0, progress) as tick:
+        done = run_all(tasks, workers, tick) if workers > 1 else [task(tick) for task in tasks]
+    shape = (repeats, len(splits) // repeats)
+    by_model = {k: done[i :: len(estimators)] for i, k in enumerate(estimators)}
+    errors = {k: next((e for _, _, e in rows if e), "") for k, rows in by_model.items()}
+    return ModelComparison(
+        {k: np.array([r[0] for r in rows]).reshape(shape) for k, rows in by_model.items()},
+        {k: np.array([r[1] for r in rows]).reshape(shape) for k, rows in by_model.items()},
+        {k: e for k, e in errors.items() if e},
+        name,
+        control,
+        _rope(rope, name),
+        seed,
+        len(y),
+    )
+
+
+def _checked(models: Any) -> Mapping[str, Any]:
+    if not isinstance(models, Mapping) or len(models) < 2:
+        raise StudyError(
+            f"models must be a dict of at least 2, such as {{'a': estimator, 'b': estimator}},"
+            f" got {models!r:.200}"
+        )
+    return models
+
+
+def _estimator(label: str, model: Any, classify: bool) -> Any:
+    if not isinstance(model, type) and hasattr(model, "fit") and hasattr(model, "get_params"):
+        return model
+    if callable(model) and not isinstance(model, type) and not hasattr(model, "parameters"):
+        from metaopt.train import NetworkClassifier, NetworkRegressor
+
+        return (NetworkClassifier if classify else NetworkRegressor)(model)
+    raise StudyError(
+        f"the model {label!r} must be a scikit-learn estimator (with fit and get_params), or a"
+        f" function build(config) that returns a new nn.Module, got {model!r:.200}"
+    )
+
+
+def _scorer(scoring: Any, classify: bool) -> tuple[str, Any]:
+    from sklearn.metrics import get_scorer, get_scorer_names
+
+    if scoring is None:
+        scoring = "accuracy" if classify else "r2"
+    if not isinstance(scoring, str):
+        if not callable(scoring):
+            raise StudyError(f"scoring must be a name or a scorer, got {scoring!r}")
+        return getattr(scoring, "__name__", "score"), scoring
+    if scoring not in get_scorer_names():
+        raise unknown_name("scoring", scoring, get_scorer_names())
+    return scoring, get_scorer(scoring)
+
+
+def _rope(rope: float | None, scoring: str) -> float | None:
+    if rope is None:
+        return 0.01 if scoring.startswith(SHARES) else None
+    rope = real("rope", rope, StudyError)
+    if rope < 0:
+        raise StudyError(f"rope must be at least 0, got {rope}")
+    return rope

@@ -1,0 +1,1 @@
+"""What every other subpackage may use: errors, seeds, progress bars and the version."""

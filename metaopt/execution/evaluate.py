@@ -1,0 +1,40 @@
+"""One evaluation of an objective: whatever happens in it becomes a `Result`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from metaopt.trials.failures import failure
+from metaopt.trials.objective import Objective
+from metaopt.trials.records import Result, settle
+from metaopt.trials.trial import Trial, TrialPruned
+
+
+def evaluate(objective: Objective, trial: Trial) -> Result:
+    """Call an objective on a trial; an exception, a NaN or a stop becomes the result's status.
+
+    KeyboardInterrupt and SystemExit are not the objective's outcome and pass through.
+    """
+    start = time.perf_counter()
+    try:
+        result = read(objective(trial), trial)
+    except TrialPruned:
+        result = Result(status="pruned")
+    except Exception as error:
+        result = failure(error)
+    return finish(result, trial, time.perf_counter() - start)
+
+
+def read(outcome: Any, trial: Trial) -> Result:
+    """Read what an objective returned: a number after `should_stop()` was True means pruned."""
+    if trial.told_to_stop and not isinstance(outcome, Result):
+        return Result(status="pruned")
+    return settle(outcome)
+
+
+def finish(result: Result, trial: Trial, seconds: float | None) -> Result:
+    """Add the trial's reports and the duration to a result that came without."""
+    seconds = seconds if seconds is not None else result.seconds
+    return replace(result, curve=result.curve or trial.curve, seconds=seconds)

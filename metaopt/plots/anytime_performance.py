@@ -1,0 +1,171 @@
+"""A comparison at every moment of its runs: curves, ranks, profiles, runtime distributions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from metaopt import stats
+from metaopt.core.errors import StudyError
+from metaopt.core.types import FloatArray
+from metaopt.plots import arrays, figure_text, style
+from metaopt.plots.convergence import curves
+from metaopt.plots.style import styles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from metaopt.analysis.comparison import ComparisonData
+
+SOLVED = 0.1  # a run has solved its problem when only this share of the way is left
+MOMENTS = 100  # of a curve by seconds
+
+
+def anytime(
+    comparison: ComparisonData,
+    problem: str | None = None,
+    by: Literal["evaluations", "seconds"] = "evaluations",
+) -> Figure:
+    """Draw the best value so far on one problem, median and quartiles, by trials or by seconds.
+
+    Where the optimum is known, the distance to it. Seconds are those of the evaluations, summed
+    (see `gather.clocks`): the strategy's own time is not in them.
+
+    Raises:
+        UnknownNameError: there is no such problem.
+        StudyError: `by` is wrong, or trials have no seconds.
+    """
+    p = comparison.problem(problem)
+    how: dict[str, Any] = {
+        "colors": comparison.strategies,
+        "direction": p.direction,
+        "optimum": p.optimum,
+    }
+    if by == "evaluations":
+        return curves(comparison.curves(p.name), **how)
+    if by != "seconds":
+        raise StudyError(f"by must be 'evaluations' or 'seconds', got {by!r}")
+    times = arrays.clocks(comparison, p)
+    if times is None or not times.max() > 0:
+        raise StudyError(f"trials on {p.name!r} have no seconds: draw them by='evaluations'")
+    # Up to where half of a strategy's runs have ended: beyond it a curve says little.
+    grid = np.linspace(0, float(np.median(times[..., -1], axis=0).max()), MOMENTS + 1)[1:]
+    best = p.sign * arrays.costs(comparison, p)
+    rows = {}
+    for j, label in enumerate(comparison.strategies):
+        runs = zip(times[:, j], best[:, j], strict=True)
+        rows[label] = [stats.at_times(t, y, grid, p.direction) for t, y in runs]
+    return curves(rows, at=grid.tolist(), xlabel="seconds of evaluation", **how)
+
+
+def rank_over_time(comparison: ComparisonData, problem: str | None = None) -> Figure:
+    """Draw the mean rank of each strategy after each trial, over the repeats of all problems.
+
+    Ranks within a block (a repeat of a problem), ties sharing theirs; 1 is best, on top.
+
+    Raises:
+        UnknownNameError: there is no such problem.
+    """
+    ranks = ranks_over_time(comparison, problem)
+    looks = styles(comparison.strategies)
+    figure, (axes,) = style.panels(6.4 + figure_text.room_for(comparison.strategies), 4.0)
+    trials = np.arange(1, ranks.shape[1] + 1)
+    ends = {}
+    for label, row in zip(comparison.strategies, ranks, strict=True):
+        look = looks[label]
+        axes.plot(trials, row, look.line, color=look.color, lw=1.8, label=label, zorder=3)
+        ends[label] = (float(trials[-1]), float(row[-1]))
+    axes.set_xlim(1, max(2, len(trials)))
+    low, high = float(ranks.min()), float(ranks.max())
+    room = 0.05 * max(0.5, high - low)
+    axes.set_ylim(high + room, low - room)
+    axes.set_xlabel("trials")
+    axes.set_ylabel("mean rank (1 is best)")
+    figure_text.label_ends(axes, ends, looks)
+    return figure
+
+
+def ranks_over_time(c: ComparisonData, problem: str | None = None) -> FloatArray:
+    """Mean ranks of strategies after each trial, (k, T), over the repeats of all problems."""
+    chosen = c.problems if problem is None else [c.problem(problem)]
+    tables = [arrays.costs(c, p) for p in chosen]
+    length = max(t.shape[-1] for t in tables)
+    wide = [np.pad(t, ((0, 0), (0, 0), (0, length - t.shape[-1])), mode="edge") for t in tables]
+    return stats.rank_over_time(np.concatenate(wide))
+
+
+def performance_profiles(comparison: ComparisonData, gap: float = SOLVED) -> Figure:
+    """Draw performance profiles (Dolan and More 2002) over all repeats of all problems.
+
+    The cost is the number of trials until only the share `gap` of the way from a typical first
+    trial to the least known value (the optimum where it is known) is left.
+
+    Raises:
+        StudyError: `gap` is not between 0 and 1, or no run was better than its first trials.
+    """
+    profile = profiles_of(comparison, gap)
+    finite = profile.ratios[np.isfinite(profile.ratios)]
+    end = max(2.0, 1.1 * float(finite.max()) if len(finite) else 2.0)
+    figure, (axes,) = style.panels(6.4 + figure_text.room_for(comparison.strategies), 4.0)
+    _steps(axes, comparison, 1.0, end, profile.factor, profile.share)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlabel("trials, as a multiple of the fastest strategy's")
+    axes.set_ylabel("share of runs solved")
+    return figure
+
+
+def profiles_of(comparison: ComparisonData, gap: float = SOLVED) -> stats.Profile:
+    """The profiles that `performance_profiles` draws; strategies in the comparison's order."""
+    if not 0 < gap < 1:
+        raise StudyError(f"gap must lie between 0 and 1, got {gap!r}")
+    found = arrays.runtimes(comparison, np.array([gap]))
+    if found is None:
+        raise StudyError("no run found anything better than its first trials: there is no target")
+    return stats.performance_profile(found[..., 0])
+
+
+def runtime_distribution(comparison: ComparisonData) -> Figure:
+    """Draw the share of targets reached within each number of trials (COCO, Hansen et al. 2021).
+
+    31 targets a problem, from a typical first trial to a thousandth of the way to the least known
+    value, evenly on a logarithmic scale; runs, targets and problems are pooled.
+
+    Raises:
+        StudyError: no run was better than its first trials.
+    """
+    found = arrays.runtimes(comparison)
+    if found is None:
+        raise StudyError("no run found anything better than its first trials: there is no target")
+    budget = np.arange(1.0, comparison.n_trials + 1)
+    shares = np.array(
+        [
+            stats.runtime_distribution(found[:, j], budget).share
+            for j in range(len(comparison.strategies))
+        ]
+    )
+    figure, (axes,) = style.panels(6.4 + figure_text.room_for(comparison.strategies), 4.0)
+    _steps(axes, comparison, 1.0, max(2.0, float(budget[-1])), budget, shares)
+    style.log_axis(axes, "x", np.array([1.0, min(99.0, budget[-1])]))  # few ticks would be too few
+    axes.set_xlabel("trials")
+    axes.set_ylabel("share of targets reached")
+    return figure
+
+
+def _steps(
+    axes: Axes, c: ComparisonData, start: float, end: float, x: FloatArray, shares: FloatArray
+) -> None:
+    """Draw distribution functions that step up at x, from `start` to `end`."""
+    looks, ends = styles(c.strategies), {}
+    for label, share in zip(c.strategies, shares, strict=True):
+        look, last = looks[label], float(share[-1])
+        axes.step(
+            [*x, max(end, float(x[-1]))], [*share, last], look.line, where="post",
+            color=look.color, lw=1.8, label=label, zorder=3,
+        )  # fmt: skip
+        ends[label] = (end, last)
+    axes.set_xlim(start, end)
+    axes.set_ylim(0, 1.02)
+    figure_text.label_ends(axes, ends, looks)

@@ -1,0 +1,250 @@
+"""The figures of a comparison with their words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metaopt import stats
+from metaopt.core.types import FloatArray
+from metaopt.plots import anytime_performance, arrays, critical_difference_diagram, scores
+from metaopt.plots.final_values import ranks, values
+from metaopt.plots.spec import FigureSpec, by_name, counted, listed, number, slugs
+
+if TYPE_CHECKING:
+    from metaopt.analysis.comparison import ComparisonData
+
+LEAST_SECONDS = 1.0  # a run that evaluates for less tells nothing by seconds
+COPIES = "Strategies keep their colours in all figures."
+
+
+def _medians(table: FloatArray) -> list[float]:
+    """Median of each column's known values; NaN where there are none."""
+    known = [column[np.isfinite(column)] for column in table.T]
+    return [float(np.median(x)) if len(x) else float("nan") for x in known]
+
+
+def _each(labels: Sequence[str], found: Sequence[float]) -> str:
+    return listed(f"{k} {number(v)}" for k, v in zip(labels, found, strict=True))
+
+
+def convergence(c: ComparisonData) -> Iterator[FigureSpec]:
+    """The best value so far by trials, and by seconds where they are worth it, by problem."""
+    names = slugs(p.name for p in c.problems)
+    for p in c.problems:
+        what = "distance to the known optimum" if p.optimum is not None else "best value so far"
+        down = p.direction == "minimize" or p.optimum is not None
+        read = (
+            f"the line is the median of {counted(c.repeats, 'repeat')}, the band holds the middle"
+            f" half of them. {'Lower' if down else 'Higher'} and further left is better."
+        )
+        ends = _each(c.strategies, _medians(c.values(p.name)))
+        alt = f"Median of the best values after {c.n_trials} trials on {p.name}: {ends}."
+        yield FigureSpec(
+            f"curves-{names[p.name]}",
+            f"{p.name}: {what} by trials",
+            f"The {what} (validation) after each trial: {read} {COPIES}",
+            alt,
+            partial(anytime_performance.anytime, c, p.name),
+        )
+        times = arrays.clocks(c, p)
+        if times is None or np.median(times[..., -1]) < LEAST_SECONDS:
+            continue
+        spent = _each(c.strategies, np.median(times[..., -1], axis=0).tolist())
+        yield FigureSpec(
+            f"seconds-{names[p.name]}",
+            f"{p.name}: {what} by seconds",
+            f"The {what} (validation) against the seconds that evaluations took, summed over"
+            f" trials; the strategies' own computing is not counted: {read} A strategy that prefers"
+            " expensive configurations does worse here than by trials.",
+            f"Median seconds of a whole run on {p.name}: {spent}.",
+            partial(anytime_performance.anytime, c, p.name, "seconds"),
+        )
+
+
+def rank_over_time(c: ComparisonData) -> Iterator[FigureSpec]:
+    """Mean ranks at every moment."""
+    if len(c.strategies) < 2 or c.n_trials < 2:
+        return
+    last = anytime_performance.ranks_over_time(c)[:, -1].tolist()
+    yield FigureSpec(
+        "rank-over-time",
+        "Rank over time",
+        "The mean rank by best value so far, after each trial, over"
+        f" {_blocks(c)}; 1, at the top, would be the best everywhere. Lines that cross say that"
+        " the better strategy depends on how many trials one can afford.",
+        f"Mean ranks after {c.n_trials} trials: {_each(c.strategies, last)}.",
+        partial(anytime_performance.rank_over_time, c),
+    )
+
+
+def _blocks(c: ComparisonData) -> str:
+    if len(c.problems) == 1:
+        return counted(c.repeats, "repeat")
+    return f"{counted(c.repeats, 'repeat')} of each of {len(c.problems)} problems"
+
+
+def critical_difference(c: ComparisonData) -> Iterator[FigureSpec]:
+    """The critical-difference diagram, over problems where there are several."""
+    table, over = arrays.blocks(c)
+    if len(c.strategies) < 2 or len(table) < 2:
+        return
+    found = stats.critical_groups(table)
+    within = " (in each, strategies are ranked by their mean rank)" if over == "problems" else ""
+    order = [f"{c.strategies[i]} {found.ranks[i]:.2f}" for i in found.order]
+    groups = [listed(c.strategies[i] for i in g) for g in found.groups]
+    joined = f"Not told apart: {'; '.join(groups)}." if groups else "All pairs differ."
+    yield FigureSpec(
+        "critical-difference",
+        "Critical-difference diagram",
+        f"Mean ranks over {len(table)} {over}{within}, best at the left. A bar joins strategies"
+        " that these data cannot tell apart, which does not prove them equal; strategies that no"
+        f" bar joins differ, unless a line below says otherwise. Test: {found.method}.",
+        f"Mean ranks, best first: {listed(order)}. {joined}",
+        partial(critical_difference_diagram.cd_diagram, found, c.strategies),
+    )
+
+
+def mean_ranks(c: ComparisonData) -> Iterator[FigureSpec]:
+    """Mean ranks, where a critical-difference diagram does not show them."""
+    if any(critical_difference(c)):
+        return
+    last = c.analyses[-1]
+    means = {s.label: s.rank for s in last.standings}
+    yield FigureSpec(
+        "ranks",
+        f"Mean ranks: {last.title}",
+        f"The mean rank of each strategy over {counted(last.blocks, last.over.removesuffix('s'))};"
+        " 1 would be the best in every one of them.",
+        f"Mean ranks, best first: {_each(list(means), list(means.values()))}.",
+        partial(ranks, means, colors=c.strategies),
+    )
+
+
+def finals(c: ComparisonData) -> Iterator[FigureSpec]:
+    """The final values of all repeats."""
+    tables = {p.name: c.values(p.name) for p in c.problems}
+    panels = {k: dict(zip(c.strategies, v.T, strict=True)) for k, v in tables.items()}
+    facts = [f"{k}: {_each(c.strategies, _medians(v))}." for k, v in tables.items()]
+    yield FigureSpec(
+        "values",
+        "Final values",
+        f"The best validation value of each repeat after {c.n_trials} trials as a dot, and the"
+        " median as a bar. Repeats without a value are counted beside their row.",
+        "Medians of the final values. " + " ".join(facts),
+        partial(values, panels, colors=c.strategies),
+    )
+
+
+def improvement(c: ComparisonData) -> Iterator[FigureSpec]:
+    """The matrix of probabilities of improvement."""
+    if len(c.strategies) < 2 or c.repeats < 2:
+        return
+    found = scores.improvement_of(c)
+    i, j = np.unravel_index(int(found.probability.argmax()), found.probability.shape)
+    yield FigureSpec(
+        "improvement",
+        "Probability of improvement",
+        "How probable it is that the strategy of the row ends better than that of the column in a"
+        " repeat, ties counting half, averaged over problems (Agarwal et al. 2021); 0.5 says that"
+        " neither is better. Bold where the 95 % bootstrap interval leaves out 0.5; the intervals"
+        " are not corrected for the number of pairs.",
+        f"The largest probability is {found.probability[i, j]:.2f}: {c.strategies[int(i)]} ends"
+        f" better than {c.strategies[int(j)]} (95 % interval {found.low[i, j]:.2f} to"
+        f" {found.high[i, j]:.2f}).",
+        partial(scores.improvement, c),
+    )
+
+
+def aggregates(c: ComparisonData) -> Iterator[FigureSpec]:
+    """Interquartile means."""
+    if c.repeats < 2 or arrays.scaled_finals(c) is None:
+        return
+    found = scores.aggregates(c)
+    facts = [
+        f"{k} {number(x.estimate)} [{number(x.low)}, {number(x.high)}]" for k, x in found.items()
+    ]
+    yield FigureSpec(
+        "interquartile-means",
+        "Interquartile means",
+        "Final values of all problems on one scale, on which a typical first trial is 1 and the"
+        " optimum (where it is not known, the best that any run found) 0: the mean of the middle"
+        " half, with its 95 % interval by the stratified bootstrap (Agarwal et al. 2021). It speaks"
+        " of these problems and not of others.",
+        f"Interquartile means with 95 % intervals: {listed(facts)}.",
+        partial(scores.interquartile_means, c),
+    )
+
+
+def profiles(c: ComparisonData) -> Iterator[FigureSpec]:
+    """Performance profiles and runtime distributions."""
+    found = arrays.runtimes(c)
+    if found is None or len(c.strategies) < 2:
+        return
+    profile = anytime_performance.profiles_of(c)
+    first = _each(c.strategies, profile.share[:, 0].tolist())
+    solved = _each(c.strategies, np.isfinite(profile.ratios).mean(axis=0).tolist())
+    where = "the optimum, or the best that any run found where it is not known,"
+    yield FigureSpec(
+        "performance-profiles",
+        "Performance profiles",
+        "The share of runs that a strategy solves within so many times the trials that the fastest"
+        " strategy needed there (Dolan and More 2002); a run is solved when nine tenths of the way"
+        f" from a typical first trial to {where} are done. The height at 1 says how often a"
+        " strategy is the fastest, the height at the right how often it solves a run at all.",
+        f"Share of runs in which each is the fastest: {first}; that each solves at all: {solved}.",
+        partial(anytime_performance.performance_profiles, c),
+    )
+    reached = np.isfinite(found).mean(axis=(0, 2)).tolist()
+    yield FigureSpec(
+        "runtime-distribution",
+        "Runtime distribution",
+        f"The share of targets reached within each number of trials, over {_blocks(c)} and 31"
+        f" targets a problem, from a typical first trial to a thousandth of the way left to {where}"
+        " evenly on a logarithmic scale (as in COCO, Hansen et al. 2021). Higher and further left"
+        " is better.",
+        f"Share of targets reached after {c.n_trials} trials: {_each(c.strategies, reached)}.",
+        partial(anytime_performance.runtime_distribution, c),
+    )
+
+
+def overfitting(c: ComparisonData) -> Iterator[FigureSpec]:
+    """Validation against test, a figure a problem that has test values."""
+    names = slugs(p.name for p in c.problems)
+    for p in c.problems:
+        tests = c.tests(p.name)
+        if tests is None:
+            continue
+        gap = _medians(p.sign * (tests - c.values(p.name)))
+        yield FigureSpec(
+            f"validation-test-{names[p.name]}",
+            f"{p.name}: validation against test",
+            "Each dot is a run: the validation value that its search optimised, and the hidden test"
+            " value of the same configuration. On the dotted line both are equal; dots"
+            f" {'above' if p.direction == 'minimize' else 'below'} it were chosen by luck on the"
+            " validation data to some degree.",
+            f"Median by which the test value is worse than the validation value on {p.name}:"
+            f" {_each(c.strategies, gap)}.",
+            partial(scores.validation_against_test, c, p.name),
+        )
+
+
+SPECS: tuple[Callable[[ComparisonData], Iterator[FigureSpec]], ...] = (
+    convergence,
+    rank_over_time,
+    critical_difference,
+    mean_ranks,
+    finals,
+    improvement,
+    aggregates,
+    profiles,
+    overfitting,
+)
+
+
+def comparison_figures(comparison: ComparisonData) -> dict[str, FigureSpec]:
+    """The figures that apply to a comparison, by name, each with caption and text alternative."""
+    return by_name(spec for make in SPECS for spec in make(comparison))

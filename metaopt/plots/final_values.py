@@ -1,0 +1,116 @@
+"""Where strategies stand at the end: arrays in, a figure out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metaopt.core.errors import StatisticsError
+from metaopt.core.types import FloatArray
+from metaopt.plots import figure_text, style
+from metaopt.plots.style import INK, Style, styles, wants_log
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def ranks(
+    means: Mapping[str, float],
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+    *,
+    colors: Sequence[str] | None = None,
+    title: str = "",
+    xlabel: str = "mean rank (lower is better)",
+) -> Figure:
+    """Draw the mean rank of each label as a dot, best on top, with its interval as a line.
+
+    Raises:
+        StatisticsError: there is nothing to draw, or a mean is not finite.
+    """
+    looks = styles(means, colors)
+    for label, mean in means.items():
+        if not math.isfinite(mean):
+            raise StatisticsError(f"the mean rank of {label!r} must be finite, got {mean!r}")
+    order = sorted(means, key=lambda label: means[label])
+    figure, (axes,) = style.panels(6.4 + figure_text.room_for(order), 1.1 + 0.36 * len(order))
+    for y, label in enumerate(order):
+        look = looks[label]
+        if intervals and label in intervals:
+            axes.plot(intervals[label], [y, y], color=look.color, lw=2.2, alpha=0.55, zorder=2)
+        axes.plot([means[label]], [y], look.marker, color=look.color, ms=8, label=label, zorder=3)
+        beside(axes, y, f"{means[label]:.2f}")
+    shown = [*means.values(), *(v for pair in (intervals or {}).values() for v in pair)]
+    room = 0.05 * max(1.0, max(shown) - min(shown))
+    axes.set_xlim(min(1.0, min(shown)) - room, max(len(order), *shown) + room)
+    figure_text.rows(axes, order)
+    axes.set_xlabel(xlabel)
+    figure_text.title(axes, title)
+    return figure
+
+
+def values(
+    finals: Mapping[str, Mapping[str, Any]],
+    *,
+    colors: Sequence[str] | None = None,
+    columns: int = 3,
+    xlabel: str = "final value",
+) -> Figure:
+    """Draw the final value of every repeat as a point and the median as a bar, a panel a problem.
+
+    `finals` maps each problem to label -> values of the repeats, shape (repeats,); NaN for a
+    repeat without a value, counted beside its row. Rows follow `colors` (default: the
+    order of the labels). Each axis is logarithmic by the rule of `wants_log`.
+
+    Raises:
+        StatisticsError: there is nothing to draw.
+    """
+    labels = list(dict.fromkeys(label for panel in finals.values() for label in panel))
+    looks = styles(labels, colors)
+    labels.sort(key=(list(colors) if colors is not None else labels[:]).index)
+    lines, columns = style.grid_of(len(finals), columns)
+    figure, panels = style.panels(
+        2.0 + figure_text.room_for(labels) + 2.6 * columns,
+        (0.9 + 0.28 * len(labels)) * lines,
+        lines,
+        columns,
+    )
+    for axes in panels[len(finals) :]:
+        axes.set_visible(False)
+    for at, (axes, (problem, panel)) in enumerate(zip(panels, finals.items(), strict=False)):
+        samples = {k: np.asarray(v, dtype=np.float64) for k, v in panel.items()}
+        for y, label in enumerate(labels):
+            if label in samples:
+                _strip(axes, y, samples[label], label, looks[label])
+        shown = np.concatenate(list(samples.values()))
+        if wants_log(shown):
+            style.log_axis(axes, "x", shown)
+        figure_text.rows(axes, labels if at % columns == 0 else [""] * len(labels))
+        figure_text.title(axes, problem if columns == 1 else figure_text.cut(problem, 24))
+        if at + columns >= len(finals):
+            axes.set_xlabel(xlabel)
+    return figure
+
+
+def beside(axes: Axes, y: float, text: str, size: float = 9) -> None:
+    """Write text at the right of a row."""
+    how = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "fontsize": size}
+    figure_text.note(axes, text, (1, y), xytext=(6, 0), **how)
+
+
+def _strip(axes: Axes, y: int, sample: FloatArray, label: str, look: Style) -> None:
+    """Draw one row: a point per repeat, spread in their order, and the bar of the median."""
+    finite = np.isfinite(sample)
+    spread = y + np.linspace(-0.24, 0.24, len(sample)) if len(sample) > 1 else np.array([float(y)])
+    axes.plot(
+        sample[finite], spread[finite], look.marker, color=look.color, ms=4.5, alpha=0.6,
+        markeredgewidth=0, label=label, zorder=3,
+    )  # fmt: skip
+    if finite.any():
+        middle = float(np.median(sample[finite]))
+        axes.plot([middle, middle], [y - 0.36, y + 0.36], color=INK, lw=1.8, zorder=4)
+    if not finite.all():
+        beside(axes, y, f"{np.count_nonzero(~finite)} failed", 7)

@@ -1,0 +1,183 @@
+"""The value over one or two parameters: trials, and what a model makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metaopt.core.errors import StudyError
+from metaopt.core.types import FloatArray
+from metaopt.plots import figure_text, scales, style
+from metaopt.plots.style import PALETTE
+from metaopt.plots.surrogates import Base, grid, model_of
+from metaopt.plots.trials import complete
+from metaopt.trials.records import TrialRecord, best_first
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from metaopt.storage.study_view import StudyView
+
+LINE, PLANE = 101, 41  # points of a slice, and along each side of a contour
+DOTS, MEAN, BEST = PALETTE[0], PALETTE[1], PALETTE[2]
+
+
+def slices(
+    study: StudyView, names: Iterable[str] | None = None, *, model: Any = None, columns: int = 3
+) -> Figure:
+    """Draw the value against each parameter: complete trials as dots, the model as line and band.
+
+    The line is the model's mean along the parameter through the best configuration (the best in
+    which the parameter is active), the band one standard deviation on both sides. The model is
+    the strategy's own, else one of `bayes` fitted to the trials, or `model` with
+    ``predict(configs) -> mean, std`` (to be minimised); False draws none.
+
+    Raises:
+        StudyError: no trial is complete, or no parameter has more than one value.
+        UnknownNameError: there is no such parameter.
+    """
+    records, space = complete(study), study.strategy.space
+    wanted = scales.chosen(space, names)
+    if model is None:
+        model = model_of(study)
+    base, best = Base(study), study.best
+    lines, columns = style.grid_of(len(wanted), columns)
+    figure, panels = style.panels(0.6 + 2.7 * columns, 2.4 * lines + 0.3, lines, columns)
+    y = np.array([r.value for r in records], dtype=np.float64)
+    for at, axes in enumerate(panels):
+        if at >= len(wanted):
+            axes.set_visible(False)
+            continue
+        name = wanted[at]
+        _dots(axes, records, name, space[name], y, best)
+        if model:
+            _line(axes, base, model, name)
+        scales.axis(axes, "x", name, space[name])
+        style.robust(axes, y, study.direction, tell=at == columns - 1)
+        if at % columns == 0:
+            axes.set_ylabel("value")
+        else:
+            axes.tick_params(axis="y", labelleft=False)
+    figure_text.legend(figure)
+    return figure
+
+
+def _dots(
+    axes: Axes, records: list[TrialRecord], name: str, p: Any, y: FloatArray, best: TrialRecord
+) -> None:
+    on = [i for i, r in enumerate(records) if name in r.params]
+    x = scales.places(p, [records[i].params[name] for i in on])
+    if scales.is_listed(p):  # so that dots of one value do not hide each other
+        x = x + 0.3 * (np.modf(np.array(on) * 0.618034)[0] - 0.5)
+    size = 4.0 if len(records) < 150 else 2.5
+    how: dict[str, Any] = {"ls": "none", "mew": 0}
+    crowd = len(records) > style.CROWD
+    axes.plot(
+        x, y[on], "o", color=DOTS, ms=size, alpha=0.75, label="trials", rasterized=crowd, **how
+    )
+    if name in best.params:
+        i = on.index(records.index(best))
+        axes.plot(
+            [x[i]], [y[records.index(best)]], "*", color=BEST, ms=12, label="best", zorder=5, **how
+        )
+
+
+def _line(axes: Axes, base: Base, model: Any, name: str) -> None:
+    through = base.through(name)
+    if through is None:
+        return
+    u, values = grid(base.space, name, LINE)
+    x = scales.places(base.space[name], values)
+    low, mean, high = base.predict(model, through, {name: u})
+    if scales.is_listed(base.space[name]):
+        axes.errorbar(
+            x, mean, [mean - low, high - mean], fmt="_", color=MEAN, ms=14, capsize=3, lw=1.4,
+            zorder=4, label="model, ± one sd",
+        )  # fmt: skip
+        return
+    axes.fill_between(x, low, high, color=MEAN, alpha=0.18, linewidth=0)
+    axes.plot(x, mean, color=MEAN, lw=1.6, label="model, ± one sd", zorder=4)
+
+
+def contours(study: StudyView, first: str, second: str, *, model: Any = None) -> Figure:
+    """Draw the model's mean and its uncertainty over two parameters, with the complete trials.
+
+    All other parameters are those of the best configuration in which both are active. Left the
+    mean, right one standard deviation: where it is large, the left side is a guess.
+
+    Raises:
+        StudyError: no trial is complete, the two are one, no trial has both, or there is no model.
+        UnknownNameError: there is no such parameter.
+    """
+    records, space = complete(study), study.strategy.space
+    wanted = scales.chosen(space, [first, second])
+    if first == second:
+        raise StudyError(f"contours need two parameters, got {first!r} twice")
+    model, base = model or model_of(study), Base(study)
+    if model is None:
+        raise StudyError("contours need a model, and too few trials have a value for one")
+    through = base.through(*wanted)
+    if through is None:
+        raise StudyError(f"{first!r} and {second!r} are active together in no complete trial")
+    (u, xs), (v, ys) = (grid(space, name, PLANE) for name in wanted)
+    plane = np.meshgrid(u, v)
+    moves = {name: c.ravel() for name, c in zip(wanted, plane, strict=True)}
+    low, mean, high = base.predict(model, through, moves)
+    sd = (high - low) / 2
+    places = [scales.places(space[n], z) for n, z in zip(wanted, (xs, ys), strict=True)]
+    both = [r for r in records if first in r.params and second in r.params]
+    figure, panels = style.panels(9.2, 4.0, 1, 2)
+    for axes, z, label in zip(panels, (mean, sd), ("mean", "standard deviation"), strict=True):
+        z = z.reshape(plane[0].shape)
+        low_is_good = study.direction == "minimize" and label == "mean"
+        _surface(figure, axes, places, z, label, low_is_good)
+        _marks(axes, study, both, wanted)
+        scales.axis(axes, "x", first, space[first])
+        scales.axis(axes, "y", second, space[second])
+        axes.grid(visible=False)
+        axes.set_title(f"model: {label}", loc="left", fontsize=10.5, color=style.INK)
+    figure_text.legend(figure)
+    return figure
+
+
+def _marks(axes: Axes, study: StudyView, records: list[TrialRecord], names: list[str]) -> None:
+    """The trials, best of them as a star, on the plane of two parameters."""
+    space, crowd = study.strategy.space, len(records) > style.CROWD
+    x, y = (scales.places(space[n], [r.params[n] for r in records]) for n in names)
+    axes.plot(
+        x, y, "o", color="#FFFFFF", mec="#000000", mew=0.6, ms=2 if crowd else 3.5, ls="none",
+        label="trials", rasterized=crowd,
+    )  # fmt: skip
+    best = best_first(records, study.direction)[0]
+    x, y = (scales.places(space[n], [best.params[n]]) for n in names)
+    axes.plot(x, y, "*", color=MEAN, mec="#FFFFFF", mew=0.7, ms=14, ls="none", label="best")
+
+
+def _surface(
+    figure: Figure, axes: Axes, places: list[FloatArray], z: FloatArray, label: str, flip: bool
+) -> None:
+    """Colours in steps; light is good for a mean, dark is sure for an uncertainty."""
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import LogLocator
+
+    shown = np.ma.masked_invalid(z)
+    log = style.wants_log(z)
+    how: dict[str, Any] = {"cmap": style.SCALE + ("_r" if flip else "")}
+    how |= {"norm": LogNorm()} if log else {}
+    if min(z.shape) < 3 or any(len(p) < 12 for p in places):
+        # Edges in the colour of their cells, or a page shows hairlines between these.
+        how |= {"shading": "nearest", "edgecolors": "face", "linewidth": 0.9}
+        drawn: Any = axes.pcolormesh(*places, shown, **how)
+    else:
+        levels = np.geomspace(shown.min(), shown.max(), 15) if log else 14
+        drawn = axes.contourf(*places, shown, levels=levels, **how)
+    bar = figure.colorbar(drawn, ax=axes, pad=0.02, format="%.3g")
+    if log:
+        bar.set_ticks(LogLocator(subs=(1, 2, 5) if np.nanmax(z) < 100 * np.nanmin(z) else (1,)))
+        bar.minorticks_off()
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=style.INK, labelsize=8)
+    bar.ax.set_label("_colours")

@@ -1,0 +1,301 @@
+"""What the report of a comparison says, from the finding to the command that makes it again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metaopt import plots
+from metaopt.analysis.conclusions import counted
+from metaopt.analysis.ranking import Analysis
+from metaopt.analysis.standings import LEVEL, Standing
+from metaopt.core.version import __version__
+from metaopt.report import blocks, methods, writer
+from metaopt.report import terminal as report_text
+from metaopt.report.document import (
+    Block,
+    Cell,
+    Code,
+    Document,
+    Picture,
+    Section,
+    Table,
+    Value,
+    Words,
+    cell,
+)
+from metaopt.report.escape import FileNames
+from metaopt.trials.records import TrialRecord
+
+if TYPE_CHECKING:
+    from metaopt.analysis.comparison import ComparisonData, Run
+
+
+def write(c: ComparisonData, path: str | Path) -> Path:
+    """Write the report into a folder, or as one page if `path` ends with .html; return the page."""
+    page, folder = writer.destination(path)
+    figures = list(writer.pictures(plots.comparison_figures(c).values(), folder))
+    return writer.write(compose(c, figures), page, folder)
+
+
+def compose(c: ComparisonData, figures: list[Picture]) -> Document:
+    """Say it all, in the order in which a reader asks."""
+    several = f"{len(c.problems)} problems" if len(c.problems) > 1 else c.problems[0].name
+    how = methods.paragraph(c)
+    bibliography = methods.bibliography(how.keys)
+    trials = [t for r in c.runs for t in r.trials]
+    sections = [
+        Section("What was found", list(_finding(c))),
+        Section("Standings", list(_standings(c))),
+        Section("Tests", list(_tests(c))),
+        Section("Figures", figures),
+        Section("Runs", [_best(c), _runs(c), _trials(c)]),
+        Section("Failures", list(_failures(c))),
+        Section("Methods, ready to paste", list(_methods(how, bibliography))),
+        Section("How to make this again", list(_again(c))),
+    ]
+    return Document(
+        f"Comparison of {', '.join(c.strategies)}",
+        f"On {several}: {counted(c.repeats, 'paired repeats')} of {c.n_trials} trials"
+        f" each. {blocks.period(trials)}",
+        sections,
+        f"Written by metaopt {__version__}. Every number comes from the stored trials.",
+        files={"references.bib": bibliography, "methods.tex": how.latex() + "\n"},
+    )
+
+
+def _finding(c: ComparisonData) -> Iterator[Block]:
+    if c.unfinished:
+        yield Words(
+            f"This comparison is not finished: {c.unfinished} of"
+            f" {c.repeats + c.unfinished} planned repeats are missing, and what follows is of the"
+            f" {c.repeats} that are whole. To stop as soon as a difference shows would find"
+            f" differences where there are none.",
+            "warning",
+        )
+    # What holds for all problems comes first.
+    for analysis in reversed(c.analyses):
+        *finding, limit = analysis.sentences()
+        if finding:
+            yield Words(" ".join(finding), "finding")
+        yield Words(limit, "limit")
+    missing = sum(s.without for a in c.analyses for s in a.standings)
+    if missing:
+        yield Words(
+            f"{counted(missing, 'runs')} ended without any complete trial and rank last; see"
+            f" the failures below.",
+            "warning",
+        )
+    yield blocks.facts(
+        {
+            "Strategies": ", ".join(c.strategies),
+            "Problems": ", ".join(f"{p.name} ({p.direction})" for p in c.problems),
+            "Control": c.control,
+            "Pruner": blocks.settings(c.pruner),
+            "Paired repeats": c.repeats,
+            "Trials a run": c.n_trials,
+            "Seed": c.seed,
+            "All trials": blocks.counts([t for r in c.runs for t in r.trials]),
+            "Time of all trials": blocks.duration(
+                sum(t.seconds or 0.0 for r in c.runs for t in r.trials)
+            ),
+        }
+    )
+
+
+def _standings(c: ComparisonData) -> Iterator[Table]:
+    names = FileNames()
+    looks = plots.styles(c.strategies)
+    for analysis in reversed(c.analyses):
+        header, shown = report_text.table(analysis)
+        rows = []
+        for s, texts in zip(analysis.standings, shown, strict=True):
+            numbers = _sorted_by(analysis, s)
+            cells = [Cell(t, numbers.get(n, t)) for n, t in zip(header, texts, strict=True)]
+            cells[0] = cell(s.label, color=looks[s.label].color)
+            rows.append(tuple(cells))
+        yield Table(
+            names(f"standings-{analysis.title}"),
+            f"Standings on {analysis.title} over {counted(analysis.blocks, analysis.over)},"
+            f" the best mean rank first.",
+            tuple(header),
+            tuple(rows),
+            tuple(_exact(s) for s in analysis.standings),
+        )
+
+
+def _sorted_by(analysis: Analysis, s: Standing) -> dict[str, Value]:
+    """The numbers behind what the terminal shows, by column."""
+    return {
+        "rank": s.rank,
+        "validation": None if s.value is None else s.value.estimate,
+        "test": None if s.test is None else s.test.estimate,
+        "rank by test": s.test_rank,
+        f"p vs {analysis.control}": s.p,
+        "A12": None if s.a12 is None else s.a12.estimate,
+        "runs without value": s.without,
+    }
+
+
+def _exact(s: Standing) -> dict[str, Any]:
+    """All numbers of a standing, an interval as three."""
+    out: dict[str, Any] = {}
+    for name, value in asdict(s).items():
+        if isinstance(value, dict):
+            out |= {
+                name: value["estimate"],
+                f"{name}_low": value["low"],
+                f"{name}_high": value["high"],
+            }
+        elif name in ("value", "test", "a12"):
+            out |= {name: None, f"{name}_low": None, f"{name}_high": None}
+        else:
+            out[name] = value
+    return out
+
+
+def _tests(c: ComparisonData) -> Iterator[Block]:
+    rows = []
+    for a in reversed(c.analyses):
+        tested = [s for s in a.standings if s.p is not None]
+        shown = [s.label for s in tested if s.p is not None and s.p < LEVEL]
+        others = [s.label for s in tested if s.label not in shown]
+        rows.append(
+            (
+                cell(a.title),
+                cell(counted(a.blocks, a.over)),
+                cell(", ".join(shown) or ("none" if tested else "no test")),
+                cell(", ".join(others) or ("none" if tested else "no test")),
+                cell(a.friedman_p, ".3g"),
+            )
+        )
+    header = (
+        "on", "blocks", f"differ from {c.control}", "not shown to differ", "p that none differ",
+    )  # fmt: skip
+    caption = (
+        f"Which strategies differ from {c.control} at the level {LEVEL} (signed-rank tests), and"
+        f" whether any differ at all (Friedman). All p-values are corrected for their number."
+    )
+    yield _without_empty(Table("tests", caption, header, tuple(rows)))
+    plan = c.analyses[0].plan
+    if plan is not None:
+        text = f"{plan.why} {plan.advice}".strip()
+        yield Words(f"{text} Correction: {plan.correction}.")
+    yield Words(report_text.HOW_TO_READ.replace("`", ""))
+
+
+def _best(c: ComparisonData) -> Table:
+    """The best configuration of each strategy on each problem."""
+    looks = plots.styles(c.strategies)
+    rows = []
+    for p in c.problems:
+        for s in c.strategies:
+            runs = [
+                (r, b) for r in c.runs if (r.problem, r.strategy) == (p.name, s) and (b := r.best)
+            ]
+            if not runs:
+                continue
+            run, best = min(runs, key=lambda pair: p.sign * (pair[1].value or 0.0))
+            rows.append(
+                (
+                    cell(p.name), cell(s, color=looks[s].color), cell(best.value, ".6g"),
+                    cell(best.metrics.get("test"), ".6g"), cell(run.repeat), cell(best.number),
+                    cell(", ".join(f"{k}={_brief(v)}" for k, v in best.params.items())),
+                )
+            )  # fmt: skip
+    header = ("problem", "strategy", "best value", "test", "repeat", "trial", "configuration")
+    return _without_empty(
+        Table("best", "The best configuration that each strategy found.", header, tuple(rows))
+    )
+
+
+def _runs(c: ComparisonData) -> Table:
+    looks = plots.styles(c.strategies)
+    rows = tuple(_run_row(run, looks[run.strategy].color) for run in c.runs)
+    header = (
+        "problem", "strategy", "repeat", "seed", "best value", "test", "in trial", "trials",
+        "failed", "seconds",
+    )  # fmt: skip
+    caption = "Every run: the best value, its hidden test value, and what the run took."
+    return _without_empty(Table("runs", caption, header, rows))
+
+
+def _run_row(run: Run, color: str) -> tuple[Cell, ...]:
+    best: TrialRecord | None = run.best
+    return (
+        cell(run.problem),
+        cell(run.strategy, color=color),
+        cell(run.repeat),
+        cell(run.seed),
+        cell(None if best is None else best.value, ".6g"),
+        cell(None if best is None else best.metrics.get("test"), ".6g"),
+        cell(None if best is None else best.number),
+        cell(len(run.trials)),
+        cell(sum(t.status == "failed" for t in run.trials)),
+        cell(sum(t.seconds or 0.0 for t in run.trials), ".3g"),
+    )
+
+
+def _without_empty(table: Table) -> Table:
+    """The table less columns that hold nothing, such as test values where there are none."""
+    kept = [j for j in range(len(table.header)) if any(row[j].text for row in table.rows)]
+    return Table(
+        table.name,
+        table.caption,
+        tuple(table.header[j] for j in kept),
+        tuple(tuple(row[j] for j in kept) for row in table.rows),
+    )
+
+
+def _trials(c: ComparisonData) -> Table:
+    data = tuple(
+        {
+            "problem": run.problem,
+            "strategy": run.strategy,
+            "repeat": run.repeat,
+            "trial": t.number,
+            "origin": t.origin,
+            "status": t.status,
+            "value": t.value,
+            "test": t.metrics.get("test"),
+            "seconds": t.seconds,
+            "config": json.dumps(t.params),
+        }
+        for run in c.runs
+        for t in run.trials
+    )
+    caption = f"All {len(data)} trials with their configurations are in a file."
+    return Table("trials", caption, (), (), data, only_file=True)
+
+
+def _failures(c: ComparisonData) -> Iterator[Block]:
+    table = blocks.failures(
+        ((f"{r.problem}/{r.strategy}/{r.repeat}", t) for r in c.runs for t in r.trials), "run"
+    )
+    yield table or Words("No trial failed.")
+
+
+def _methods(how: methods.Cited, bibliography: str) -> Iterator[Block]:
+    yield Words(how.plain())
+    yield Code(how.latex(), "The same as LaTeX (natbib)", "latex", folded=True)
+    yield Code(bibliography.strip(), "Its sources as BibTeX", "bibtex", folded=True)
+
+
+def _again(c: ComparisonData) -> Iterator[Block]:
+    if c.storage is None:
+        yield Words(
+            'This comparison was kept in memory only. With storage="comparison.db" given to'
+            " metaopt.compare, one command writes this page from the stored trials again:"
+        )
+    else:
+        yield Words("This command writes this page, with every number on it, from the store again:")
+    yield Code(f"metaopt report {shlex.quote(c.storage or 'comparison.db')}", "In a shell", "sh")
+    yield blocks.facts(blocks.environment())
+
+
+def _brief(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

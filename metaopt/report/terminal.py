@@ -1,0 +1,105 @@
+"""A comparison as tables and words, and on the terminal (rich)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from metaopt import stats
+from metaopt.analysis.conclusions import counted
+from metaopt.analysis.ranking import Analysis
+from metaopt.core.seeds import global_random_kept
+
+if TYPE_CHECKING:
+    from metaopt.analysis.comparison import ComparisonData
+
+HOW_TO_READ = (
+    "Values are medians over the repeats with 95 % bootstrap intervals. Search sees validation"
+    " values only; `test` is the hidden test value of the configuration that validation chose."
+    " `rank` is the mean rank over the repeats, 1 the best. `p` is of Wilcoxon's signed-rank test"
+    " against the control over paired repeats, adjusted by Holm for all comparisons on all problems"
+    " (over several problems: of their mean ranks); where the design can show nothing, there is no"
+    " p. A12 is the probability of a better value than the control's, with its interval (0.5: no"
+    " difference; Vargha and Delaney 2000)."
+)
+
+WIDE = 100  # columns of a terminal
+SPARE = ("rank by test", "effect")
+
+
+def table(analysis: Analysis) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows of an analysis' table, leaving out empty columns."""
+    columns = {
+        "strategy": [s.label for s in analysis.standings],
+        "rank": [f"{s.rank:.2f}" for s in analysis.standings],
+        "validation": [_interval(s.value) for s in analysis.standings],
+        "test": [_interval(s.test) for s in analysis.standings],
+        "rank by test": [_number(s.test_rank, ".2f") for s in analysis.standings],
+        f"p vs {analysis.control}": [_p(s.p) for s in analysis.standings],
+        "A12": [_share(s.a12) for s in analysis.standings],
+        "effect": [
+            "" if s.a12 is None else stats.magnitude(s.a12.estimate) for s in analysis.standings
+        ],
+        "runs without value": [str(s.without) if s.without else "" for s in analysis.standings],
+    }
+    kept = {name: cells for name, cells in columns.items() if any(cells)}
+    return list(kept), [list(row) for row in zip(*kept.values(), strict=True)]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return ""
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def _interval(x: stats.Interval | None) -> str:
+    if x is None:
+        return ""
+    if x.low == x.high == x.estimate:
+        return f"{x.estimate:.3g}"
+    return f"{x.estimate:.3g} [{x.low:.2g}, {x.high:.2g}]"
+
+
+def _share(x: stats.Interval | None) -> str:
+    return "" if x is None else f"{x.estimate:.2f} [{x.low:.2f}, {x.high:.2f}]"
+
+
+def show(comparison: ComparisonData) -> None:
+    """Print the tables and the findings."""
+    with global_random_kept():
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console
+        from rich.padding import Padding
+        from rich.table import Table
+        from rich.text import Text
+
+    console = Console()
+    for analysis in comparison.analyses:
+        header, rows = table(analysis)
+        # What a narrow terminal has no room for stands in the report.
+        narrow = console.width < WIDE
+        shown = [j for j, n in enumerate(header) if not (narrow and n in SPARE)]
+        if narrow and "A12" in header:
+            rows = [
+                [c.split(" [")[0] if header[j] == "A12" else c for j, c in enumerate(row)]
+                for row in rows
+            ]
+        grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        for name in (header[j] for j in shown):
+            left = name in ("strategy", "effect")
+            grid.add_column(name, justify="left" if left else "right", overflow="fold")
+        for row in rows:
+            grid.add_row(*(Text(row[j]) for j in shown))
+        console.print()
+        console.print(Text(_heading(comparison, analysis), style="bold"))
+        console.print(grid)
+        console.print(Padding(Text(" ".join(analysis.sentences())), (0, 2, 0, 0)))
+    console.print()
+
+
+def _heading(comparison: ComparisonData, analysis: Analysis) -> str:
+    blocks = counted(analysis.blocks, analysis.over)
+    return f"{analysis.title}: {blocks}, {comparison.n_trials} trials each"

@@ -1,0 +1,158 @@
+"""Models on one test set, judged by which examples each gets right.
+
+Notation: of n examples, b are right by the first model only and c by the second only; examples on
+which both are right or both wrong say nothing about the difference. These tests see the examples as
+the source of chance, not the training: a model trained on other data may fare differently
+(Dietterich 1998, section 3.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaopt.core.errors import StatisticsError
+from metaopt.stats.checks import as_whole
+from metaopt.stats.permutation import arranged
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Outcome of McNemar's test.
+
+    Attributes:
+        statistic: the smaller of b and c.
+        p: two-sided p-value, exact and conservative.
+        mid_p: mid-p value, which is less conservative; not guaranteed to keep its level.
+        n: number of examples.
+        only_x: b, examples that only x gets right.
+        only_y: c, examples that only y gets right.
+        difference: accuracy of x less that of y, (b - c) / n.
+        method: in words.
+    """
+
+    statistic: int
+    p: float
+    mid_p: float
+    n: int
+    only_x: int
+    only_y: int
+    difference: float
+    method: str
+
+
+def mcnemar(truth: Any, x: Any, y: Any) -> McNemar:
+    """Test whether two classifiers are right equally often; truth and predictions, all (n,).
+
+    McNemar (1947), exact: under the null hypothesis b is binomial(b + c, 1/2). The mid-p value
+    takes half the chance of the observed b (Fagerland, Lydersen and Laake 2013). Labels may be
+    numbers, strings or booleans. Where no example tells the two apart, both p are 1.
+
+    Raises:
+        StatisticsError: lengths differ, there is no example, or a label is missing (NaN or None).
+    """
+    from scipy.special import bdtr
+
+    right = _right(truth, {"x": x, "y": y})
+    b, c = int((right[:, 0] & ~right[:, 1]).sum()), int((right[:, 1] & ~right[:, 0]).sum())
+    few, m, n = min(b, c), b + c, len(right)
+    below = float(bdtr(few - 1, m, 0.5)) if few > 0 else 0.0
+    upto = float(bdtr(few, m, 0.5))
+    p = min(1.0, 2 * upto)
+    # Both tails hold the observed count, except where b = c, when it is one point.
+    mid = upto + below if b != c else 1.0 - (upto - below) / 2
+    mid = mid if m else 1.0
+    method = f"McNemar's test, exact, {b} and {c} of {n} examples right by one model only"
+    return McNemar(few, p, mid, n, b, c, (b - c) / n, method)
+
+
+@dataclass(frozen=True)
+class CochranQ:
+    """Outcome of Cochran's Q test.
+
+    Attributes:
+        statistic: Q, about chi-square with k - 1 degrees of freedom.
+        p: p-value, by permutation.
+        chi2_p: p-value of the chi-square approximation.
+        n: number of examples.
+        right: share of examples that each model gets right.
+        method: in words.
+    """
+
+    statistic: float
+    p: float
+    chi2_p: float
+    n: int
+    right: tuple[float, ...]
+    method: str
+
+
+def cochran_q(truth: Any, predictions: Any, samples: int = 20_000, seed: int = 0) -> CochranQ:
+    """Test whether k classifiers are right equally often; truth (n,), predictions (n, k).
+
+    Cochran (1950): Q = (k - 1) (k sum G_j^2 - T^2) / (k T - sum L_i^2), G_j right answers of model
+    j, L_i models right on example i, T all. p compares Q with its distribution when each example's
+    right answers fall on any of the models: exact while the distinct sums can be held, else
+    `samples` drawn from `seed`. With two models Q is McNemar's (b - c)^2 / (b + c). Where no
+    example tells models apart, p is 1.
+
+    Raises:
+        StatisticsError: shapes do not fit, fewer than 2 models, no example, a label is missing, or
+            `samples` is not a positive whole number.
+    """
+    from scipy.special import chdtrc
+
+    table = np.asarray(predictions)
+    if table.ndim != 2 or table.shape[1] < 2:
+        raise StatisticsError(
+            f"predictions must have the shape (examples, models) with at least 2 models,"
+            f" got shape {table.shape}"
+        )
+    names = {f"column {j} of predictions": table[:, j] for j in range(table.shape[1])}
+    right = _right(truth, names).astype(np.int64)
+    n, k = right.shape
+    by_model, by_example, total = right.sum(axis=0), right.sum(axis=1), int(right.sum())
+    spread = k * total - int((by_example**2).sum())
+    q = (k - 1) * (k * int((by_model**2).sum()) - total**2) / spread if spread else 0.0
+    p, exact = arranged(right, as_whole(samples, "samples"), seed)
+    how = "exact" if exact else f"{samples} arrangements drawn, +1 rule"
+    shares = tuple((by_model / n).tolist())
+    method = f"Cochran's Q test of {k} models on {n} examples, permutation p, {how}"
+    return CochranQ(q, p, float(chdtrc(k - 1, q)), n, shares, method)
+
+
+def _right(truth: Any, predictions: dict[str, Any]) -> NDArray[np.bool_]:
+    """Which predictions equal the truth, (n, models)."""
+    expected = _labels(truth, "truth")
+    columns = []
+    for name, given in predictions.items():
+        labels = _labels(given, name)
+        if len(labels) != len(expected):
+            raise StatisticsError(
+                f"{name} must have one label for each of the {len(expected)} examples of truth,"
+                f" got {len(labels)}"
+            )
+        # Strings never equal numbers: "1" for 1 would make every answer wrong without a word.
+        if isinstance(labels.tolist()[0], str) != isinstance(expected.tolist()[0], str):
+            raise StatisticsError(
+                f"{name} and truth must hold labels of one kind, got {labels.tolist()[0]!r} and"
+                f" {expected.tolist()[0]!r}; convert one of them"
+            )
+        columns.append(np.asarray(labels == expected, dtype=np.bool_))
+    return np.stack(columns, axis=1)
+
+
+def _labels(values: Any, name: str) -> NDArray[Any]:
+    labels = np.asarray(values)
+    if labels.ndim != 1 or not len(labels):
+        raise StatisticsError(f"{name} must be a sequence of labels, got shape {labels.shape}")
+    missing = [i for i, v in enumerate(labels.tolist()) if v is None or v != v]
+    if missing:
+        raise StatisticsError(
+            f"{name} must have a label for every example, got none at [{missing[0]}];"
+            f" leave such examples out for all models"
+        )
+    return labels

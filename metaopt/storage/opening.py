@@ -1,0 +1,84 @@
+"""Opening stored studies: what is there, and whether it is the one that the caller means."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from metaopt.core.errors import StudyError, unknown_name
+from metaopt.storage.base import StudyEvents, StudyHeader
+from metaopt.storage.memory import MemoryEvents
+from metaopt.storage.sql import SqlStore
+from metaopt.trials.records import Json, same_json
+
+
+def open_events(storage: str | Path | None, name: str, header: dict[str, Json]) -> StudyEvents:
+    """Return the events of the study `name`, which is made if it is not there.
+
+    Raises:
+        StudyError: it is there and was made from another header; the message says what differs.
+        StoreError: the storage cannot be used.
+    """
+    if storage is None:
+        return MemoryEvents()
+    store = SqlStore(storage)
+    try:
+        stored = store.find(name)
+        if stored is None:
+            store.create(name, header)
+        else:
+            _check_same(stored, header, str(storage))
+        return store.open(name)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _check_same(stored: StudyHeader, header: dict[str, Json], storage: str) -> None:
+    for what, mine in header.items():
+        theirs = stored.header.get(what)
+        if same_json(theirs, mine):
+            continue
+        if what != "version":
+            raise StudyError(
+                f"the study {stored.name!r} in {storage} was made with another {what}:"
+                f" {_short(theirs)} there, {_short(mine)} here;"
+                f" pass the same {what}, or another name for a new study"
+            )
+        warnings.warn(
+            f"the study {stored.name!r} was made with metaopt {theirs}, this is {mine}:"
+            f" proposals may differ from here on",
+            stacklevel=5,
+        )
+
+
+def _short(value: Json) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def studies(storage: str | Path) -> list[StudyHeader]:
+    """Return the headers of the studies in a file or database, oldest first."""
+    store = SqlStore(storage, create=False)
+    try:
+        return store.studies()
+    finally:
+        store.close()
+
+
+def find_study(storage: str | Path, name: str | None = None) -> StudyHeader:
+    """Return the header of a stored study; `name` may be left out where there is only one.
+
+    Raises:
+        StoreError: there is no such file, or it is no study file.
+        StudyError: several studies are there, or none, and no name was given.
+        UnknownNameError: no study has that name.
+    """
+    found = {s.name: s for s in studies(storage)}
+    if name is not None and name not in found:
+        raise unknown_name("study", name, found)
+    if name is None and len(found) != 1:
+        raise StudyError(
+            f"{storage} holds {len(found)} studies; name one: {', '.join(list(found)[:8])}"
+        )
+    return found[name or next(iter(found))]

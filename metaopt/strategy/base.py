@@ -1,0 +1,391 @@
+"""The strategy contract: a final public half that does what all need, and an idea beneath it.
+
+A strategy is a function of its log. The log is the list of asks, tells, observations and enqueued
+configurations, all JSON; `state_dict` is a header and the log, and loading replays it. A strategy
+file implements `_ask`, `_tell` and, where `_ask` changes something, `_state` and `_restore`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from bisect import insort
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from metaopt.core.errors import SpaceError, StrategyError, whole
+from metaopt.core.seeds import derive, stream
+from metaopt.core.types import Curve
+from metaopt.space import Config, Space
+from metaopt.strategy.initial_design import InitialDesign
+from metaopt.trials.records import Json, Origin, Proposal, Result, Status, plain, same_json, settle
+
+RETRIES = 3  # how often `_ask` is asked again for a new configuration
+SCALES = (0.02, 0.1, 0.3)  # of the neighbourhoods that are searched when it has none
+FORMAT = 1  # of `state_dict`
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a strategy was told about one configuration; `value` is None unless complete."""
+
+    number: int
+    config: Config
+    note: Json
+    value: float | None
+    status: Status
+    curve: Curve
+
+
+class Strategy(ABC):
+    """A search strategy, driven by `ask` and `tell`; it always minimises.
+
+    Args:
+        space: what to search.
+        seed: a non-negative integer, on which every proposal depends.
+        budget: how many trials are planned, where known; schedules may use it.
+        options: the strategy's own settings, as JSON; a subclass names them in its `__init__`.
+
+    Class attributes:
+        name: the name under which it is registered.
+        rank_based: whether proposals depend on the order of the told values only, so that a
+            monotone transform of the objective changes nothing (checked by `metaopt.testing`).
+    """
+
+    name: ClassVar[str] = ""
+    rank_based: ClassVar[bool] = False
+
+    def __init__(
+        self, space: Space, seed: int = 0, budget: int | None = None, **options: Any
+    ) -> None:
+        if not isinstance(space, Space):
+            raise StrategyError(f"space must be a metaopt.Space, got {type(space).__name__}")
+        if options and type(self).__init__ is Strategy.__init__:
+            raise StrategyError(
+                f"{type(self).__name__} has no options, got {', '.join(sorted(options))}"
+            )
+        self.space = space
+        self.seed = whole("seed", seed, StrategyError, least=0)
+        self.budget = None if budget is None else whole("budget", budget, StrategyError)
+        self.options: dict[str, Json] = plain(options, "options")
+        self.fallbacks = 0
+        self.__log: list[dict[str, Json]] = []
+        self.__count = 0
+        self.__pending: dict[int, tuple[Proposal, Json]] = {}
+        self.__queue: list[Config] = []
+        self.__seen: set[str] = set()
+        self.__observations: list[Observation] = []
+        self.__complete: list[float] = []  # sorted
+        self.__best: Observation | None = None
+        self.__design = InitialDesign(space, self.seed)
+        self.__drawn = 0  # points taken from the initial design
+        self.__given = 0  # points that the strategy did not choose: initial, enqueued, added
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        final_names = ("ask", "tell", "observe", "enqueue", "state_dict", "load_state_dict")
+        taken = [n for n in final_names if getattr(cls, n) is not getattr(Strategy, n)]
+        if taken:
+            raise StrategyError(
+                f"{cls.__name__} overrides {', '.join(taken)}, which are final;"
+                f" implement _ask, _tell and _state instead"
+            )
+
+    # -- the idea, implemented by a strategy -----------------------------------------------------
+
+    @abstractmethod
+    def _ask(self, rng: np.random.Generator) -> tuple[Config, Json]:
+        """Choose one configuration, with a private note (JSON or None) that comes back in `_tell`.
+
+        Called again, with the same generator moved on, when the configuration is not new. May
+        depend on the told history, on `pending()`, and on what `_state` returns; on nothing else.
+        """
+
+    def _tell(self, config: Config, note: Json, value: float, status: Status, curve: Curve) -> None:
+        """Learn a point. `note` is None for points that `_ask` did not choose.
+
+        `value` ranks the point: the objective if complete; for a failed trial the worst complete
+        value so far; for a pruned one the larger of its last report and the median (+inf while
+        nothing is complete). What this changes must follow from the sequence of tells.
+        """
+
+    def _state(self) -> Json:
+        """What the told history does not determine, as JSON; stored with every ask."""
+        return None
+
+    def _restore(self, state: Json) -> None:
+        """Take over what `_state` returned."""
+
+    def _initial_points(self) -> int:
+        """How many points of the initial design come before the first `_ask`."""
+        return 0
+
+    # -- what strategies may look at -------------------------------------------------------------
+
+    @property
+    def observations(self) -> Sequence[Observation]:
+        """Everything told, in the order of the tells."""
+        return self.__observations
+
+    def imputed(self) -> list[float]:
+        """A finite value for each observation, as in `_tell` but by what is known now."""
+        values = [self.__rank_value(o.value, o.status, o.curve) for o in self.__observations]
+        return [v if math.isfinite(v) else 0.0 for v in values]  # nothing is complete: no order
+
+    def pending(self) -> list[tuple[Config, Json]]:
+        """Configurations that were asked and not told, with their notes, by number."""
+        return [(dict(p.config), note) for p, note in self.__pending.values()]
+
+    def is_new(self, config: Config) -> bool:
+        """Tell whether a valid configuration was neither asked nor observed yet."""
+        return self.space.key(config) not in self.__seen
+
+    @property
+    def best(self) -> Observation | None:
+        """The best complete observation; the earliest among equals."""
+        return self.__best
+
+    # -- the public contract ---------------------------------------------------------------------
+
+    @final
+    def ask(self, n: int = 1) -> list[Proposal]:
+        """Propose n new configurations; fewer, in the end [], only if the space is exhausted."""
+        n = whole("n", n, StrategyError)
+        rng = stream(self.seed, "ask", self.__count)
+        asked: list[tuple[Proposal, Json]] = []
+        try:
+            for _ in range(n):
+                chosen = self.__choose(rng)
+                if chosen is None:
+                    break
+                asked.append(self.__register(*chosen))
+        finally:  # an error on the way must not leave proposals that the log does not know
+            if asked:
+                self.__log.append({"ask": self.__ask_entry(asked)})
+        return [Proposal(p.number, dict(p.config), p.seed, p.origin) for p, _ in asked]
+
+    @final
+    def tell(self, proposal: Proposal | int, outcome: float | Result) -> None:
+        """Learn the outcome of a proposal (or its number): a value to minimise, or a `Result`.
+
+        Raises:
+            StrategyError: the proposal is unknown or was already told.
+        """
+        number = proposal.number if isinstance(proposal, Proposal) else proposal
+        result = settle(outcome)
+        if number not in self.__pending:
+            known = isinstance(number, (int, np.integer)) and 0 <= number < self.__count
+            raise StrategyError(
+                f"proposal {number} was already told"
+                if known
+                else f"proposal {number!r} was never asked; tell what ask() returned"
+                f" (other points: observe(config, result))"
+            )
+        asked, note = self.__pending.pop(number)
+        self.__log.append({"tell": {"number": int(number), "result": result.to_json()}})
+        self.__learn(asked, note, result)
+
+    @final
+    def observe(self, config: Mapping[str, Any], outcome: float | Result) -> Proposal:
+        """Learn a point that was not proposed here; it gets a number and the origin "added"."""
+        result = settle(outcome)
+        added, _ = self.__register(self.space.validate(config), None, "added")
+        self.__pending.pop(added.number)
+        self.__log.append({"observe": {"config": dict(added.config), "result": result.to_json()}})
+        self.__learn(added, None, result)
+        return added
+
+    @final
+    def enqueue(self, config: Mapping[str, Any]) -> bool:
+        """Put a configuration before the next proposal; False if it is not new."""
+        config = self.space.validate(config)
+        key = self.space.key(config)  # typed, unlike ==, under which True is 1
+        if key in self.__seen or key in map(self.space.key, self.__queue):
+            return False
+        self.__log.append({"enqueue": dict(config)})
+        self.__queue.append(config)
+        return True
+
+    @property
+    def log(self) -> Sequence[dict[str, Json]]:
+        """Everything that happened, as JSON, oldest first; do not change it."""
+        return self.__log
+
+    @final
+    def header(self) -> dict[str, Json]:
+        """What this strategy was made from, as JSON."""
+        return {
+            "format": FORMAT,
+            "strategy": self.name or type(self).__name__,
+            "seed": self.seed,
+            "budget": self.budget,
+            "options": self.options,
+            "space": self.space.to_json(),
+        }
+
+    @final
+    def state_dict(self) -> dict[str, Json]:
+        """Return all there is to know about this strategy, as JSON."""
+        return {"header": self.header(), "log": list(self.__log)}
+
+    @final
+    def load_state_dict(self, state: Mapping[str, Json]) -> None:
+        """Take over the state of a strategy of the same kind, space, seed and options.
+
+        Raises:
+            StrategyError: this one is not fresh, or the state belongs to another.
+        """
+        if self.__log:
+            raise StrategyError("load_state_dict needs a fresh strategy; this one was used")
+        if not isinstance(state, Mapping) or not {"header", "log"} <= set(state):
+            raise StrategyError(f"expected what state_dict() returned, got {str(state)[:80]!r}")
+        header = self.header()
+        for name, value in header.items():
+            if not same_json(state["header"].get(name), value):
+                raise StrategyError(
+                    f"the state belongs to another strategy: {name} is"
+                    f" {state['header'].get(name)!r} there and {value!r} here"
+                )
+        replay = {
+            "ask": self.__replay_ask,
+            "tell": self.__replay_tell,
+            "observe": self.__replay_observe,
+            "enqueue": self.__replay_enqueue,
+        }
+        for entry in state["log"]:
+            ((kind, body),) = entry.items()
+            replay[kind](body)
+
+    # -- what the base does for all; names with two underscores cannot collide with a strategy's --
+
+    def __ask_entry(self, asked: list[tuple[Proposal, Json]]) -> dict[str, Json]:
+        return {
+            "proposals": [p.to_json() for p, _ in asked],
+            "notes": [note for _, note in asked],
+            "base": [self.__drawn, self.fallbacks],
+            "own": plain(self._state(), "_state()"),
+        }
+
+    def __choose(self, rng: np.random.Generator) -> tuple[Config, Json, Origin] | None:
+        while self.__queue:
+            config = self.__queue.pop(0)
+            if self.is_new(config):
+                return config, None, "enqueued"
+        config_ = self.__from_design()
+        if config_ is not None:
+            return config_, None, "initial"
+        config = {}
+        for _ in range(RETRIES):
+            config, note = self._ask(rng)
+            if self.space.is_forbidden(config):
+                continue
+            config = self.__checked(config)
+            if self.is_new(config):
+                return config, plain(note, "a note"), "strategy"
+        other = self.__near(config, rng) or self.__unseen(rng)
+        if other is None:
+            return None
+        self.fallbacks += 1
+        return other, None, "fallback"
+
+    def __from_design(self) -> Config | None:
+        """Return the next new point of the initial design while it is due."""
+        tries = 0
+        while self.__given < self._initial_points() and tries < 64:
+            config = self.__design.config(self.__drawn)
+            self.__drawn += 1
+            tries += 1
+            if not self.space.is_forbidden(config) and self.is_new(config):
+                return config
+        return None
+
+    def __checked(self, config: Config) -> Config:
+        try:
+            return self.space.validate(config)
+        except SpaceError as error:
+            raise StrategyError(
+                f"the strategy {self.name or type(self).__name__} proposed {config!r},"
+                f" which is not in the space: {error}"
+            ) from error
+
+    def __near(self, config: Config, rng: np.random.Generator) -> Config | None:
+        if self.space.is_forbidden(config):
+            return None
+        for scale in SCALES:
+            new = [c for c in self.space.neighbours(config, rng, scale) if self.is_new(c)]
+            if new:
+                return new[int(rng.integers(len(new)))]
+        return None
+
+    def __unseen(self, rng: np.random.Generator) -> Config | None:
+        """Return a configuration that was never proposed, or None if there is none."""
+        finite = all(p.cells is not None for p in self.space.parameters.values())
+        for config in self.space.sample(rng, 64 if finite else 1024):
+            if self.is_new(config):
+                return config
+        if not finite:
+            return None
+        rest = (c for c in self.space.configurations() if self.is_new(c))
+        some = list(islice(rest, 256))
+        return some[int(rng.integers(len(some)))] if some else None
+
+    def __register(self, config: Config, note: Json, origin: Origin) -> tuple[Proposal, Json]:
+        number = self.__count
+        seed = derive(self.seed, "trial", number)
+        return self.__expect(Proposal(number, config, seed, origin), note)
+
+    def __expect(self, proposal: Proposal, note: Json) -> tuple[Proposal, Json]:
+        self.__count = proposal.number + 1
+        self.__given += proposal.origin in ("initial", "enqueued", "added")
+        self.__seen.add(self.space.key(proposal.config))
+        self.__pending[proposal.number] = (proposal, note)
+        return proposal, note
+
+    def __learn(self, proposal: Proposal, note: Json, result: Result) -> None:
+        observation = Observation(
+            proposal.number, proposal.config, note, result.value, result.status, result.curve
+        )
+        if result.value is not None:
+            insort(self.__complete, result.value)
+            if result.value == self.__complete[0] and result.value not in self.__complete[1:2]:
+                self.__best = observation  # strictly better than all before
+        self.__observations.append(observation)
+        value = self.__rank_value(result.value, result.status, result.curve)
+        self._tell(dict(proposal.config), note, value, result.status, result.curve)
+
+    def __rank_value(self, value: float | None, status: Status, curve: Curve) -> float:
+        """Order statistics only, so that monotone transforms of the objective commute with it."""
+        if value is not None:
+            return value
+        if not self.__complete:
+            return math.inf
+        worst, median = self.__complete[-1], self.__complete[len(self.__complete) // 2]
+        last = curve[-1][1] if curve else math.inf
+        return max(last, median) if status == "pruned" and math.isfinite(last) else worst
+
+    def __replay_ask(self, body: Mapping[str, Json]) -> None:
+        asked = [Proposal.from_json(p) for p in body["proposals"]]
+        for proposal, note in zip(asked, body["notes"], strict=True):
+            if proposal.origin == "enqueued":
+                self.__queue.pop(self.__queued(proposal.config))
+            self.__expect(proposal, note)
+        self.__drawn, self.fallbacks = body["base"]
+        self.__log.append({"ask": dict(body)})
+        if body["own"] is not None:
+            self._restore(body["own"])
+
+    def __queued(self, config: Config) -> int:
+        return [self.space.key(c) for c in self.__queue].index(self.space.key(config))
+
+    def __replay_tell(self, body: Mapping[str, Json]) -> None:
+        self.tell(body["number"], Result.from_json(body["result"]))
+
+    def __replay_observe(self, body: Mapping[str, Json]) -> None:
+        self.observe(body["config"], Result.from_json(body["result"]))
+
+    def __replay_enqueue(self, body: Mapping[str, Json]) -> None:
+        self.enqueue(body)

@@ -1,0 +1,1 @@
+"""Data: arrays, data sets and loaders in; splits and batches out."""

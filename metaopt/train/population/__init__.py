@@ -1,0 +1,1 @@
+"""Many perceptrons trained as one program of batched matrix products."""

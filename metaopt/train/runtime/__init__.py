@@ -1,0 +1,1 @@
+"""Random numbers, checkpoints, and what a training uses of the machine."""

@@ -1,0 +1,1 @@
+"""What a training can be told: hyper-parameters, early stopping, metrics, networks."""

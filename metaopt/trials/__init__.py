@@ -1,0 +1,14 @@
+"""Trials: the handle that an objective receives, and the records that a study keeps."""
+
+from metaopt.trials.records import Failure, Proposal, Result, TrialRecord
+from metaopt.trials.trial import Trial, TrialPruned, fixed_trial
+
+__all__ = [
+    "Failure",
+    "Proposal",
+    "Result",
+    "Trial",
+    "TrialPruned",
+    "TrialRecord",
+    "fixed_trial",
+]

@@ -1,0 +1,228 @@
+"""What the figures of a comparison show: the numbers of `stats`, and texts that can be read."""
+
+import numpy as np
+import pytest
+from plotting import comparison, lines, overlapping_texts, random_comparison
+
+from metaopt import plots, stats
+from metaopt.core.errors import MetaoptError, StudyError
+from metaopt.plots import arrays
+from metaopt.plots.anytime_performance import profiles_of
+from metaopt.plots.scores import aggregates
+
+TWO = {"p": {"a": [[4.0, 2.0, 2.0], [4.0, 4.0, 1.0]], "b": [[4.0, 3.0, 3.0], [4.0, 1.0, 1.0]]}}
+
+
+def test_curves_by_seconds_stand_at_the_sums_of_the_seconds():
+    c = comparison(TWO, seconds={"a": 1.0, "b": 2.0})
+    (axes,) = plots.anytime(c, by="seconds").axes
+    drawn = lines(axes)
+    x, y = drawn["b"].get_data()
+    assert x[-1] == 6 and np.isnan(y[x < 2]).all()  # b's first trial ends after 2 s
+    assert y[(x >= 2) & (x < 4)] == pytest.approx(4.0)
+    assert y[(x >= 4) & (x < 6)] == pytest.approx(2.0)  # the median of 3 and 1
+    assert drawn["a"].get_ydata()[x >= 3] == pytest.approx(1.5)
+
+
+def test_ranks_over_time_are_those_of_the_blocks_in_either_direction():
+    for direction, sign in (("minimize", 1), ("maximize", -1)):
+        flipped = {
+            p: {k: (sign * np.array(v)).tolist() for k, v in t.items()} for p, t in TWO.items()
+        }
+        (axes,) = plots.rank_over_time(comparison(flipped, direction=direction)).axes
+        assert lines(axes)["a"].get_ydata().tolist() == [1.5, 1.5, 1.25]
+        assert lines(axes)["b"].get_ydata().tolist() == [1.5, 1.5, 1.75]
+        assert axes.yaxis_inverted()
+
+
+def test_the_critical_difference_diagram_shows_ranks_groups_and_pairs_without_a_bar():
+    rng = np.random.default_rng(3)
+    scores = rng.normal([0.0, 0.3, 0.6, 2.0, 2.3], 0.8, size=(30, 5))
+    found = stats.critical_groups(scores, test="nemenyi")
+    labels = ["a", "b", "c", "d", "e"]
+    (axes,) = plots.cd_diagram(found, labels).axes
+    drawn = lines(axes)
+    for label, rank in zip(labels, found.ranks, strict=True):
+        assert drawn[label].get_xdata()[0] == rank
+    bars = [line for line in axes.get_lines() if line.get_label() == "_group"]
+    assert len(bars) == len(found.groups) >= 2
+    for bar, group in zip(bars, found.groups, strict=True):
+        low, high = bar.get_xdata()
+        inside = {j for j, rank in enumerate(found.ranks) if low <= rank <= high}
+        assert inside == set(group)
+    for i, one in enumerate(bars):
+        for other in bars[:i]:
+            apart = one.get_ydata()[0] != other.get_ydata()[0]
+            assert apart or one.get_xdata()[0] > other.get_xdata()[1]
+    (cd,) = [line for line in axes.get_lines() if line.get_label() == "_cd"]
+    assert np.ptp(cd.get_xdata()) == pytest.approx(found.difference)
+
+
+def test_pairs_that_no_bar_can_show_are_written_under_the_diagram():
+    found = stats.CriticalDifference(
+        (1.0, 2.0, 3.0), (0, 1, 2), ((1, 2),), ((0, 2),), None, 0.05, 9, "made up"
+    )
+    (axes,) = plots.cd_diagram(found, ["best", "middle", "last"]).axes
+    assert any(
+        "not told apart" in t.get_text() and "best – last" in t.get_text() for t in axes.texts
+    )
+
+
+def test_a_diagram_of_several_problems_ranks_within_each():
+    tables = {
+        p: {"a": [[1.0]] * 2, "b": [[2.0]] * 2, "c": [[x]] * 2} for p, x in (("p", 3.0), ("q", 0.0))
+    }
+    (axes,) = plots.critical_difference(comparison(tables)).axes
+    assert {k: v.get_xdata()[0] for k, v in lines(axes).items()} == {"a": 1.5, "b": 2.5, "c": 2.0}
+    (axes,) = plots.critical_difference(comparison(tables), "q").axes
+    assert {k: v.get_xdata()[0] for k, v in lines(axes).items()} == {"a": 2.0, "b": 3.0, "c": 1.0}
+
+
+def test_the_matrix_of_improvement_holds_the_probabilities_best_on_top():
+    c = random_comparison(["a", "b", "c"], ["p", "q"])
+    scores = np.array([c.values(p.name) for p in c.problems])
+    expected = stats.improvement(scores)
+    (axes,) = plots.improvement(c).axes
+    names = [t.get_text() for t in axes.get_yticklabels()]
+    assert names == [t.get_text() for t in axes.get_xticklabels()]
+    order = [c.strategies.index(name) for name in names]
+    assert order == sorted(order, key=lambda i: -expected.probability[i].mean())
+    cells = {(round(t.get_position()[1]), round(t.get_position()[0])): t for t in axes.texts}
+    for (i, j), text in cells.items():
+        at = order[i], order[j]
+        assert text.get_text() == f"{expected.probability[at]:.2f}"
+        sure = expected.low[at] > 0.5 or expected.high[at] < 0.5
+        assert (text.get_fontweight() == "bold") == sure
+    assert len(cells) == 6
+
+
+def test_interquartile_means_are_on_the_scale_from_the_least_to_a_first_trial():
+    c = comparison(TWO)  # least 1, first trials 4: finals a (2, 1), b (3, 1)
+    found = {k: x.estimate for k, x in aggregates(c).items()}
+    assert found == pytest.approx({"a": (1 / 3 + 0) / 2, "b": (2 / 3 + 0) / 2})
+    (axes,) = plots.interquartile_means(c).axes
+    assert {k: line.get_xdata()[0] for k, line in lines(axes).items()} == pytest.approx(found)
+    half = comparison(TWO, optimum=-2.0)
+    assert aggregates(half)["a"].estimate == pytest.approx((4 / 6 + 3 / 6) / 2)
+
+
+def test_a_run_without_a_value_counts_as_the_worst_of_its_problem():
+    table = {"p": {"a": [[4.0, 1.0], [4.0, 2.0]], "b": [[None, None], [4.0, 3.0]]}}
+    scores = arrays.scaled_finals(comparison(table))
+    assert scores[0] == pytest.approx(np.array([[0, 2 / 3], [1 / 3, 2 / 3]]))
+
+
+def test_performance_profiles_count_trials_to_nine_tenths_of_the_way():
+    table = {
+        "p": {"a": [[10.0, 1.0, 0.0], [10.0, 5.0, 0.5]], "b": [[10.0, 5.0, 1.0], [10.0, 9.0, 9.0]]}
+    }
+    profile = profiles_of(comparison(table))  # targets at 1: a 2, 3; b 3, never
+    assert profile.ratios.tolist() == [[1.0, 1.5], [1.0, np.inf]]
+    (axes,) = plots.performance_profiles(comparison(table)).axes
+    x, y = lines(axes)["b"].get_data()
+    assert list(zip(x, y, strict=True))[:2] == [(1.0, 0.0), (1.5, 0.5)] and y[-1] == 0.5
+    assert lines(axes)["a"].get_ydata().tolist() == [1.0, 1.0, 1.0]
+
+
+def test_the_runtime_distribution_is_the_share_of_targets_reached():
+    c = comparison({"p": {"a": [[10.0, 1.0, 0.0]], "b": [[10.0, 10.0, 5.0]]}})
+    (axes,) = plots.runtime_distribution(c).axes
+    targets = 10 * arrays.GAPS
+    for label, values in (("a", [10.0, 1.0, 0.0]), ("b", [10.0, 10.0, 5.0])):
+        x, y = lines(axes)[label].get_data()
+        expected = [(targets >= v - 1e-12).mean() for v in values]
+        assert x.tolist()[:3] == [1, 2, 3] and y[:3] == pytest.approx(expected)
+
+
+def test_validation_stands_against_test_with_the_line_of_equals():
+    c = comparison(TWO, tests={"p": {"a": [2.5, 1.5], "b": [3.0, 0.5]}})
+    (axes,) = plots.validation_against_test(c).axes
+    drawn = lines(axes)
+    assert drawn["a"].get_xdata().tolist() == [2.0, 1.0]
+    assert drawn["a"].get_ydata().tolist() == [2.5, 1.5]
+    assert drawn["equal"].get_xdata().tolist() == drawn["equal"].get_ydata().tolist() == [0.5, 3.0]
+
+
+def test_the_catalogue_holds_what_applies_and_every_figure_draws():
+    c = random_comparison(["a", "b", "c"], ["p", "q"], tests=None)
+    found = plots.comparison_figures(c)
+    assert set(found) == {
+        "curves-p", "curves-q", "seconds-p", "seconds-q", "rank-over-time", "critical-difference",
+        "values", "improvement", "interquartile-means", "performance-profiles",
+        "runtime-distribution",
+    }  # fmt: skip
+    for name, spec in found.items():
+        assert spec.name == name and spec.title and len(spec.caption) > 40 and len(spec.alt) > 20
+        assert spec.draw().axes and spec.draw() is not spec.draw()
+    fast = random_comparison(["a", "b"], seconds={"a": 1e-4, "b": 1e-4})
+    assert "seconds-p" not in plots.comparison_figures(fast)
+
+
+def test_a_comparison_of_one_run_has_the_figures_that_need_no_second():
+    alone = plots.comparison_figures(comparison({"p": {"a": [[2.0, 1.0]]}}))
+    assert {"curves-p", "values", "ranks"} <= set(alone)
+    assert not {"critical-difference", "improvement", "rank-over-time"} & set(alone)
+    for spec in alone.values():
+        spec.draw().draw_without_rendering()
+
+
+def test_alt_texts_state_the_numbers():
+    found = plots.comparison_figures(comparison(TWO))
+    assert "a 1.5 and b 2." in found["curves-p"].alt
+    assert "a 1.25" in found["critical-difference"].alt
+
+
+def test_names_of_figures_are_fit_for_files_and_ids_and_differ():
+    c = random_comparison(["a", "b"], ["my problem", "My/Problem", "…", "x" * 300])
+    names = list(plots.comparison_figures(c))
+    assert {"curves-my-problem", "curves-my-problem-2", "curves-x"} <= set(names)
+    assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") for name in names)
+
+
+LONG = "{}-with-a-very-long-name-indeed-{}"
+
+
+@pytest.mark.parametrize(
+    ("k", "problems", "pattern"), [(2, 1, "s{1}"), (8, 1, LONG), (12, 6, "s{1}"), (12, 2, LONG)]
+)
+def test_no_text_covers_another_or_leaves_the_figure(k, problems, pattern):
+    labels = [pattern.format("$strategy", i) for i in range(k)]
+    names = [pattern.format("problem", i) for i in range(problems)]
+    tests = {p: {k: [1.5] * 6 for k in labels} for p in names}
+    specs = plots.comparison_figures(random_comparison(labels, names, tests=tests))
+    for name, spec in specs.items():
+        if name.split("-")[0] in ("curves", "seconds", "validation") and names[0] not in spec.title:
+            continue  # one problem stands for all
+        covered, out = overlapping_texts(spec.draw())
+        assert (covered, out) == ([], []), name
+
+
+def test_a_name_with_dollars_is_no_formula():
+    figure = plots.curves({"$x_1$": [[1.0, 2.0]]}, title="$y$")
+    assert figure.axes[0].texts[0].get_text() == "$x_1$"
+    assert not any(t.get_parse_math() for t in [*figure.axes[0].texts, figure.axes[0]._left_title])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c: plots.anytime(c, "pq"), "unknown problem 'pq'.*did you mean 'p'"),
+        (lambda c: plots.anytime(c, by="hours"), "'evaluations' or 'seconds', got 'hours'"),
+        (lambda c: plots.validation_against_test(c), "'p' has no hidden test values"),
+        (lambda c: plots.performance_profiles(c, 2.0), "between 0 and 1, got 2.0"),
+        (lambda c: plots.critical_difference(c, test="t"), "wilcoxon, nemenyi, conover, got 't'"),
+    ],
+)
+def test_bad_input_is_refused_with_what_was_expected(call, message):
+    with pytest.raises(
+        MetaoptError if "problem" in message or "by" in message else Exception, match=message
+    ):
+        call(comparison(TWO))
+
+
+def test_without_progress_there_is_no_target():
+    flat = comparison({"p": {"a": [[1.0, 1.0]] * 2, "b": [[1.0, 2.0]] * 2}})
+    for draw in (plots.performance_profiles, plots.runtime_distribution, plots.interquartile_means):
+        with pytest.raises(StudyError, match="better than its first trials"):
+            draw(flat)
+    assert "performance-profiles" not in plots.comparison_figures(flat)
