@@ -1,7 +1,7 @@
-"""The study: the only loop. It asks a strategy, has proposals evaluated, stores and tells.
+"""The study: asks a strategy for configurations, has them evaluated, and tells it the results.
 
-Everything that happens is an event in a log before anything else depends on it, so that a study
-killed at any point goes on as if nothing had been (law 2 of the design).
+Every event is stored before anything depends on it. So a study that was killed at any point
+resumes with results identical to those of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from metaopt.core.errors import StoreError, StudyError, did_you_mean
 from metaopt.core.progress import progress_bar
 from metaopt.core.seeds import derive
+from metaopt.core.text import brief
 from metaopt.core.types import Direction
 from metaopt.core.version import __version__
 from metaopt.execution.evaluate import finish, read
@@ -22,7 +23,8 @@ from metaopt.execution.history import History
 from metaopt.execution.loop import Callback, Ending, Optimization, exhausted
 from metaopt.execution.monitor import StudyMonitor
 from metaopt.execution.stop_conditions import StopCondition
-from metaopt.pruning import Pruner, Tracker, find_pruner, pruner_from_json
+from metaopt.pruning import Pruner, ReportTracker, find_pruner, pruner_from_json
+from metaopt.report.reported import Reported
 from metaopt.space import Space
 from metaopt.space.values import native
 from metaopt.storage.opening import find_study, open_events
@@ -39,23 +41,37 @@ DEFAULT_NAME = "study"
 logger = logging.getLogger("metaopt")
 
 
-class Study(StudyView):
+class Study(StudyView, Reported):
     """A search for the best configuration of a space.
 
     Args:
-        space: what to search.
-        strategy: a name (see `metaopt.strategies()`) or a fresh Strategy on the same space.
+        space: the search space.
+        strategy: a name (see `metaopt.strategies()`) or a new Strategy on the same space.
         direction: "minimize" or "maximize".
-        seed: what every proposal and trial seed derives from; default 0 or the Strategy's.
-        storage: None (memory), a path (SQLite) or a database URL. A study of that name which is
-            there already is continued; it must have been made from the same arguments.
-        pruner: decides from their reports which trials stop early: a Pruner, or a text such as
-            "median", "asha" or "hyperband:max_resource=81".
-        name: of the study in the storage.
+        seed: from which all proposals and the seeds of all trials are derived; default: the
+            Strategy's own seed, or 0.
+        storage: None (memory), a path (SQLite) or a database URL. If it already holds a study of
+            this name, that study is resumed; it must have been created with the same arguments.
+        pruner: decides from the reports of trials which ones stop early: a Pruner, or a text such
+            as "median", "asha" or "hyperband:max_resource=81"; default: no pruning.
+        name: of the study in the storage; default: "study".
+
+    Attributes:
+        space, strategy, direction, seed, pruner, name, storage: as given, or the defaults.
+        data_seed: seed for cross-validation folds and sample order, the same for all trials.
 
     Raises:
-        StudyError: an argument is wrong, or the stored study is another one.
-        StoreError: the storage holds no studies, or cannot be read.
+        StudyError: an argument is wrong, or the stored study was created with other arguments.
+        StoreError: the storage is not a study file or database, or cannot be read.
+        UnknownNameError: there is no strategy or pruner of this name.
+
+    Example:
+        >>> from metaopt import Float, Space, Study
+        >>> space = Space(lr=Float(1e-4, 1.0, log=True), momentum=Float(0.0, 0.99))
+        >>> study = Study(space, "random", seed=1)
+        >>> ending = study.optimize(lambda trial: (trial["lr"] - 0.1) ** 2, n_trials=20)
+        >>> len(study.trials), sorted(study.best_params)
+        (20, ['lr', 'momentum'])
     """
 
     def __init__(
@@ -84,9 +100,9 @@ class Study(StudyView):
         events = open_events(storage, self.name, self._header())
         self._history = History(self.strategy, events, maximise=direction == "maximize")
         self._state = self._history.state
-        self._held: set[int] = set()  # given out by ask(), told by the caller
+        self._held: set[int] = set()  # given out by ask(); the caller tells their results
         self._stopping = False
-        tracker = Tracker(self.pruner, self.seed, direction)
+        tracker = ReportTracker(self.pruner, self.seed, direction)
         self._monitor = StudyMonitor(self._history, tracker, self.data_seed)
 
     def _header(self) -> dict[str, Json]:
@@ -95,7 +111,7 @@ class Study(StudyView):
         return {**made, "direction": self.direction, "pruner": pruner, "version": __version__}
 
     def close(self) -> None:
-        """Let go of the storage; everything acknowledged is there already."""
+        """Write buffered events and close the storage."""
         self._history.close()
 
     def __repr__(self) -> str:
@@ -107,9 +123,9 @@ class Study(StudyView):
     # -- by hand ---------------------------------------------------------------------------------
 
     def ask(self) -> Trial:
-        """Return the next trial, to be evaluated by the caller and told.
+        """Return the next trial, for evaluation by the caller; pass its result to `tell`.
 
-        A trial that was left unfinished when the study was closed comes first.
+        Trials that were unfinished when the study was closed come first.
 
         Raises:
             StudyError: every configuration of the space has been proposed.
@@ -124,14 +140,24 @@ class Study(StudyView):
         return Trial(self._history[number].proposal, self.data_seed, self._monitor)
 
     def tell(self, trial: Trial | int, outcome: float | Result) -> TrialRecord:
-        """Learn the outcome of a trial (or its number) that `ask` gave, in the study's direction.
+        """Record the outcome of a trial that `ask` returned, and tell the strategy.
+
+        Args:
+            trial: the trial or its number.
+            outcome: its value, in the user's own sign, or a `Result`. NaN and infinities are
+                recorded as a failed trial. A number for a trial whose `should_stop()` was True
+                means that the trial was pruned.
+
+        Returns:
+            The record of the trial.
 
         Raises:
-            StudyError: the trial is unknown or finished already.
+            StudyError: the trial is unknown or already finished, or the outcome is neither a
+                number nor a `Result`.
         """
         number = trial.number if isinstance(trial, Trial) else native(trial)
         if number not in self._history:
-            raise StudyError(f"trial {number!r} is unknown; tell what ask() returned")
+            raise StudyError(f"trial {number!r} is unknown; pass a trial from ask() or its number")
         record = self._history[number]
         if record.result is not None:
             raise StudyError(f"trial {number} was already told ({record.status})")
@@ -145,15 +171,38 @@ class Study(StudyView):
         return self._history[number]
 
     def enqueue(self, config: Mapping[str, Any]) -> bool:
-        """Have a configuration tried before the next proposal; False if it was tried already."""
+        """Queue a configuration; it becomes the next trial.
+
+        Args:
+            config: a value for each active parameter of the space.
+
+        Returns:
+            True; or False, and the queue is unchanged, if the configuration is not new.
+
+        Raises:
+            SpaceError: the configuration does not fit the space.
+        """
         return self._history.enqueue(self.space.validate(config))
 
     def add(self, config: Mapping[str, Any], outcome: float | Result) -> TrialRecord:
-        """Add a finished trial from elsewhere; the strategy learns it."""
+        """Add a finished trial that this study did not run; the strategy is told about it.
+
+        Args:
+            config: a value for each active parameter of the space.
+            outcome: its value, in the user's own sign, or a `Result`; NaN and infinities are
+                recorded as a failed trial.
+
+        Returns:
+            The record of the trial, with a number of this study.
+
+        Raises:
+            SpaceError: the configuration does not fit the space.
+            StudyError: the outcome is neither a number nor a `Result`.
+        """
         return self._history.add(self.space.validate(config), settle(outcome))
 
     def stop(self) -> None:
-        """End the running `optimize` after the current trial or batch; for callbacks."""
+        """End the running `optimize` after the current trial or batch; call it in callbacks."""
         self._stopping = True
 
     # -- the loop --------------------------------------------------------------------------------
@@ -172,40 +221,55 @@ class Study(StudyView):
         callbacks: Sequence[Callback] = (),
         progress: bool = False,
     ) -> Ending:
-        """Evaluate proposals until the study holds `n_trials` trials, or another end comes first.
+        """Run trials until the study holds `n_trials` trials, or another end is reached first.
 
         Args:
-            objective: called with a `Trial`; returns a float or a `Result`. What it raises is
-                recorded as a failed trial. With `batch_size`, one that has `many(trials)` gets
-                whole batches; if it also says ``lockstep = True``, all members report a step
-                before any asks `should_stop`, and a pruner compares them with each other.
-            n_trials: the total that the study shall hold, earlier trials included.
-            timeout: seconds after which no trial is started any more.
-            trial_timeout: seconds after which a trial has failed; see `metaopt.execution.Inline`.
-                Trials that an objective's `many` trains together all begin with the batch.
-            batch_size: ask for so many at once, and tell their results in order, together. Without
-                it and `slots` trials run one after the other, also where the objective has `many`.
-            slots: keep so many trials training side by side: as soon as some end, they are told
-                and their places are filled by new proposals, which join the others. Needs an
+            objective: called with a `Trial`; returns a float or a `Result`. An exception is
+                recorded as a failed trial. With `batch_size`, an objective with `many(trials)`
+                gets whole batches; if it also has ``lockstep = True``, all members report a step
+                before any calls `should_stop`, and a pruner compares them with each other.
+            n_trials: total number of trials in the study, including earlier ones.
+            timeout: seconds after which no further trial is started.
+            trial_timeout: seconds after which a trial counts as failed; see
+                `metaopt.execution.Inline`. In a batch that `many` evaluates, the time of all
+                trials starts with the batch.
+            batch_size: number of trials to ask for at once; their results are told together, by
+                number. Without `batch_size` and `slots`, trials run one after the other, even if
+                the objective has `many`.
+            slots: number of trials that train at the same time. As soon as some end, they are
+                told, and new trials take their slots and train along with the others. Needs an
                 objective with `stream(arrivals)`, such as `Trainer`; see
-                `metaopt.trials.objective.StreamObjective`. Time is counted in steps of all
-                running trials, not in seconds, so this too is the same on every machine and is
-                resumed exactly. A pruner compares a trial with those told before and with all
-                that run beside it.
-                When an end comes (`n_trials`, `timeout`, `stop`), running trials are finished;
-                while a condition of `stop` holds, none is started.
-            replicates: evaluate every configuration under so many seeds, and tell the mean once;
-                then a trial's reports are the means so far. See `metaopt.execution.replicates`.
-            stop: conditions such as `Stall(20)` and `Target(0.1)`, or functions of the study.
-            callbacks: called with the study and the record after every told trial.
-            progress: show a progress bar.
+                `metaopt.trials.objective.StreamObjective`. Time is counted in steps of all running
+                trials, not in seconds, so results are the same on every machine and a study can be
+                resumed exactly. A pruner compares a trial with all told trials and with all that
+                run at the same time. When an end is reached (`n_trials`, `timeout`, `stop`),
+                running trials are finished, and no new ones are started; if one of them makes a
+                condition of `stop` false again, the study continues.
+            replicates: number of seeds under which every configuration is evaluated; the strategy
+                is told the mean. The reports of a trial are then the means so far. See
+                `metaopt.execution.replicates`.
+            stop: one condition or several, such as `Stall(20)` and `Target(0.1)`, or functions
+                that take the study and return True or a reason to end it.
+            callbacks: functions called with the study and the record after every told trial.
+            progress: whether to show a progress bar (on stderr).
 
         Returns:
-            Why it ended.
+            The reason why it ended.
 
         Raises:
-            StudyError: an argument is wrong, or the objective's `direction` is another.
-            KeyboardInterrupt: the study is kept; the same call goes on.
+            StudyError: an argument is wrong, or the objective's `direction` differs from the
+                study's.
+            KeyboardInterrupt: the user pressed Ctrl-C; the same call resumes the study.
+
+        Example:
+            >>> from metaopt import Float, Space, Stall, Study
+            >>> study = Study(Space(x=Float(-1, 1)), "random", seed=1)
+            >>> ending = study.optimize(lambda trial: trial["x"] ** 2, n_trials=10)
+            >>> ending.reason, len(study.trials)
+            ('n_trials', 10)
+            >>> ending = study.optimize(lambda trial: trial["x"] ** 2, n_trials=500, stop=Stall(30))
+            >>> ending.message
+            'no better value in 30 trials'
         """
         self._check_objective(objective)
 
@@ -230,11 +294,11 @@ class Study(StudyView):
             except KeyboardInterrupt:
                 self._history.flush()
                 logger.warning(
-                    "interrupted: the study %r keeps its %d finished trials%s; the same call of"
-                    " optimize() goes on",
+                    "interrupted: the study %r keeps its %d finished trials%s; to resume, repeat"
+                    " the call of optimize()",
                     self.name,
                     self._history.told_count,
-                    f" in {self.storage}" if self.storage else " while this process lives",
+                    f" in {self.storage}" if self.storage else " until this process ends",
                 )
                 raise
         logger.info("study %s ended: %s", self.name, ending.message)
@@ -246,28 +310,21 @@ class Study(StudyView):
         theirs = getattr(objective, "direction", self.direction)
         if theirs != self.direction:
             raise StudyError(
-                f"the objective is to {theirs} and the study is to {self.direction};"
-                f" make the study with direction={theirs!r}"
+                f"the objective's direction is {theirs!r}, the study's is {self.direction!r};"
+                f" create the study with direction={theirs!r}"
             )
 
     def _tell_ready(self) -> list[TrialRecord]:
         return self._history.tell_ready(self._log_line)
 
-    # -- looking ---------------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------------
 
-    def report(self, path: str | Path) -> Path:
-        """Write a self-contained page with figures and tables beside it; return the page.
-
-        `path` is a folder, which is made, or a file that ends with ``.html`` for the page alone.
-
-        Raises:
-            StudyError: `path` is another file.
-        """
-        from metaopt.report.study import write  # reports are needed by few processes
+    def _write_report(self, path: str | Path) -> Path:
+        from metaopt.report.study import write  # slow to import, and rarely needed
 
         return write(self, path)
 
-    # -- small things ----------------------------------------------------------------------------
+    # -- log messages ----------------------------------------------------------------------------
 
     def _best_text(self) -> str:
         best = self.best_record
@@ -276,7 +333,7 @@ class Study(StudyView):
     def _log_line(self, record: TrialRecord) -> None:
         result = record.result
         assert result is not None
-        params = ", ".join(f"{k}={_brief(v)}" for k, v in record.params.items())
+        params = ", ".join(f"{k}={brief(v)}" for k, v in record.params.items())
         seconds = "" if record.seconds is None else f" in {record.seconds:.3g} s"
         if result.error is not None:
             logger.warning(
@@ -288,44 +345,56 @@ class Study(StudyView):
             )
             return
         if not logger.isEnabledFor(logging.INFO):
-            return  # the best is looked for among all trials
+            return  # skip the search for the best trial
         what = "pruned" if result.value is None else f"{result.value:.6g}"
         logger.info(
             "trial %d: %s%s; %s [%s]", record.number, what, seconds, self._best_text(), params
         )
 
 
-def _brief(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _resolve(strategy: str | Strategy, space: Space, seed: int | None) -> Strategy:
-    """Make the strategy, or check the one that was given."""
+    """Create the strategy, or check the given one."""
     if isinstance(strategy, str):
         return make_strategy(strategy, space, 0 if seed is None else seed)
     if not isinstance(strategy, Strategy):
         raise StudyError(f"strategy must be a name or a Strategy, got {strategy!r}")
     if strategy.space != space:
-        raise StudyError("the strategy was made for another space; make both from the same one")
+        raise StudyError("the strategy has another space than the study; use the same for both")
     if seed is not None and seed != strategy.seed:
         raise StudyError(f"seed={seed!r} differs from the strategy's own seed={strategy.seed!r}")
     if strategy.log:
-        raise StudyError("the strategy was used already; pass a fresh one")
+        raise StudyError("the strategy was used already; pass a new one")
     return strategy
 
 
 def load(storage: str | Path, name: str | None = None, *, pruner: Pruner | None = None) -> Study:
-    """Open a stored study as it was made, to look at it or to go on.
+    """Open a stored study with the settings it was created with, to read or to resume it.
 
     Args:
         storage: a path or a database URL.
-        name: of the study; may be left out where there is only one.
-        pruner: the pruner that it was made with; needed only if it is not one of metaopt's own.
+        name: of the study; may be omitted if the storage holds exactly one.
+        pruner: the pruner of the study; needed only if it is not one of metaopt's own.
+
+    Returns:
+        The study, with all its trials.
 
     Raises:
-        StoreError: there is no such file, or it is no study file.
-        StudyError: several studies are there and no name was given.
-        UnknownNameError: no study, or no installed strategy, has that name.
+        StoreError: there is no such file, or it is not a study file or is damaged.
+        StudyError: `name` was omitted and the storage holds no study or several, or `pruner` is
+            needed or differs from the study's.
+        UnknownNameError: there is no study of this name, or its strategy is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> from metaopt import Float, Space, Study, load
+        >>> path = tempfile.mkdtemp() + "/study.db"
+        >>> study = Study(Space(x=Float(-1, 1)), "random", storage=path)
+        >>> ending = study.optimize(lambda trial: trial["x"] ** 2, n_trials=5)
+        >>> study.close()
+        >>> study = load(path)
+        >>> ending = study.optimize(lambda trial: trial["x"] ** 2, n_trials=8)
+        >>> len(study.trials)
+        8
     """
     found = find_study(storage, name)
     header = found.header

@@ -1,4 +1,4 @@
-"""How long drawing 100,000 configurations takes, next to numpy drawing the bare numbers.
+"""Time to draw 100,000 configurations, compared with NumPy drawing the same random numbers.
 
 python studies/benchmark_space.py [--n 100000] [--runs 5]
 """

@@ -1,20 +1,20 @@
-"""How good and how fast is `bayes`, next to the optimizers that people use?
+"""How good and how fast is `bayes`, compared with widely used optimizers?
 
-Parts, each of which can be run alone:
-    quality  regret after 25, 50 and 100 trials on many problems, against every contestant
-    speed    CPU time of a suggestion, in turns with Optuna's GPSampler
-    batch    8 at once against one at a time
-    noise    the true value of what is recommended under noise
-    late     300 trials in 10 dimensions, against CMA-ES
+Parts, each of which can be run separately:
+    quality  regret after 25, 50 and 100 trials on many problems, for all contestants
+    speed    CPU time per suggestion, compared with Optuna's GPSampler
+    batch    batches of 8 trials compared with one trial at a time
+    noise    the true value of the recommended configuration under noise
+    late     300 trials in 10 dimensions, compared with CMA-ES
     failing  a third of the space fails
-    subset   what it costs that the posterior holds at most 1,000 points
+    subset   the cost of limiting the posterior to 1,000 points
 
     pip install -e '.[bench]'
     python studies/benchmark_strategies.py [PART ...] [--full] [--seeds 0:5] [--out DIR]
 
-Without --full it takes some minutes: one seed, the quick contestants, and tables on the terminal.
-With it, it takes hours and writes benchmark_strategies.md next to this file. A run that is
-recorded in DIR is not run again; the tables are made from all that is recorded there.
+Without --full it takes some minutes: one seed, fast contestants, and tables on the terminal. With
+--full it takes hours and writes benchmark_strategies.md next to this file. A run that is recorded
+in DIR is not repeated; the tables are computed from all records there.
 """
 
 from __future__ import annotations
@@ -37,30 +37,36 @@ from strategy_bench.tasks import Task
 
 Runs = dict[tuple[str, str], list[parts.Record]]
 HERE = Path(__file__).parent
-SEEDS = "How many seeds were recorded stands under each table."
+SEEDS = "The number of seeds is given below each table."
 QUICK = ("bayes", "random", "optuna-tpe", "cmaes", "optuna-gp")
 SLOW = ("skopt",)
-LACKING = "Its tasks need the package ioh."
+LACKING = "Left out: its tasks need the package ioh."
 SHOWN = ("seeds", "contestants")
 HELD = ("250", "500", "1000", "2000")
 
 
 class Bench:
-    """The recorded runs of a folder, and the running of those that lack."""
+    """The recorded runs of a folder; runs that are missing are made.
+
+    Args:
+        folder: folder of the records.
+        seeds: seeds to run.
+        full: whether to run the slow tasks and cases, too.
+    """
 
     def __init__(self, folder: Path, seeds: Sequence[int], full: bool) -> None:
         self.folder, self.seeds, self.full = folder, seeds, full
-        self.counts: dict[str, int] = {}  # seeds recorded, the fewest of any task, by contestant
+        self.counts: dict[str, int] = {}  # fewest seeds of any task, by contestant
 
     def record(self, name: str, make: Callable[[], parts.Record]) -> parts.Record:
-        """Return the record of this name, made now if there is none."""
+        """Return the record with this name; call `make` if there is none."""
         file = self.folder / f"{name}.json"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             found = make()
             draft = file.with_suffix(".part")
             draft.write_text(json.dumps(found), encoding="utf-8")
-            draft.replace(file)  # in one step: an interrupted run leaves no half record
+            draft.replace(file)  # atomic: an interrupted run leaves no partial record
             print(name, flush=True)
         loaded: parts.Record = json.loads(file.read_text(encoding="utf-8"))
         return loaded
@@ -72,7 +78,7 @@ class Bench:
         makers: Sequence[Callable[[], Task]],
         run: Callable[[str, Task, int], parts.Record],
     ) -> Runs:
-        """All runs of contestants on tasks, by contestant and task, those of other seeds too."""
+        """Return all runs by contestant and task, also recorded ones with other seeds."""
         runs: Runs = defaultdict(list)
         for make in makers:
             task = make()
@@ -92,7 +98,7 @@ class Bench:
         return runs
 
     def table(self, part: str, names: Sequence[str]) -> str:
-        """Run a part; its section of the report."""
+        """Run a part and return its section of the report."""
         self.counts = {}
         text = getattr(self, part)(names)
         seeds = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()))
@@ -107,7 +113,7 @@ class Bench:
         against = "optuna-gp" if "optuna-gp" in names else None
         repeats = 5 if self.full else 1
         cases = [(100, 5, 20, repeats), (100, 10, 20, repeats)]
-        if self.full:  # 5000 comes first: no peer's memory is in its peak
+        if self.full:  # 5000 comes first, so that its peak memory does not include GPSampler's
             cases = [(5000, 10, 0, 1), *cases, (100, 7, 20, repeats), (1000, 10, 3, 3)]
         records = [
             self.record(
@@ -161,11 +167,11 @@ PARTS = ("quality", "speed", "batch", "noise", "late", "failing", "subset")
 
 
 def present(names: Sequence[str]) -> list[str]:
-    """The contestants that are installed; says what the others lack."""
+    """Return the contestants that are installed; print which packages the others need."""
     for name in names:
         package = peers.missing(name)
         if package:
-            print(f"{name} is left out: install {package}, or metaopt-engine[bench]")
+            print(f"{name} is left out; it needs {package}: pip install metaopt-engine[bench]")
     return [name for name in names if peers.missing(name) is None]
 
 
@@ -182,30 +188,32 @@ def versions() -> str:
 def main() -> int:
     import torch
 
-    torch.set_num_threads(1)  # Optuna's GPSampler computes with it
+    torch.set_num_threads(1)  # Optuna's GPSampler uses torch
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--full", action="store_true", help="everything, and write the tables")
-    parser.add_argument("--seeds", help="FIRST:END, by default 0:1, with --full 0:5")
-    parser.add_argument("--contestants", help="names with commas between; bayes and random must be")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}")
+    parser.add_argument("--full", action="store_true", help="run everything and write the report")
+    parser.add_argument("--seeds", help="FIRST:END (default 0:1, with --full 0:5)")
+    parser.add_argument("--contestants", help="comma-separated; with bayes and random")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "strategies")
     given = parser.parse_args()
     unknown = sorted(set(given.parts) - set(PARTS))
     if unknown:
-        parser.error(f"no part is called {', '.join(unknown)}; there are {', '.join(PARTS)}")
+        parser.error(f"unknown part: {', '.join(unknown)}; choose from {', '.join(PARTS)}")
     first, end = map(int, (given.seeds or ("0:5" if given.full else "0:1")).split(":"))
     names: Any = given.contestants.split(",") if given.contestants else QUICK
     if given.full and not given.contestants:
         names = [*QUICK, *SLOW]
     if not {"bayes", "random"} <= set(names):
-        parser.error("bayes and random must be among the contestants: regrets are relative to them")
+        parser.error("contestants must include bayes and random: regrets are relative to them")
     bench, names = Bench(given.out, range(first, end), given.full), present(names)
     options = "".join(f" --{k} {v}" for k, v in vars(given).items() if v and k in SHOWN)
     command = f"python studies/benchmark_strategies.py --full{options}"
     title = f"# {__doc__.splitlines()[0]}"
-    text = [f"{title}\n\nMade by `{command}` from all runs in its folder; {versions()} {SEEDS}\n"]
+    text = [
+        f"{title}\n\nMade by `{command}` from all records in its folder; {versions()} {SEEDS}\n"
+    ]
     for part in given.parts or PARTS:
         text.append(bench.table(part, names))
         print(text[-1], flush=True)

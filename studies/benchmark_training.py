@@ -1,11 +1,11 @@
-"""How much faster do networks train together than one after the other?
+"""How much faster do networks train in one batch than one after the other?
 
-Each case trains K small networks twice: by `Trainer.many`, and by the loops that one would write,
-one network after the other: with preloaded tensors and PyTorch's fused optimizer ("fused"), with
-its default optimizer ("default"), and with a DataLoader and `loss.item()` in every step
-("loader"). Both sides build the networks, visit every sample once an epoch and validate after
-every epoch. Numbers are ratios of CPU time in one process with one thread, medians of interleaved
-repeats; loops are timed on a few of the networks and scaled.
+Each case trains K small networks by `Trainer.many` and by usual training loops, one network after
+the other: with preloaded tensors and PyTorch's fused optimizer ("fused"), with its default
+optimizer ("default"), and with a DataLoader and `loss.item()` in every step ("loader"). All of them
+build the networks, visit every sample once per epoch and validate after every epoch. The numbers
+are ratios of CPU time (loop / Trainer) in one process with one thread, medians of interleaved
+repeats. Loops are timed on a few of the networks, and the time is scaled to K.
 
     python studies/benchmark_training.py [--quick] [--case TEXT] [--json FILE]
 """
@@ -39,7 +39,7 @@ Goals = tuple[float | None, ...]
 Config = dict[str, Any]
 
 
-# -- the loops that one would write ----------------------------------------------------------------
+# -- usual training loops --------------------------------------------------------------------------
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe, fused: bool) -> torch.optim.Optimizer:
@@ -50,13 +50,13 @@ def make_optimizer(network: nn.Module, recipe: Recipe, fused: bool) -> torch.opt
         return torch.optim.Adam(weights, lr, betas, weight_decay=recipe.l2, **faster)
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(weights, lr, betas, weight_decay=recipe.weight_decay, **faster)
-    if recipe.optimizer == "rmsprop":  # PyTorch has no fused one
+    if recipe.optimizer == "rmsprop":  # PyTorch has no fused RMSprop
         return torch.optim.RMSprop(weights, lr, recipe.alpha, weight_decay=recipe.l2)
     return torch.optim.SGD(weights, lr, momentum=recipe.momentum, weight_decay=recipe.l2, **faster)
 
 
 class Loop:
-    """One network, its optimizer and the loop over its data."""
+    """One network, its optimizer and the loop over its data; `kind` is one of LOOPS."""
 
     def __init__(self, network: nn.Module, config: Config, data: Data, kind: str) -> None:
         self.network, self.data, self.kind = network, data, kind
@@ -132,13 +132,21 @@ def wide_data() -> Data:
 
 @dataclass
 class Case:
-    """One row of the table; goals and results are against the loops in the order of LOOPS."""
+    """One row of the table.
+
+    Attributes:
+        name: of the case.
+        k: number of networks.
+        goals: the ratio to reach for each of LOOPS; None: not measured.
+        ours: trains all networks by `Trainer.many`.
+        loop: trains some of the networks by a loop of LOOPS; returns their share of the work.
+    """
 
     name: str
     k: int
     goals: Goals
     ours: Callable[[], object]
-    loop: Callable[[str], float]  # trains a part, and returns how much of the whole that was
+    loop: Callable[[str], float]
 
 
 def perceptron(inputs: int) -> Callable[[Any], nn.Module]:
@@ -155,7 +163,7 @@ def perceptron(inputs: int) -> Callable[[Any], nn.Module]:
 
 
 def normalised(config: Config) -> nn.Module:
-    """A perceptron as many would write it today: no chain of dense layers and activations."""
+    """A perceptron with normalisation layers: more than a chain of dense layers and activations."""
     return nn.Sequential(
         nn.Linear(64, 64), nn.BatchNorm1d(64), nn.GELU(),
         nn.Linear(64, 64), nn.LayerNorm(64), nn.GELU(), nn.Linear(64, 10),
@@ -172,7 +180,7 @@ def convolutional(config: Config) -> nn.Module:
 
 
 class Branching(nn.Module):
-    """What no engine takes down: it looks at the values."""
+    """A network that no batched engine can trace: its control flow depends on the data."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -186,7 +194,7 @@ class Branching(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """Its recurrence is one operation of PyTorch's, called member by member."""
+    """A recurrent network: its LSTM is one PyTorch operation, called once per member."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -211,7 +219,7 @@ def make_case(
     goals: Goals,
     sample: int,
 ) -> Case:
-    """K trainings of all epochs; the loops train a sample of them."""
+    """Train all configurations for all epochs; the loops train `sample` of them."""
     trainer = Trainer(
         build, data.X, data.y, validation=(data.X_val, data.y_val), test=None, stopping=None,
         epochs=epochs, device="cpu",
@@ -232,7 +240,7 @@ def make_case(
 
 
 def fold_case(data: Data, configs: Sequence[Config], epochs: int, goals: Goals) -> Case:
-    """Five-fold cross-validation; the loops train the folds of some configurations."""
+    """Five-fold cross-validation; the loops train two folds of the first configuration."""
     build = perceptron(64)
     folds = KFold(5, shuffle=True, random_state=0)
     trainer = Trainer(
@@ -258,7 +266,7 @@ def fold_case(data: Data, configs: Sequence[Config], epochs: int, goals: Goals) 
 
 
 class Halving:
-    """A channel that keeps the best third at epochs 1, 3 and 9: successive halving in lockstep."""
+    """A monitor that keeps the best third at epochs 1, 3 and 9: synchronous successive halving."""
 
     def __init__(self) -> None:
         self.at: dict[float, dict[int, float]] = {}
@@ -366,7 +374,7 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
         seconds, _ = cpu_seconds(case.ours)
         for kind in kinds:
             spent, part = cpu_seconds(lambda kind=kind: case.loop(kind))
-            if turn:  # the first turn warms up
+            if turn:  # the first turn is a warm-up
                 theirs[kind].append(spent / float(part))  # type: ignore[arg-type]
         if turn:
             ours.append(seconds)
@@ -389,7 +397,7 @@ def show(row: dict[str, Any], goals: Goals) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer epochs and repeats")
-    parser.add_argument("--case", default="", help="only cases whose name contains this")
+    parser.add_argument("--case", default="", help="run only cases whose name contains this text")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,8 +1,8 @@
-"""The main job: which strategy tunes a small PyTorch network on handwritten digits best?
+"""Which strategy tunes a small PyTorch network on handwritten digits best?
 
 Tunes a multi-layer perceptron (optimizer, learning rate, schedule, batch size, penalties, dropout,
 depth, width, activation: a mixed, conditional space) with every strategy, in paired repeats, and
-says which is better. Stop it whenever you like: the same command goes on where it was.
+reports which is better. You can stop it at any time: the same command resumes it.
 
     python studies/digits.py [--trials 25] [--repeats 10] [--workers 2] [--folder results/digits]
 """
@@ -20,9 +20,9 @@ STRATEGIES = ("random", "grid", "sobol", "bayes", "skopt", "genetic", "pso", "ta
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--trials", type=int, default=25, help="of each run")
-    parser.add_argument("--repeats", type=int, default=10, help="paired runs of each strategy")
-    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--trials", type=int, default=25, help="trials per run")
+    parser.add_argument("--repeats", type=int, default=10, help="paired runs per strategy")
+    parser.add_argument("--workers", type=int, default=2, help="number of worker processes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("results/digits"))
     given = parser.parse_args()
@@ -40,7 +40,7 @@ def main() -> int:
             storage=given.folder / "studies.db", workers=given.workers, progress=True,
         )  # fmt: skip
     except KeyboardInterrupt:
-        print("\nInterrupted; every finished training is kept. The same command goes on.")
+        print("\nInterrupted; finished trainings are stored. The same command resumes.")
         return 130
     except metaopt.MetaoptError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import doctest
 import importlib
 import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,8 +108,9 @@ def _class_faults(name: str, cls: type) -> Iterator[str]:
         told |= {"space", "seed", "budget"}  # of every strategy: the base describes them
     if set(needed) - told:
         yield f"{name}: nothing is said of {', '.join(sorted(set(needed) - told))}"
+    fields = getattr(cls, "__dataclass_fields__", {})  # a default may be a function
     for method_name, method in vars(cls).items():
-        if not method_name.startswith("_") and inspect.isfunction(method):
+        if method_name[0] != "_" and method_name not in fields and inspect.isfunction(method):
             overridden = any(hasattr(base, method_name) for base in cls.__mro__[1:])
             if not (overridden and method.__doc__ is None):
                 yield from _function_faults(f"{name}.{method_name}", method)
@@ -128,6 +131,31 @@ def test_a_public_name_is_described(name: str) -> None:
     check = _class_faults if inspect.isclass(thing) else _function_faults
     faults = list(check(name, thing))
     assert not faults, "\n".join(faults)
+
+
+EXAMPLES = [
+    pytest.param(found, id=found.name)
+    for name, thing in OBJECTS.items()
+    for found in doctest.DocTestFinder(recurse=True).find(thing, name)
+    if found.examples
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_of_a_docstring_runs(
+    example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some write a study file
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    told: list[str] = []
+    assert runner.run(example, out=told.append).failed == 0, "".join(told)
+
+
+def test_the_classes_and_functions_that_users_meet_first_have_an_example() -> None:
+    shown = {param.values[0].name for param in EXAMPLES}
+    first = ("Study", "Space", "Float", "Trial", "Result", "Strategy", "Stall", "load", "compare",
+             "make_pruner", "parameter_importance")  # fmt: skip
+    assert {f"metaopt.{name}" for name in first} <= shown
 
 
 def test_planted_gaps_are_found() -> None:

@@ -37,7 +37,7 @@ def square(trial):
 
 @pytest.mark.parametrize("batch_size", [None, 3])
 @pytest.mark.parametrize("strategy", ["random", "genetic", "pso", "tabu"])
-def test_maximising_is_minimising_the_negation(strategy, batch_size):
+def test_maximising_equals_minimising_the_negated_objective(strategy, batch_size):
     def negated(trial):
         class Mirror:
             number, seed, params = trial.number, trial.seed, trial.params
@@ -82,7 +82,7 @@ def test_the_users_sign_is_kept_everywhere(tmp_path):
 
 
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
-def test_the_best_is_the_earliest_among_equals(direction):
+def test_of_equal_values_the_earliest_trial_is_the_best(direction):
     study = Study(LINE, "random", direction)
     sign = 1 if direction == "minimize" else -1
     for i, value in enumerate([3, 1, 2, 1, 1]):
@@ -104,7 +104,7 @@ def test_an_objective_with_another_direction_is_refused_before_anything_is_writt
     assert Study(LINE, "random", "maximize").optimize(Accuracy(), 3).reason == "n_trials"
 
 
-# -- outcomes are values ---------------------------------------------------------------------------
+# -- outcomes --------------------------------------------------------------------------------------
 
 
 def only(outcome, **fields):
@@ -121,7 +121,7 @@ def raising(error):
 
 
 class OutOfMemoryError(RuntimeError):
-    """Named like torch's."""
+    """Has the same name as PyTorch's error."""
 
 
 @pytest.mark.parametrize(("objective", "kind", "message"), [
@@ -158,7 +158,7 @@ def test_a_failure_keeps_the_curve_and_the_traceback():
     assert "in objective" in record.result.data["traceback"]
 
 
-def test_a_study_of_failures_has_no_best_and_says_why():
+def test_without_a_complete_trial_the_error_of_best_names_the_first_failure():
     study = Study(LINE, "random")
     with pytest.raises(StudyError, match="no trial of the study 'study' is complete yet"):
         _ = study.best
@@ -168,7 +168,7 @@ def test_a_study_of_failures_has_no_best_and_says_why():
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_what_ends_the_process_is_no_failure_of_the_trial(error):
+def test_errors_that_end_the_process_are_not_failures_of_the_trial(error):
     study = Study(LINE, "random")
     with pytest.raises(error):
         study.optimize(raising(error()), 3)
@@ -179,7 +179,7 @@ def test_what_ends_the_process_is_no_failure_of_the_trial(error):
 
 
 class Always(Pruner):
-    """Stops at a step."""
+    """Stops every trial at a step."""
 
     name = "always"
 
@@ -212,7 +212,7 @@ def test_a_stopped_trial_is_pruned_with_its_curve_and_without_a_value(ending):
     assert record.result.error is None
 
 
-def test_a_result_returned_by_a_stopped_trial_is_taken_at_its_word():
+def test_a_result_object_of_a_stopped_trial_is_kept():
     record = only(reporting(lambda: Result(0.5)), pruner=Always())
     assert (record.status, record.value) == ("complete", 0.5)
     assert record.curve == ((1, 0.1), (2, 0.2))
@@ -229,13 +229,13 @@ class Unwritable(Always):
 
 
 @pytest.mark.parametrize("cls", [Nameless, Unwritable])
-def test_a_pruner_without_a_name_or_with_settings_that_are_no_json_is_refused(cls, tmp_path):
+def test_a_pruner_without_a_name_or_json_settings_is_refused(cls, tmp_path):
     with pytest.raises(StudyError, match=cls.__name__):
         Study(LINE, "random", pruner=cls(), storage=tmp_path / "a.db")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_members_of_an_interrupted_batch_are_no_company_for_other_trials():
+def test_members_of_an_interrupted_batch_are_not_compared_with_other_trials():
     seen_others = []
 
     class Watching(Pruner):
@@ -265,7 +265,7 @@ def test_members_of_an_interrupted_batch_are_no_company_for_other_trials():
     assert seen_others == [set()]  # nothing was told yet
 
 
-def test_raising_the_prune_needs_no_pruner():
+def test_raising_trial_pruned_needs_no_pruner():
     assert only(raising(TrialPruned())).status == "pruned"
     assert only(reporting(prune)).value == 9.0
 
@@ -285,7 +285,7 @@ def test_a_result_is_kept_as_it_was_returned():
     assert record.result.data == {"folds": [1, 2]} and record.seconds >= 0
 
 
-def test_the_executor_alone_measures_seconds():
+def test_the_executors_measured_seconds_replace_those_of_the_result():
     def objective(trial):
         time.sleep(0.02)
         return Result(1.0, seconds=1e6)
@@ -293,7 +293,7 @@ def test_the_executor_alone_measures_seconds():
     assert 0.02 <= only(objective).seconds < 5
 
 
-def test_a_trial_that_takes_too_long_failed_by_timeout():
+def test_a_trial_over_its_time_limit_fails_with_timeout():
     def objective(trial):
         while not trial.should_stop():
             time.sleep(0.002)
@@ -310,7 +310,7 @@ def test_a_trial_that_takes_too_long_failed_by_timeout():
 # -- the trial -------------------------------------------------------------------------------------
 
 
-def test_a_trial_reads_like_its_parameters_and_knows_its_seeds():
+def test_a_trial_is_a_mapping_of_its_parameters_and_has_seeds():
     trials = []
     study = Study(SPACE, "random", seed=8)
     study.optimize(lambda t: trials.append(t) or 1.0, 5)
@@ -328,7 +328,7 @@ def test_a_trial_reads_like_its_parameters_and_knows_its_seeds():
     assert Study(SPACE, "grid", seed=9).data_seed != study.data_seed
 
 
-def test_a_trial_can_be_made_for_one_configuration():
+def test_fixed_trial_makes_a_trial_of_one_configuration():
     trial = fixed_trial({"x": 0.5}, seed=4)
     assert isinstance(trial, Trial) and square(trial) == 0.25 and trial.seed == 4
     trial.report(1.0, 1)
@@ -338,7 +338,7 @@ def test_a_trial_can_be_made_for_one_configuration():
 # -- ends ------------------------------------------------------------------------------------------
 
 
-def test_n_trials_is_the_total_that_the_study_shall_hold():
+def test_n_trials_counts_all_trials_of_the_study():
     study = Study(LINE, "random")
     study.add({"x": 0.5}, 0.25)
     calls = []
@@ -423,12 +423,12 @@ def test_a_wrong_argument_is_refused_before_anything_is_written(arguments, part)
     assert study.trials == []
 
 
-def test_what_cannot_be_called_is_no_objective():
+def test_an_objective_that_is_not_callable_is_refused():
     with pytest.raises(StudyError, match="objective must be callable, got float"):
         Study(LINE, "random").optimize(0.5, 3)
 
 
-def test_a_numpy_integer_is_an_integer():
+def test_numpy_integers_are_accepted():
     study = Study(LINE, "random", seed=np.int64(3))
     study.optimize(square, np.int64(4), batch_size=np.int64(2))
     assert len(study.trials) == 4
@@ -455,7 +455,7 @@ def test_a_wrong_study_is_refused(arguments, error, part, tmp_path, monkeypatch)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_used_strategy_is_refused_and_a_fresh_one_keeps_its_seed_and_budget():
+def test_a_used_strategy_is_refused_and_a_new_one_keeps_its_seed():
     strategy = make_strategy("genetic", LINE, 5, 40)
     study = Study(LINE, strategy)
     assert study.seed == 5 and study.strategy is strategy
@@ -464,11 +464,11 @@ def test_a_used_strategy_is_refused_and_a_fresh_one_keeps_its_seed_and_budget():
         Study(LINE, strategy)
 
 
-# -- by hand ---------------------------------------------------------------------------------------
+# -- ask and tell ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("strategy", ["random", "sobol", "genetic", "pso", "tabu"])
-def test_asking_and_telling_by_hand_is_optimising(strategy):
+def test_ask_and_tell_equal_optimize(strategy):
     by_hand, loop = Study(LINE, strategy, seed=2), Study(LINE, strategy, seed=2)
     for _ in range(15):
         trial = by_hand.ask()
@@ -485,13 +485,13 @@ def test_trials_may_be_held_and_told_in_any_order():
     for trial in (trials[2], trials[0].number, trials[3]):
         study.tell(trial, 1.0)
     assert [r.number for r in study.told] == [2, 0, 3]
-    study.optimize(square, 6)  # goes on around what is held
+    study.optimize(square, 6)  # runs other trials than the held ones
     assert [r.status for r in study.trials] == ["complete", "running", *["complete"] * 4]
     study.tell(trials[1], 0.0)
     assert study.told[-1].number == 1 and study.best.number == 1
 
 
-def test_pending_trials_come_again_after_reopening_with_number_and_seed(tmp_path):
+def test_after_reopening_pending_trials_are_asked_again_with_number_and_seed(tmp_path):
     path = tmp_path / "a.db"
     study = Study(LINE, "genetic", storage=path)
     held = [study.ask() for _ in range(3)]
@@ -516,7 +516,7 @@ def test_pending_trials_come_again_after_reopening_with_number_and_seed(tmp_path
     last.close()
 
 
-def test_a_batch_finished_by_hand_is_still_told_together_and_in_order(tmp_path):
+def test_a_batch_finished_with_ask_and_tell_is_told_together_and_in_order(tmp_path):
     expected = Study(SPACE, "genetic", seed=1)
     expected.optimize(lambda t: t["x"], 9, batch_size=3)
     study = Study(SPACE, "genetic", seed=1, storage=tmp_path / "a.db")
@@ -541,7 +541,7 @@ def test_a_batch_finished_by_hand_is_still_told_together_and_in_order(tmp_path):
     again.close()
 
 
-def test_wrong_tells_are_refused_by_number_and_change_nothing():
+def test_wrong_calls_of_tell_are_refused_and_change_nothing():
     study = Study(LINE, "random")
     trial = study.ask()
     for number in (7, -1, "0", None):
@@ -556,7 +556,7 @@ def test_wrong_tells_are_refused_by_number_and_change_nothing():
     assert study.best_value == 1.0 and len(study.told) == 1
 
 
-def test_a_numpy_number_names_the_same_trial(tmp_path):
+def test_tell_accepts_a_numpy_integer_as_number(tmp_path):
     study = Study(LINE, "random", storage=tmp_path / "a.db")
     study.ask()
     study.tell(np.int64(0), 1.0)
@@ -564,7 +564,7 @@ def test_a_numpy_number_names_the_same_trial(tmp_path):
     assert metaopt.load(tmp_path / "a.db").best_value == 1.0
 
 
-def test_by_hand_a_stopped_trial_is_pruned():
+def test_tell_records_a_stopped_trial_as_pruned():
     study = Study(LINE, "random", pruner=Always(1))
     trial = study.ask()
     trial.report(3.0, 1)
@@ -573,7 +573,7 @@ def test_by_hand_a_stopped_trial_is_pruned():
     assert study.trials[0].curve == ((1, 3.0),)
 
 
-def test_enqueued_configurations_come_first_once_and_are_kept(tmp_path):
+def test_enqueued_configurations_come_first_and_are_stored(tmp_path):
     path = tmp_path / "a.db"
     study = Study(SPACE, "sobol", storage=path)
     good = {"x": 0.5, "rate": 0.01, "n": 2, "kind": True}
@@ -591,7 +591,7 @@ def test_enqueued_configurations_come_first_once_and_are_kept(tmp_path):
     again.close()
 
 
-def test_added_trials_are_learnt_and_never_proposed_again():
+def test_added_trials_are_told_and_never_proposed_again():
     study = Study(FINITE, "random")
     record = study.add({"a": 1, "b": "q"}, Result(0.5, metrics={"m": 1}))
     assert (record.number, record.origin, record.status, record.metrics) == (
@@ -668,7 +668,7 @@ def test_a_pruner_in_a_batch_compares_with_trials_told_before_it():
     assert counts == [0] * 9 + [3] * 9 + [6] * 9
 
 
-def test_a_pruned_batch_is_independent_of_the_order_too():
+def test_pruning_in_a_batch_is_independent_of_the_order():
     expected = Study(SPACE, "random", seed=5, pruner=pruner())
     expected.optimize(cheap, 20, batch_size=5)
     assert {r.status for r in expected.trials} >= {"pruned", "complete"}
@@ -679,7 +679,7 @@ def test_a_pruned_batch_is_independent_of_the_order_too():
 
 
 class Lockstep(Shuffled):
-    """Trains all members together: all report a step, then all ask whether to go on."""
+    """Trains all members together: all report a step, then all call `should_stop`."""
 
     lockstep = True
 
@@ -734,13 +734,13 @@ def batch_of(many):
     return study
 
 
-def test_a_trial_that_a_batch_forgets_failed_as_abandoned():
+def test_a_trial_for_which_a_batch_returns_nothing_fails_as_abandoned():
     study = batch_of(lambda trials: ((t.number, 1.0) for t in trials if t.number != 1))
     assert [r.status for r in study.trials] == ["complete", "failed", "complete"]
     assert study.trials[1].result.error.kind == "abandoned"
 
 
-def test_a_batch_that_raises_fails_what_has_no_result_yet():
+def test_if_a_batch_raises_members_without_a_result_fail():
     def many(trials):
         yield trials[1].number, 0.5
         raise ValueError("half way")
@@ -781,7 +781,7 @@ def test_a_number_returned_for_a_stopped_member_of_a_batch_means_pruned():
 @pytest.mark.parametrize("many", [
     lambda trials: [(99, 1.0)], lambda trials: [(0, 1.0), (0, 2.0)],
 ])  # fmt: skip
-def test_a_batch_that_returns_a_strange_number_is_an_error_that_names_it(many):
+def test_a_batch_that_returns_an_unknown_number_is_an_error_that_names_it(many):
     with pytest.raises(StudyError, match=r"many\(\) returned trial (99|0)"):
         batch_of(many)
 
@@ -811,19 +811,19 @@ def stored(path, **changes):
     ({"strategy": make_strategy("genetic", SPACE, 3, population=9)}, "options"),
     ({"strategy": make_strategy("genetic", SPACE, 3, 50)}, "budget"),
 ])  # fmt: skip
-def test_reopening_with_something_else_is_an_error_that_names_it(path, changes, what, n):
+def test_reopening_with_another_setting_is_an_error_that_names_it(path, changes, what, n):
     first = stored(path)
     if n:
         first.optimize(cheap, n)
     first.close()
-    if isinstance(changes.get("strategy"), Strategy):  # strategies are used up by a study
+    if isinstance(changes.get("strategy"), Strategy):  # a strategy can be used in one study only
         old = changes["strategy"]
         changes = {"strategy": type(old)(SPACE, 3, old.budget, **old.options), "seed": None}
     with pytest.raises(StudyError) as caught:
         stored(path, **changes)
     message = str(caught.value)
-    assert f"was made with another {what}" in message and str(path) in message
-    assert "'study'" in message and "there" in message and "here" in message
+    assert f"was created with another {what}" in message and str(path) in message
+    assert "'study'" in message and "stored" in message and "given" in message
     again = stored(path)
     assert len(again.trials) == n
     again.close()
@@ -834,7 +834,7 @@ def test_another_version_of_the_library_only_warns(path, monkeypatch):
     first.optimize(cheap, 4)
     first.close()
     monkeypatch.setattr("metaopt.study.__version__", "99.1")
-    with pytest.warns(UserWarning, match=r"made with metaopt .*, this is 99\.1") as caught:
+    with pytest.warns(UserWarning, match=r"created with metaopt .*, this is 99\.1") as caught:
         again = stored(path)
     assert caught[0].filename == __file__
     again.optimize(cheap, 5)
@@ -842,7 +842,7 @@ def test_another_version_of_the_library_only_warns(path, monkeypatch):
     again.close()
 
 
-def test_a_stored_study_equals_one_in_memory_and_loads_as_it_was(path):
+def test_a_stored_study_equals_one_in_memory_and_loads_unchanged(path):
     memory = stored(None)
     memory.optimize(cheap, 12)
     disk = stored(path)
@@ -857,7 +857,7 @@ def test_a_stored_study_equals_one_in_memory_and_loads_as_it_was(path):
     again.close()
 
 
-def test_a_study_with_a_pruner_of_ours_loads_without_being_told(path):
+def test_load_restores_a_builtin_pruner_by_itself(path):
     first = stored(path)
     first.optimize(cheap, 3)
     first.close()
@@ -886,7 +886,7 @@ def test_a_result_is_on_the_disk_before_the_next_trial_starts(path, batch_size):
     study = Study(LINE, "random", storage=path)
 
     def objective(trial):
-        other = metaopt.load(path)  # what a crash now would leave
+        other = metaopt.load(path)  # the state that a crash would leave now
         done = [r.number for r in other.trials if r.status == "complete"]
         running = [r.number for r in other.trials if r.status == "running"]
         other.close()
@@ -918,10 +918,10 @@ def test_interrupted_reports_are_in_the_file(path):
     study.close()
 
 
-# -- looking ---------------------------------------------------------------------------------------
+# -- reading ---------------------------------------------------------------------------------------
 
 
-def test_a_table_has_a_row_a_trial():
+def test_the_table_has_one_row_per_trial():
     pandas = pytest.importorskip("pandas")
     study = Study(SPACE, "random", seed=3)
     study.optimize(cheap, 9)
@@ -942,7 +942,7 @@ def test_a_table_has_a_row_a_trial():
     ("trials_dataframe", "to_pandas"), ("sampler", "strategy"), ("study_name", "name"),
     ("get_trials", "trials"), ("best_parms", "best_params"), ("optimise", "optimize"),
 ])  # fmt: skip
-def test_names_of_optuna_and_typing_slips_get_a_hint(name, ours):
+def test_names_of_optuna_and_misspelt_names_get_a_hint(name, ours):
     study = Study(LINE, "random")
     with pytest.raises(AttributeError, match=f"no attribute '{name}'.*'{ours}'"):
         getattr(study, name)
@@ -979,13 +979,13 @@ def test_progress_on_a_terminal_is_a_bar(monkeypatch, capsys):
     assert captured.out == "" and "4/4" in captured.err
 
 
-def test_a_study_shows_what_it_is():
+def test_the_repr_shows_the_settings_of_the_study():
     text = repr(Study(LINE, "sobol", "maximize", seed=4, name="mine"))
     for part in ("mine", "sobol", "maximize", "4", "0 trials"):
         assert part in text
 
 
-def test_global_randomness_and_the_callers_objects_are_left_alone():
+def test_global_random_state_and_the_callers_objects_are_not_changed():
     config = {"x": 0.5}
     state = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
     study = Study(LINE, "genetic", seed=1)

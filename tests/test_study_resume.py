@@ -1,4 +1,4 @@
-"""Law 2: killed at any point and resumed, a study is the uninterrupted one, bit for bit."""
+"""A study that is killed at any point and resumed equals the uninterrupted one, bit for bit."""
 
 import math
 import os
@@ -53,7 +53,7 @@ def test_a_crash_at_any_append_changes_nothing(strategy, batch_size, with_pruner
     go_on(whole, monkeypatch, strategy, N, batch_size, with_pruner)
     appends = whole.appended
     assert appends > 4 * N
-    eager = batch_size is None  # every prefix of the events once, and what a file keeps once
+    eager = batch_size is None  # both kinds of store: all prefixes, and buffered as in a file
     for k in range(appends):
         store = FragileStore(eager=eager).boot(crash_at=k, crash_after=eager)
         with pytest.raises(Crash):
@@ -66,7 +66,7 @@ def test_a_crash_at_any_append_changes_nothing(strategy, batch_size, with_pruner
 
 
 class Together:
-    """A population that trains in lockstep and is pruned among itself."""
+    """A batch that trains in lockstep; its members are compared with each other for pruning."""
 
     lockstep = True
 
@@ -85,7 +85,7 @@ class Together:
 
 
 @pytest.mark.parametrize("eager", [True, False])
-def test_a_crash_amid_a_batch_in_lockstep_changes_nothing(eager, monkeypatch):
+def test_a_crash_during_a_batch_in_lockstep_changes_nothing(eager, monkeypatch):
     def run(study):
         study.optimize(Together(), N, batch_size=5)
         return study
@@ -110,7 +110,7 @@ KINDS = ["asha:reduction_factor=2", "hyperband:max_resource=8,reduction_factor=2
 
 
 class Racing(Pruner):
-    """Looks at all that others have reported, however far they have come."""
+    """Uses all reports of other trials, at any step."""
 
     name = "racing"
 
@@ -122,13 +122,13 @@ KINDS += [PatientPruner(find_pruner("threshold:upper=5"), 0), Racing()]
 
 
 def falling(trial, step):
-    """A report of a curve that falls at its own pace, with bumps."""
+    """Return a report of a falling curve with bumps; its rate depends on the trial."""
     bump = 0.7 * math.sin(7 * step + trial.number)
     return trial["x"] ** 2 / 2 + trial["n"] / 9 + 8 / step ** (trial["rate"] + 0.5) + bump
 
 
 class Ending(Together):
-    """A population whose members end at different steps of their own accord."""
+    """A batch whose members end by themselves, at different steps."""
 
     def many(self, trials):
         running = {t.number: t for t in trials}
@@ -200,7 +200,7 @@ def test_many_crashes_in_a_row_change_nothing(strategy, seed, monkeypatch):
 
 @pytest.mark.parametrize("batch_size", [None, 4])
 @pytest.mark.parametrize("strategy", CHEAP)
-def test_a_crash_on_the_way_to_exhaustion_changes_nothing(strategy, batch_size, monkeypatch):
+def test_a_crash_before_the_space_is_exhausted_changes_nothing(strategy, batch_size, monkeypatch):
     rate = Categorical([0.1, 1.0])
     space = Space(x=Int(-2, 2), n=Int(1, 2), rate=rate, forbid=[{"x": 0, "n": 1}])
     expected = reference(strategy, 99, batch_size, False, space)
@@ -214,11 +214,11 @@ def test_a_crash_on_the_way_to_exhaustion_changes_nothing(strategy, batch_size, 
 
 
 @pytest.mark.parametrize("crash_at", range(0, 40, 3))
-def test_a_crash_amid_trials_by_hand_keeps_enqueued_added_and_pending_ones(crash_at, monkeypatch):
+def test_a_crash_with_ask_and_tell_keeps_enqueued_added_and_pending_trials(crash_at, monkeypatch):
     good, other = ({"x": x, "rate": 0.01, "n": 2, "kind": "plain"} for x in (0.5, 0.25))
 
     def by_hand(study):
-        """What a caller does who may be cut off and starts the same script again."""
+        """Run a script that a user starts again after an interruption."""
         study.enqueue(good)
         while len(study.trials) < 9 or any(r.result is None for r in study.trials):
             if len(study.trials) == 4 and all(r.result is not None for r in study.trials):
@@ -248,7 +248,7 @@ def test_interrupting_inside_the_objective_changes_nothing(tmp_path, batch_size,
         nonlocal calls
         calls += 1
         if calls % 3 == 0:
-            trial.report(-100.0, 0.5)  # of a lost attempt: never to be seen again
+            trial.report(-100.0, 0.5)  # of an interrupted attempt: must be discarded
             raise KeyboardInterrupt
         return cheap(trial)
 
@@ -266,7 +266,7 @@ def test_interrupting_inside_the_objective_changes_nothing(tmp_path, batch_size,
     study.close()
 
 
-def test_an_interrupted_study_goes_on_without_reopening(caplog):
+def test_an_interrupted_study_can_be_resumed_without_reopening(caplog):
     expected = reference("genetic", N, None, False)
     study = Study(SPACE, "genetic", seed=3)
     calls = 0
@@ -281,13 +281,13 @@ def test_an_interrupted_study_goes_on_without_reopening(caplog):
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             study.optimize(interrupted, N)
-    assert "the same call of optimize() goes on" in caplog.text
+    assert "to resume, repeat the call of optimize()" in caplog.text
     study.optimize(interrupted, N)
     assert seen(study) == seen(expected)
 
 
 @pytest.mark.parametrize("strategy", CHEAP)
-def test_stopping_and_raising_the_total_is_running_through(strategy, tmp_path):
+def test_raising_n_trials_step_by_step_equals_a_single_call(strategy, tmp_path):
     expected = reference(strategy, N, None, True)
     for total in (1, 2, 5, 9, N):
         study = Study(SPACE, strategy, storage=tmp_path / "a.db", seed=3, pruner=pruner())
@@ -300,7 +300,7 @@ def test_stopping_and_raising_the_total_is_running_through(strategy, tmp_path):
 
 
 def run_and_kill(arguments, lines, delay):
-    """Start a process and kill it `delay` seconds after it printed so much; True if done."""
+    """Start a process and kill it `delay` seconds after that many lines; True if it was done."""
     child = subprocess.Popen(
         [
             sys.executable,
@@ -361,7 +361,7 @@ def test_skopt_killed_with_sigkill_and_reopened_until_done(tmp_path, batch_size,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [None, 4])
-def test_skopt_resumes_from_a_crash_among_its_models(batch_size, monkeypatch):
+def test_skopt_resumes_from_a_crash_in_its_model_phase(batch_size, monkeypatch):
     expected = reference("skopt", 13, batch_size, True)
     for k in range(70, 92, 3):
         store = FragileStore(eager=True).boot(crash_at=k)
@@ -372,7 +372,7 @@ def test_skopt_resumes_from_a_crash_among_its_models(batch_size, monkeypatch):
             assert seen(again) == seen(expected)
 
 
-def test_the_helper_that_is_killed_runs_the_same_study(tmp_path, capsys):
+def test_the_script_that_is_killed_runs_the_same_study(tmp_path, capsys):
     main(tmp_path / "a.db", "random", 6, None, False)
     assert capsys.readouterr().out.split()[-1] == "done"
     study = Study(SPACE, "random", storage=tmp_path / "a.db", seed=3)

@@ -12,15 +12,25 @@ from metaopt.analysis import ranking
 from metaopt.analysis.ranking import Analysis
 from metaopt.analysis.standings import Sample
 from metaopt.core.errors import StudyError, unknown_name
+from metaopt.core.missing import worse_than_all
 from metaopt.core.types import FloatArray
 from metaopt.problems.problem import Problem
 from metaopt.pruning import Pruner
-from metaopt.trials.records import TrialRecord, best_first
+from metaopt.trials.records import TrialRecord, best_of
 
 
 @dataclass(frozen=True)
 class Run:
-    """One strategy on one problem in one repeat."""
+    """One strategy on one problem in one repeat.
+
+    Attributes:
+        problem: name of the problem.
+        strategy: label of the strategy.
+        repeat: counted from 0.
+        seed: of the strategy.
+        direction: "minimize" or "maximize".
+        trials: in the order of their numbers.
+    """
 
     problem: str
     strategy: str
@@ -32,7 +42,7 @@ class Run:
     @property
     def best(self) -> TrialRecord | None:
         """The complete trial with the best validation value, the earliest among equals."""
-        return next(iter(best_first(self.trials, self.direction)), None)
+        return best_of(self.trials, self.direction)
 
     @property
     def test(self) -> float:
@@ -43,10 +53,9 @@ class Run:
 
 @dataclass(frozen=True)
 class ComparisonData:
-    """The runs of a comparison, and what they say; without printing or drawing.
+    """The runs of a comparison and the tables made from them, without printing or drawing.
 
-    `storage` is where they are kept, None for memory; `unfinished` counts planned repeats that
-    were not whole when a stored comparison was read.
+    The fields are described in `metaopt.Comparison`, which users get.
     """
 
     runs: tuple[Run, ...]
@@ -65,7 +74,14 @@ class ComparisonData:
         return sorted(found, key=lambda r: r.repeat)
 
     def values(self, problem: str) -> FloatArray:
-        """Best validation values (repeats, strategies), in the problem's sign; NaN for none."""
+        """Return the best validation values, in the problem's sign.
+
+        Args:
+            problem: its name.
+
+        Returns:
+            Shape (repeats, strategies); NaN for a run without a complete trial.
+        """
         columns = [
             [np.nan if r.best is None else r.best.value for r in self._of(problem, s)]
             for s in self.strategies
@@ -73,35 +89,48 @@ class ComparisonData:
         return np.array(columns, dtype=np.float64).T
 
     def tests(self, problem: str) -> FloatArray | None:
-        """Hidden test values of the same configurations, or None where the problem has none."""
+        """Return the hidden test values of the configurations with the best validation values.
+
+        Args:
+            problem: its name.
+
+        Returns:
+            Shape (repeats, strategies), or None if the problem has no hidden test part.
+        """
         columns = [[r.test for r in self._of(problem, s)] for s in self.strategies]
         table = np.array(columns, dtype=np.float64).T
         return None if np.isnan(table).all() else table
 
     def curves(self, problem: str) -> dict[str, list[list[float | None]]]:
-        """Values of all trials in order, by strategy: one list a repeat, None without a value."""
+        """Return the values of all trials, in their order.
+
+        Args:
+            problem: its name.
+
+        Returns:
+            By strategy, one list per repeat; None for a trial without a value.
+        """
         return {
             s: [[t.value for t in r.trials] for r in self._of(problem, s)] for s in self.strategies
         }
 
     @cached_property
     def analyses(self) -> list[Analysis]:
-        """One analysis a problem, and one over all if there are several."""
+        """One analysis per problem, and one over all problems if there are several."""
         samples = [
-            Sample(
-                p.name,
-                self.values(p.name),
-                self.tests(p.name),
-                p.sign,
-            )
-            for p in self.problems
+            Sample(p.name, self.values(p.name), self.tests(p.name), p.sign) for p in self.problems
         ]
         return ranking.analyse(samples, self.strategies, self.control, self.seed)
 
     def pairwise(self, problem: str | None = None) -> stats.Pairwise:
-        """All pairs of strategies by signed-rank tests, adjusted by Holm; columns: `strategies`.
+        """Compare all pairs of strategies by signed-rank tests, adjusted by Holm's method.
 
-        On one problem over its repeats, or, with None, over the mean ranks on all problems.
+        Args:
+            problem: the blocks are its repeats; with None and several problems, the blocks are
+                the problems, with the mean ranks on each.
+
+        Returns:
+            The pairs; columns follow `strategies`.
 
         Raises:
             StatisticsError: there are fewer than 2 strategies, or fewer than 2 blocks.
@@ -110,18 +139,26 @@ class ComparisonData:
         return stats.pairwise(self.scores(problem))
 
     def scores(self, problem: str | None = None) -> FloatArray:
-        """What is ranked (blocks, strategies), lower is better: for critical-difference diagrams.
+        """Return what is ranked and tested, for example for critical-difference diagrams.
 
-        On one problem its values by repeats, runs without one worse than all others; with None,
-        and several problems, the mean ranks on each.
+        Args:
+            problem: the blocks are its repeats; with None and several problems, the blocks are
+                the problems, with the mean ranks on each.
+
+        Returns:
+            Shape (blocks, strategies); lower is better. A run without a value is worse than all
+            others.
         """
         if problem is None and len(self.problems) > 1:
             return np.array([ranking.mean_ranks(self.scores(p.name)) for p in self.problems])
         p = self.problem(problem)
-        return ranking.filled(p.sign * self.values(p.name))
+        return worse_than_all(p.sign * self.values(p.name))
 
     def problem(self, name: str | None = None) -> Problem:
-        """Return the problem of that name; None means the only one.
+        """Return a problem of the comparison.
+
+        Args:
+            name: of the problem; None means the only one.
 
         Raises:
             UnknownNameError: the comparison has none of that name.
@@ -137,5 +174,5 @@ class ComparisonData:
         return known[name]
 
     def conclusion(self) -> str:
-        """The findings in plain words, a paragraph a problem."""
+        """The findings in plain words, one paragraph per problem."""
         return "\n".join(" ".join(a.sentences()) for a in self.analyses)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from metaopt import stats
 from metaopt.analysis.standings import AnalysisData
+from metaopt.core.text import counted, p_sentence
 
 
 def sentences(analysis: AnalysisData, level: float) -> list[str]:
-    """The finding, its uncertainty and its limits; no word of difference without a test."""
+    """The finding, its uncertainty and its limits; a difference is only claimed if a test shows it.
+
+    The words for the tests come from the plan.
+    """
     plan = analysis.plan
     if plan is None:
         return [
-            f"A single strategy over {counted(analysis.blocks, analysis.over)}: there is nothing to"
+            f"A single strategy over {blocks_text(analysis)}: there is nothing to"
             f" compare it with and no test was made."
         ]
     tested = any(s.p is not None for s in analysis.standings)
@@ -25,18 +28,19 @@ def _first(a: AnalysisData) -> str:
     best = a.standings[0]
     tied = [s.label for s in a.standings if s.rank == best.rank]
     who = " and ".join(tied) + (" rank" if len(tied) > 1 else " ranks")
-    where = f"over {counted(a.blocks, a.over)}"
+    where = f"over {blocks_text(a)}"
     where = f"On {a.title}, {where}" if a.over != "problems" else where.capitalize()
     return f"{where}, {who} first (mean rank {best.rank:.2f} of {len(a.standings)})."
 
 
 def _whole(a: AnalysisData, level: float) -> list[str]:
     p = a.friedman_p
-    if p is None:
+    test = None if a.plan is None else a.plan.omnibus
+    if p is None or test is None:
         return []
     if p < level:
-        return [f"The strategies differ beyond chance (Friedman, {_p(p)})."]
-    return [f"That the strategies differ at all is not shown (Friedman, {_p(p)})."]
+        return [f"The strategies differ beyond chance ({test.short}, {p_sentence(p)})."]
+    return [f"That the strategies differ at all is not shown ({test.short}, {p_sentence(p)})."]
 
 
 def _pairs(a: AnalysisData, level: float) -> list[str]:
@@ -61,32 +65,31 @@ def _pairs(a: AnalysisData, level: float) -> list[str]:
 
 def _posterior(a: AnalysisData) -> list[str]:
     found = a.posterior
-    if found is None:
+    if found is None or a.plan is None or a.plan.posterior is None:
         return []
     other = next(s.label for s in a.standings if s.label != a.control)
     edge = found.rope / 4
     return [
         f"On another problem of this kind {other} is practically better than {a.control} with"
         f" probability {found.below:.2f}, worse with {found.above:.2f}, and equal with"
-        f" {found.equivalent:.2f} (Bayesian signed-rank test; equal: a better value in"
+        f" {found.equivalent:.2f} ({a.plan.posterior.short}; equal: a better value in"
         f" {50 - 100 * edge:.0f} to {50 + 100 * edge:.0f} % of repeats)."
     ]
 
 
 def _limit(a: AnalysisData) -> str:
-    """Say what this number of blocks can show at best."""
-    assert a.plan is not None
-    least, m = stats.smallest_p(a.blocks), a.plan.comparisons
-    text = f"{counted(a.blocks, a.over)} cannot show less than p = {least:.2g} for a pair"
+    """Say what this number of blocks can show at best, or by which test it was judged."""
+    assert a.plan is not None and a.plan.pairs is not None
+    test = a.plan.pairs
+    if test.smallest_p is None:
+        return f"{blocks_text(a)} were judged by {test.title}."
+    least, m = test.smallest_p(a.blocks), a.plan.comparisons
+    text = f"{blocks_text(a)} cannot show less than p = {least:.2g} for a pair"
     if m > 1:
         text += f", {min(1.0, m * least):.2g} after Holm's correction for {m} comparisons"
     return text + "."
 
 
-def counted(n: int, what: str) -> str:
-    """A number and its noun, in the singular for one."""
-    return f"{n} {what if n != 1 else what.removesuffix('s')}"
-
-
-def _p(p: float) -> str:
-    return f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"
+def blocks_text(a: AnalysisData) -> str:
+    """The blocks with their number: "10 paired repeats", "1 problem"."""
+    return counted(a.blocks, a.over.removesuffix("s"), a.over)

@@ -96,15 +96,13 @@ class ModelComparisonData:
         whole_ones = [k for k in self.ranking if k not in self.errors]
         chosen = [p for p in combinations(whole_ones, 2) if self.control in (None, *p)]
         made = [self._pair(*p) for p in chosen]
-        adjusted = stats.holm([m.p for m in made])
+        adjusted = self.plan.adjust([m.p for m in made])
         return tuple(replace(m, p=float(p)) for m, p in zip(made, adjusted, strict=True))
 
     def _pair(self, first: str, second: str) -> ModelPair:
         x, y = self.scores[first], self.scores[second]
-        test = stats.repeated_kfold_t(x, y)
-        posterior = None
-        if self.rope is not None:
-            posterior = stats.correlated_t(x.ravel(), y.ravel(), self.rope, 1 / self.folds)
+        test = self.plan.test_pair(x, y)
+        posterior = None if self.rope is None else self.plan.probability(x, y, self.rope)
         return ModelPair(first, second, test, test.p, posterior)
 
     def pair(self, first: str, second: str) -> ModelPair:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from metaopt.analysis.model_comparison import ModelComparisonData, ModelPair
+from metaopt.core.text import p_sentence
 
 SURE = 0.95  # probability from which a practical difference or equality is called so
 
 
 def sentences(c: ModelComparisonData, level: float) -> list[str]:
     """The finding, its uncertainty and its limits."""
-    failed = [
-        f"{label} failed ({why}) and takes no part in the tests." for label, why in c.errors.items()
-    ]
+    failed = [f"{label} failed ({why}) and is not tested." for label, why in c.errors.items()]
     best = next((k for k in c.ranking if k not in c.errors), None)
     if best is None or not c.pairs:
         return [*failed, "Fewer than 2 models were scored on all folds: no test was made."]
@@ -42,9 +41,9 @@ def _word(p: ModelPair, reference: str, level: float) -> str:
     reach = (t.high - t.low) / 2
     size = f"{gap} ± {reach:.2g}"
     if p.p < level:
-        text = f"{reference} scores {size} {side} {other}, beyond chance ({_p(p.p)})"
+        text = f"{reference} scores {size} {side} {other}, beyond chance ({p_sentence(p.p)})"
     else:
-        text = f"{reference} and {other} are not shown to differ ({size}, {_p(p.p)})"
+        text = f"{reference} and {other} are not shown to differ ({size}, {p_sentence(p.p)})"
     return f"{text}{_practical(p)}."
 
 
@@ -61,7 +60,3 @@ def _practical(p: ModelPair) -> str:
         f"; {better} is better by more than {found.rope:g} with probability {chance:.2f}, and they"
         f" are practically equal with {found.equivalent:.2f}"
     )
-
-
-def _p(p: float) -> str:
-    return f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"

@@ -1,4 +1,4 @@
-"""From the runs of a comparison to standings and tests, by `stats.recommend` for its design.
+"""From the runs of a comparison to ranks and p-values, by the plan for its design.
 
 The design: all strategies share the seed, initial points and data of a repeat on a problem, so
 repeats are blocks, and each strategy is compared with one control. Over several problems the unit
@@ -15,12 +15,9 @@ import numpy as np
 from metaopt import stats
 from metaopt.analysis import conclusions
 from metaopt.analysis.standings import LEVEL, AnalysisData, Sample, Standing
+from metaopt.core.missing import worse_than_all
 from metaopt.core.types import FloatArray
 
-OMNIBUS = {
-    "friedman": lambda scores: stats.friedman(scores).f_p,
-    "friedman_permutation": lambda scores: stats.friedman_permutation(scores).p,
-}
 # A12 within 0.5 +- 0.06 is negligible (Vargha and Delaney 2000); mean ranks differ by twice that.
 ROPE = 0.12
 
@@ -36,20 +33,23 @@ class Analysis(AnalysisData):
 def analyse(
     samples: Sequence[Sample], labels: Sequence[str], control: str, seed: int = 0
 ) -> list[Analysis]:
-    """Analyse each problem, and all together if there are several; p-values are corrected for all.
+    """Analyse each problem, and all together; p-values are corrected for all comparisons.
 
     Args:
-        samples: one a problem, of one shape.
+        samples: one per problem, all of the same shape.
         labels: of the k strategies.
         control: the label that all others are compared with.
         seed: of the bootstrap.
+
+    Returns:
+        One analysis per problem, and one over all problems if there are several.
     """
     k, problems, repeats = len(labels), len(samples), len(samples[0].values)
     if k < 2:
         return [_one_problem(s, labels, control, None, seed) for s in samples]
     design = stats.Design(k, repeats=repeats, control=True)
     plan = stats.recommend(design, LEVEL, families=problems)
-    each = _corrected([_one_problem(s, labels, control, plan, seed) for s in samples])
+    each = _corrected([_one_problem(s, labels, control, plan, seed) for s in samples], plan)
     if problems == 1:
         return each
     return [*each, _all_problems(each, labels, replace(design, problems=problems))]
@@ -63,10 +63,10 @@ def _one_problem(
     seed: int,
 ) -> Analysis:
     """The analysis of one problem, with p-values that are not adjusted yet."""
-    scores = filled(sample.sign * sample.values)
+    scores = worse_than_all(sample.sign * sample.values)
     tests, ranks = sample.tests, mean_ranks(scores)
-    test_ranks = None if tests is None else mean_ranks(filled(sample.sign * tests))
-    p = _against(scores, labels, control) if plan and plan.tests else {}
+    test_ranks = None if tests is None else mean_ranks(worse_than_all(sample.sign * tests))
+    p = {} if plan is None else _against(scores, labels, control, plan)
     standings = [
         Standing(
             label,
@@ -87,16 +87,16 @@ def _one_problem(
         _sorted(standings),
         control,
         plan,
-        _omnibus(scores, plan),
+        None if plan is None else plan.test_any(scores),
     )
 
 
-def _corrected(each: list[Analysis]) -> list[Analysis]:
+def _corrected(each: list[Analysis], plan: stats.Recommendation) -> list[Analysis]:
     """Adjust the p-values of all problems together."""
     pairs = {(a.title, s.label): s.p for a in each for s in a.standings if s.p is not None}
-    adjusted = dict(zip(pairs, stats.holm(list(pairs.values())).tolist(), strict=True))
+    adjusted = dict(zip(pairs, plan.adjust(list(pairs.values())).tolist(), strict=True))
     whole = {a.title: a.friedman_p for a in each if a.friedman_p is not None}
-    omnibus = dict(zip(whole, stats.holm(list(whole.values())).tolist(), strict=True))
+    omnibus = dict(zip(whole, plan.adjust(list(whole.values())).tolist(), strict=True))
     return [
         replace(
             a,
@@ -108,7 +108,10 @@ def _corrected(each: list[Analysis]) -> list[Analysis]:
 
 
 def _all_problems(each: list[Analysis], labels: Sequence[str], design: stats.Design) -> Analysis:
-    """Each problem's mean ranks are one block; tested if problems are the unit of the plan."""
+    """The analysis over problems: the mean ranks on a problem are one block.
+
+    It has p-values if problems are the unit of the plan.
+    """
     plan, control = stats.recommend(design, LEVEL), each[0].control
     rank = [{s.label: s.rank for s in a.standings} for a in each]
     test = [{s.label: s.test_rank for s in a.standings} for a in each]
@@ -116,8 +119,8 @@ def _all_problems(each: list[Analysis], labels: Sequence[str], design: stats.Des
     tested = plan.unit == "problem"
     p: dict[str, float] = {}
     if tested:
-        raw = _against(scores, labels, control)
-        p = dict(zip(raw, stats.holm(list(raw.values())).tolist(), strict=True))
+        raw = _against(scores, labels, control, plan)
+        p = dict(zip(raw, plan.adjust(list(raw.values())).tolist(), strict=True))
     standings = []
     for j, label in enumerate(labels):
         seen = [t[label] for t in test if t[label] is not None]
@@ -126,9 +129,9 @@ def _all_problems(each: list[Analysis], labels: Sequence[str], design: stats.Des
             Standing(label, float(scores[:, j].mean()), test_rank=mean, p=p.get(label))
         )
     posterior = None
-    if "bayes_signed_rank" in plan.tests:
+    if len(labels) == 2 and tested:
         c = labels.index(control)
-        posterior = stats.bayes_signed_rank(scores[:, 1 - c], scores[:, c], ROPE)
+        posterior = plan.probability(scores[:, 1 - c], scores[:, c], ROPE)
     return Analysis(
         "all problems",
         "problems",
@@ -136,7 +139,7 @@ def _all_problems(each: list[Analysis], labels: Sequence[str], design: stats.Des
         _sorted(standings),
         control,
         plan,
-        _omnibus(scores, plan) if tested else None,
+        plan.test_any(scores) if tested else None,
         posterior,
     )
 
@@ -145,31 +148,25 @@ def _sorted(standings: list[Standing]) -> tuple[Standing, ...]:
     return tuple(sorted(standings, key=lambda s: s.rank))
 
 
-def filled(values: FloatArray) -> FloatArray:
-    """Give runs without a value (NaN) one that is worse than all others; lower is better."""
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return np.zeros_like(values)
-    worst = float(known.max() + max(1.0, float(np.ptp(known))))
-    return np.where(np.isfinite(values), values, worst)
-
-
 def mean_ranks(scores: FloatArray) -> FloatArray:
-    """Mean ranks of scores (blocks, k); one block or one strategy has no mean but its own."""
+    """Return mean ranks of scores (blocks, k); also for a single block or strategy."""
     if scores.shape[1] < 2:
         return np.ones(1)
     return stats.mean_ranks(np.repeat(scores, 2, axis=0) if len(scores) < 2 else scores)
 
 
-def _against(scores: FloatArray, labels: Sequence[str], control: str) -> dict[str, float]:
-    """Unadjusted p-values of the signed-rank tests against the control."""
-    found = stats.pairwise(scores, control=labels.index(control))
-    return {labels[pair.first]: pair.p for pair in found.pairs}
-
-
-def _omnibus(scores: FloatArray, plan: stats.Recommendation | None) -> float | None:
-    made = [OMNIBUS[name](scores) for name in (plan.tests if plan else ()) if name in OMNIBUS]
-    return next(iter(made), None)
+def _against(
+    scores: FloatArray, labels: Sequence[str], control: str, plan: stats.Recommendation
+) -> dict[str, float]:
+    """Unadjusted p-values of the plan's tests against the control; empty without tests."""
+    if plan.pairs is None:
+        return {}
+    reference = scores[:, labels.index(control)]
+    return {
+        label: float(plan.test_pair(scores[:, j], reference).p)
+        for j, label in enumerate(labels)
+        if label != control
+    }
 
 
 def _a12(x: FloatArray, y: FloatArray) -> stats.Interval:
@@ -180,7 +177,7 @@ def _a12(x: FloatArray, y: FloatArray) -> stats.Interval:
 
 
 def interval(values: FloatArray, seed: int) -> stats.Interval | None:
-    """Median and bootstrap interval of the runs that have a value."""
+    """Return the median and its bootstrap interval, of the runs that have a value."""
     known = values[np.isfinite(values)]
     if not len(known):
         return None

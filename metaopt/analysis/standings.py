@@ -12,13 +12,13 @@ LEVEL = 0.05  # of all tests
 
 @dataclass(frozen=True)
 class Sample:
-    """What the runs on one problem gave.
+    """The results of all runs on one problem.
 
     Attributes:
         title: the problem's name.
-        values: best validation values (repeats, strategies), NaN where a run has none.
-        tests: hidden test values of the same configurations, or None.
-        sign: 1 if lower is better, -1 if higher is.
+        values: best validation values, shape (repeats, strategies); NaN for a run without one.
+        tests: hidden test values of the same configurations, same shape, or None.
+        sign: 1 if lower is better, -1 if higher is better.
     """
 
     title: str
@@ -29,19 +29,19 @@ class Sample:
 
 @dataclass(frozen=True)
 class Standing:
-    """One strategy in a comparison. Intervals are 95 % bootstrap intervals.
+    """The results of one strategy in a comparison; intervals are 95 % bootstrap intervals.
 
     Attributes:
         label: of the strategy.
         rank: mean rank by validation value; 1 is best.
-        value: median best validation value over repeats, None where no repeat has one.
-        test: the same for the hidden test value of the configuration chosen by validation.
-        test_rank: mean rank by that.
-        p: of the signed-rank test against the control, adjusted by Holm for all comparisons of the
-            design; None for the control, and where the design allows no test.
+        value: median over repeats of the best validation value; None if no repeat has one.
+        test: the same for the hidden test value of the configuration that validation chose.
+        test_rank: mean rank by the hidden test value.
+        p: of the plan's test against the control, adjusted by Holm's method for all comparisons
+            of the design; None for the control, and where the design allows no test.
         a12: probability of a better value than the control's, ties counting half; repeats are
             resampled in pairs.
-        without: repeats in which no trial was complete; they rank last.
+        without: number of repeats in which no trial was complete; they rank last.
     """
 
     label: str
@@ -61,14 +61,14 @@ class AnalysisData:
     Attributes:
         title: the problem's name, or "all problems".
         over: what the blocks are, "paired repeats" or "problems".
-        blocks: their number.
-        standings: by mean rank.
+        blocks: number of blocks.
+        standings: sorted by mean rank.
         control: the label that all others are compared with.
-        plan: the tests for the design, None for a single strategy.
-        friedman_p: of the test whether any differ, adjusted by Holm where several problems are
-            tested on their own; None where it was not made.
-        posterior: of two strategies over problems, the difference of their mean ranks, the other
-            minus the control: "below" means that the other is practically better.
+        plan: the tests for the design; None for a single strategy.
+        friedman_p: p-value of the test whether any strategies differ, adjusted by Holm's method if
+            several problems are tested one by one; None if no such test was made.
+        posterior: for two strategies over several problems, the difference of their mean ranks
+            (the other minus the control); "below" means that the other is practically better.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""``python -m metaopt.cli`` does what the command ``metaopt`` does."""
+"""``python -m metaopt.cli`` is the same as the command ``metaopt``."""
 
 from metaopt.cli.commands import main
 

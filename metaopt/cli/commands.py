@@ -1,7 +1,7 @@
 """The command line: ``metaopt run``, ``compare``, ``watch``, ``report``, ``show`` and lists.
 
-Bad input ends with exit code 2 and one line on stderr; an interrupted run with 130 and the
-command that goes on.
+Bad input ends with exit code 2 and one line on stderr. Ctrl-C ends with exit code 130 and prints
+the command that resumes the run.
 """
 
 from __future__ import annotations
@@ -24,19 +24,23 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Find good configurations, and which search strategy is really better.",
+    help="Optimise hyperparameters, and compare search strategies statistically.",
 )
 
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
 Storage = Annotated[
-    str | None, typer.Option(help="File (SQLite) or database URL; the same command goes on there.")
+    str | None,
+    typer.Option(help="SQLite file or database URL; the same command resumes a stored run."),
 ]
 Pruning = Annotated[
     str | None,
-    typer.Option("--pruner", help="median, asha, hyperband:max_resource=81, ...; default: none."),
+    typer.Option(
+        "--pruner",
+        help="Stops bad trials early: median, asha, hyperband:max_resource=81, ...; default: none.",
+    ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="What all randomness derives from.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 
 
 def _version(show: bool) -> None:
@@ -64,7 +68,7 @@ def strategies() -> None:
 
 @app.command()
 def problems() -> None:
-    """List the problems to compare strategies on."""
+    """List the test problems."""
     from metaopt.problems import describe
 
     _table(("problem", "what it is"), describe().items())
@@ -72,27 +76,40 @@ def problems() -> None:
 
 @app.command()
 def run(
-    problem: Annotated[str, typer.Argument(help="See `metaopt problems`.")],
-    strategy: Annotated[str | None, typer.Option(help="See `metaopt strategies`.")] = None,
-    trials: Annotated[int, typer.Option(min=1, help="How many the study shall hold.")] = 50,
+    problem: Annotated[str, typer.Argument(help="Name; `metaopt problems` lists them.")],
+    strategy: Annotated[
+        str | None, typer.Option(help="Name; `metaopt strategies` lists them; default: bayes.")
+    ] = None,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Total number of trials, including stored ones.")
+    ] = 50,
     seed: Seed = 0,
     storage: Storage = None,
-    name: Annotated[str | None, typer.Option(help="Of the study; default: the problem's.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Ask for so many at once.")] = None,
-    slots: Annotated[
-        int | None, typer.Option(min=1, help="Train so many side by side, refilled as they end.")
+    name: Annotated[
+        str | None, typer.Option(help="Name of the study; default: the problem's name.")
     ] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds until no trial starts.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Trials to propose and evaluate together.")
+    ] = None,
+    slots: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Trials that train at the same time; each is replaced when it ends."
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds after which no further trial starts.")
+    ] = None,
     pruner: Pruning = None,
 ) -> None:
-    """Search one problem with one strategy."""
-    from metaopt import problems as room
+    """Optimise one problem with one strategy."""
+    from metaopt import problems as known
     from metaopt.strategy.registry import make_strategy
     from metaopt.study import DEFAULT_STRATEGY, Study
 
-    chosen = room.get(problem)
+    chosen = known.get(problem)
     name = name or chosen.name
-    # A stored study keeps the budget that it was made for, so that it can be extended.
+    # A stored study keeps its budget, which cannot change; so --trials can be raised later.
     budget = trials if storage is None else _stored_budget(storage, name, trials)
     made = make_strategy(strategy or DEFAULT_STRATEGY, chosen.space, seed, budget)
     study = Study(chosen.space, made, chosen.direction, storage=storage, pruner=pruner, name=name)
@@ -102,7 +119,7 @@ def run(
     typer.echo(outcome.message)
     _print_trials(study.trials, study.direction)
     if storage is not None:
-        typer.echo(f"look again with: metaopt show {shlex.quote(storage)} --study {study.name}")
+        typer.echo(f"show it again with: metaopt show {shlex.quote(storage)} --study {study.name}")
     study.close()
 
 
@@ -115,20 +132,30 @@ def _stored_budget(storage: str, name: str, default: int) -> int | None:
 
 @app.command()
 def compare(
-    problem: Annotated[list[str], typer.Argument(help="One or more; see `metaopt problems`.")],
-    strategies: Annotated[str, typer.Option(help="Names, separated by commas.")],
-    trials: Annotated[int, typer.Option(min=1, help="Of each run.")] = 50,
-    repeats: Annotated[int, typer.Option(min=1, help="Paired runs of each strategy.")] = 10,
+    problem: Annotated[
+        list[str], typer.Argument(help="One or more names; `metaopt problems` lists them.")
+    ],
+    strategies: Annotated[
+        str, typer.Option(help="Names, separated by commas; `metaopt strategies` lists them.")
+    ],
+    trials: Annotated[int, typer.Option(min=1, help="Number of trials in each run.")] = 50,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Runs per problem and strategy, paired by seed.")
+    ] = 10,
     seed: Seed = 0,
     storage: Storage = None,
     report: Annotated[
-        Path | None, typer.Option(help="Folder for the page, its figures and tables; or X.html.")
+        Path | None,
+        typer.Option(help="Folder for the report with figures and tables; or X.html (page only)."),
     ] = None,
-    control: Annotated[str | None, typer.Option(help="What others are tested against.")] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(help="Strategy to test others against; default: random, else the first."),
+    ] = None,
     pruner: Pruning = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
 ) -> None:
-    """Compare strategies on problems, with repeats paired by seed."""
+    """Compare strategies on problems, with runs paired by seed."""
     from metaopt.comparison.strategies import compare as compare_
 
     names = [name.strip() for name in strategies.split(",") if name.strip()]
@@ -154,13 +181,15 @@ def compare(
 @app.command()
 def report(
     storage: Annotated[str, typer.Argument(help="A study file or database URL.")],
-    study: Annotated[str | None, typer.Option(help="Name, for one of several studies.")] = None,
+    study: Annotated[
+        str | None, typer.Option(help="Name of a study, if the file holds several.")
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder, or X.html for the page alone; default: beside FILE."),
+        typer.Option(help="Folder; or X.html (page only); default: a folder next to STORAGE."),
     ] = None,
 ) -> None:
-    """Write the report of a stored comparison or study: a page, figures and tables."""
+    """Write the report of a stored comparison or study: page, figures and tables."""
     from metaopt.comparison.load import has_comparison, load_comparison
     from metaopt.study import load
 
@@ -181,13 +210,16 @@ def report(
 @app.command()
 def watch(
     storage: Annotated[str, typer.Argument(help="A study file or database URL.")],
-    study: Annotated[str | None, typer.Option(help="Name, for one of several studies.")] = None,
-    interval: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks.")] = 1.0,
+    study: Annotated[
+        str | None, typer.Option(help="Name of one study; default: all studies.")
+    ] = None,
+    interval: Annotated[float, typer.Option(min=0.05, help="Seconds between two updates.")] = 1.0,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="How many each study shall hold, if it is not known.")
+        int | None,
+        typer.Option(min=1, help="Total number of trials per study; default: as stored, if known."),
     ] = None,
 ) -> None:
-    """Show running studies until they are complete; Ctrl-C stops watching, not the studies."""
+    """Show the progress of running studies; Ctrl-C stops the display, not the studies."""
     from metaopt.cli.watch import watch as watch_
 
     watch_(storage, study, interval, trials)
@@ -201,10 +233,12 @@ def _check_report(option: str, path: Path) -> None:
 @app.command()
 def show(
     storage: Annotated[str, typer.Argument(help="A study file or database URL.")],
-    study: Annotated[str | None, typer.Option(help="Name, if there are several.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many of the best trials.")] = 10,
+    study: Annotated[
+        str | None, typer.Option(help="Name of a study, if the file holds several.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Number of best trials to show.")] = 10,
 ) -> None:
-    """Show a stored study: its state, and its best trials."""
+    """Show the state and the best trials of a stored study."""
     from metaopt.storage.opening import find_study
 
     header = find_study(storage, study)
@@ -214,7 +248,7 @@ def show(
     made = header.header
     typer.echo(
         f"study {header.name}: {made['strategy']}, {made['direction']}, seed {made['seed']},"
-        f" since {_when(header.created)}"
+        f" created {_when(header.created)}"
     )
     _print_trials(trials, made["direction"], top)
 
@@ -223,11 +257,11 @@ def show(
 def studies(
     storage: Annotated[str, typer.Argument(help="A study file or database URL.")],
 ) -> None:
-    """List the studies in a file."""
+    """List the studies in a file or database."""
     store = SqlStore(storage, create=False)
     rows = [_study_row(store, header) for header in store.studies()]
     store.close()
-    _table(("study", "strategy", "direction", "seed", "trials", "best", "made"), rows)
+    _table(("study", "strategy", "direction", "seed", "trials", "best", "created"), rows)
 
 
 def _study_row(store: SqlStore, header: StudyHeader) -> tuple[str, ...]:
@@ -297,12 +331,16 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for i, column in enumerate(header):
         table.add_column(column, no_wrap=i == 0, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # brackets in names are no markup
+        table.add_row(*(Text(cell) for cell in row))  # Text: brackets in names are not markup
     Console().print(table)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; see the module's docstring for exit codes."""
+    """Run the command line; see the module's docstring for exit codes.
+
+    Args:
+        arguments: of the command line, without the program's name; default: those of the process.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     code = 0
     try:
@@ -312,13 +350,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Exception as error:
-        # Typer's own usage errors, whose class moved between its versions.
+        # Usage errors of typer; their class is in different modules in different versions.
         if not hasattr(error, "format_message"):
             raise
         code = _fail(error.format_message(), 2)
-    if code == INTERRUPTED:  # typer turns Ctrl-C into this code itself
+    if code == INTERRUPTED:  # typer itself may return this code after Ctrl-C
         stored = any(a.startswith("--storage") for a in given)
-        go_on = f"go on with: metaopt {shlex.join(given)}" if stored else "nothing was stored"
+        go_on = f"resume with: metaopt {shlex.join(given)}" if stored else "nothing was stored"
         _fail(f"interrupted; {go_on}", code)
     sys.exit(code)
 

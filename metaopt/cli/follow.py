@@ -1,6 +1,6 @@
-"""What there is to see of running studies: counts, best, rate and time left.
+"""The progress of running studies: counts, best value, rate and remaining time.
 
-A follower reads the events that came since it last looked, and folds them into what it knows.
+A `Follower` reads only the events that were added since its last update.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from metaopt.comparison.strategies import NOTE
+from metaopt.analysis.setup import NOTE, ComparisonSetup
 from metaopt.core.errors import unknown_name
 from metaopt.space import Space
 from metaopt.storage import Replay, SqlStore, StudyHeader
-from metaopt.trials.records import TrialRecord, best_first
+from metaopt.trials.records import TrialRecord, best_of
 
-RECENT = 30  # finished trials that the rate is taken from
-PAUSE = 10.0  # a gap of so many times the longest trial, and more than PAUSE_SECONDS, is a pause
+RECENT = 30  # number of finished trials from which the rate is computed
+PAUSE = 10.0  # a gap above PAUSE times the longest trial and above PAUSE_SECONDS is a pause
 PAUSE_SECONDS = 60.0
 
 
@@ -31,9 +31,9 @@ class View:
         name: of the study.
         strategy: its name.
         direction: "minimize" or "maximize".
-        total: how many trials it shall hold; None if that is not known.
-        trials: by number, unfinished ones too.
-        size: how many configurations there are; None for more than can be counted.
+        total: planned number of trials; None if it is not known.
+        trials: by number, including unfinished ones.
+        size: number of configurations in the space; None if it is infinite or not known exactly.
     """
 
     name: str
@@ -49,25 +49,25 @@ class View:
 
     @property
     def done(self) -> int:
-        """How many trials have ended, well or badly."""
+        """Number of trials that have ended, including failed and pruned ones."""
         return sum(t.result is not None for t in self.trials)
 
     @property
     def complete(self) -> bool:
-        """Whether nothing more is to come."""
+        """Whether no more trials will follow."""
         ends = [n for n in (self.total, self.size) if n is not None]
         return bool(ends) and self.done >= min(ends)
 
     @property
     def left(self) -> int | None:
-        """How many trials are to come."""
+        """Number of trials that will follow; None if it is not known."""
         if self.total is None:
             return None
         return 0 if self.complete else self.total - self.done
 
     @property
     def best(self) -> TrialRecord | None:
-        return next(iter(best_first(self.trials, self.direction)), None)
+        return best_of(self.trials, self.direction)
 
     @property
     def curve(self) -> list[float]:
@@ -82,11 +82,17 @@ class View:
 
 @dataclass(frozen=True)
 class Overview:
-    """All that is watched, at one moment."""
+    """The state of all watched studies at one moment.
+
+    Attributes:
+        views: the studies that have begun.
+        expected: number of studies, including those that have not begun.
+        missing: number of trials of the studies that have not begun.
+    """
 
     views: Sequence[View]
-    expected: int  # studies, also those that have not begun
-    missing: int  # trials of those
+    expected: int
+    missing: int
 
     @property
     def complete(self) -> bool:
@@ -98,14 +104,14 @@ class Overview:
 
     @property
     def left(self) -> int | None:
-        """Trials to come; None if a total is not known."""
+        """Number of trials that will follow; None if a total is not known."""
         left = [v.left for v in self.views]
         known = [n for n in left if n is not None]
         return sum(known) + self.missing if len(known) == len(left) else None
 
     @property
     def rate(self) -> float | None:
-        """Finished trials a second of late, pauses left out; None while nothing can be said."""
+        """Recent number of finished trials per second, without pauses; None if not known yet."""
         ended = sorted(
             ((t.finished, t.seconds or 0.0) for v in self.views for t in v.trials if t.finished),
         )[-RECENT:]
@@ -122,7 +128,7 @@ class Overview:
 
     @property
     def last(self) -> float | None:
-        """When something last happened, in seconds since 1970."""
+        """Time of the last event, in seconds since 1970 (UTC)."""
         times = [
             at
             for v in self.views
@@ -134,16 +140,16 @@ class Overview:
 
 
 class Follower:
-    """Follows the studies in a file or database, or one of them.
+    """Reads the progress of the studies in a file or database, or of one of them.
 
     Args:
         storage: a path or a database URL.
-        study: the name of one; None follows all.
-        total: how many trials each shall hold; None takes what the store tells of it.
+        study: name of one study; None for all.
+        total: planned number of trials per study; None for the stored number, if there is one.
 
     Raises:
-        StoreError: there is no such file, or it is no study file.
-        UnknownNameError: no study has that name.
+        StoreError: there is no such file, or it is not a study file.
+        UnknownNameError: there is no study of this name.
     """
 
     def __init__(
@@ -162,17 +168,17 @@ class Follower:
                 raise unknown_name("study", study, names)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._store.close()
 
     def look(self) -> Overview:
-        """Read what is new, and return how things stand."""
+        """Read new events and return the current state."""
         headers = [h for h in self._store.studies() if self._study in (None, h.name)]
         notes = [] if self._study is not None else self._store.notes(NOTE)
-        design = notes[-1] if notes else None
-        total = self._total or (design["n_trials"] if design else None)
-        planned = [] if design is None else _planned(design)
-        if design is not None:
+        setup = ComparisonSetup.from_json(notes[-1]) if notes else None
+        total = self._total or (setup.n_trials if setup else None)
+        planned = [] if setup is None else setup.study_names()
+        if setup is not None:
             headers = [h for h in headers if h.name in planned]
         views = [self._view(h, total) for h in headers]
         begun = {v.name for v in views}
@@ -189,7 +195,7 @@ class Follower:
         made = header.header
         trials = state.trials
         if total is None and len(trials) <= (made["budget"] or 0):
-            total = made["budget"]  # a study that went beyond it ends who knows when
+            total = made["budget"]  # beyond its budget, the end of a study is not known
         if header.name not in self._sizes:
             counted = Space.from_json(made["space"]).size
             self._sizes[header.name] = counted.count if counted.exact else None
@@ -197,12 +203,6 @@ class Follower:
         return View(header.name, made["strategy"], made["direction"], total, trials, size)
 
 
-def _planned(design: dict[str, object]) -> list[str]:
-    problems, strategies, repeats = (design[k] for k in ("problems", "strategies", "repeats"))
-    assert isinstance(problems, list) and isinstance(strategies, list) and isinstance(repeats, int)
-    return [f"{p['name']}/{s}/{r}" for r in range(repeats) for p in problems for s in strategies]
-
-
 def age(since: float | None) -> float | None:
-    """Seconds since a point in time."""
+    """Return the seconds since a point in time; None for None."""
     return None if since is None else max(0.0, time.time() - since)

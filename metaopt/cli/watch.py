@@ -1,4 +1,4 @@
-"""Running studies on the terminal: a live display (rich), or a line at each change where piped."""
+"""Show running studies: a live display on a terminal (rich), else one line per change."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-PLAIN_BLOCKS = "_.-=*#"  # where the terminal has no blocks
+PLAIN_BLOCKS = "_.-=*#"  # for terminals whose encoding lacks BLOCKS
 WIDTH = 48  # of the curve, in characters
 NEWEST = 5
-QUIET = 60.0  # seconds without any event, after which it is said
+QUIET = 60.0  # seconds without any event, after which the display shows a message
 ORDER = ("complete", "pruned", "failed", "running", "waiting")
 
 
@@ -33,17 +33,27 @@ def watch(
     total: int | None = None,
     out: TextIO | None = None,
 ) -> bool:
-    """Show how far studies are, until they are complete or Ctrl-C; return whether they are.
+    """Show the progress of studies until they are complete or the user presses Ctrl-C.
+
+    Args:
+        storage: a path or a database URL.
+        study: name of one study; None for all.
+        interval: seconds between two updates.
+        total: planned number of trials per study; None for the stored number, if there is one.
+        out: stream to write to; default: stdout.
+
+    Returns:
+        Whether the studies are complete.
 
     Raises:
-        StoreError: there is no such file, or it is no study file.
-        UnknownNameError: no study has that name.
+        StoreError: there is no such file, or it is not a study file.
+        UnknownNameError: there is no study of this name.
     """
     out = out or sys.stdout
     follower = Follower(storage, study, total)
     try:
         return (_live if out.isatty() else _lines)(follower, interval, out)
-    except KeyboardInterrupt:  # the usual way to stop watching; what is watched goes on
+    except KeyboardInterrupt:  # the usual way to stop the display; the studies keep running
         return False
     finally:
         follower.close()
@@ -54,7 +64,7 @@ def _lines(follower: Follower, interval: float, out: TextIO) -> bool:
     while True:
         seen = follower.look()
         state = f"{_progress(seen)}; {_best(seen)}"
-        if state != shown:  # rate and time alone are no news
+        if state != shown:  # do not print if only rate and remaining time changed
             print(f"{state}{_pace(seen)}", file=out, flush=True)
             shown = state
         if seen.complete:
@@ -79,7 +89,7 @@ def _live(follower: Follower, interval: float, out: TextIO) -> bool:
 
 
 def blocks_for(encoding: str | None) -> str:
-    """Characters of a curve that a terminal can show."""
+    """Return the characters for sparklines that this encoding can represent."""
     try:
         BLOCKS.encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -88,7 +98,7 @@ def blocks_for(encoding: str | None) -> str:
 
 
 def display(seen: Overview, blocks: str = BLOCKS) -> RenderableType:
-    """Return what the terminal shows."""
+    """Return the display of a state, as an object of rich."""
     from rich.console import Group
     from rich.text import Text
 
@@ -101,10 +111,10 @@ def display(seen: Overview, blocks: str = BLOCKS) -> RenderableType:
     quiet = age(seen.last)
     if not seen.complete and quiet is not None and quiet > QUIET + 2 / (seen.rate or 1.0):
         parts.append(
-            Text(f"nothing has happened for {duration(quiet)}: a long trial, or nobody drives it")
+            Text(f"no event for {duration(quiet)}: a long trial, or no process runs the study")
         )
     if not seen.complete:
-        parts.append(Text("Ctrl-C stops watching, and nothing else", style="dim"))
+        parts.append(Text("Ctrl-C stops this display only", style="dim"))
     return Group(*parts)
 
 
@@ -112,7 +122,7 @@ def _one(view: View, blocks: str) -> list[RenderableType]:
     from rich.text import Text
 
     parts: list[RenderableType] = [
-        Text(f"{view.name}: {view.strategy}, to {view.direction}", style="bold")
+        Text(f"{view.name}: {view.strategy}, {view.direction}", style="bold")
     ]
     best = view.best
     if best is None:
@@ -147,7 +157,7 @@ def _newest(view: View) -> RenderableType:
 
 
 def _many(seen: Overview) -> RenderableType:
-    """Studies of a comparison by problem and strategy; others one by one."""
+    """One row per problem and strategy of a comparison, or per study."""
     groups: dict[str, list[View]] = {}
     for v in seen.views:
         groups.setdefault(v.name.rpartition("/")[0] or v.name, []).append(v)
@@ -184,11 +194,11 @@ def _grid(*names: str) -> Table:
 def _row(grid: Table, *cells: str) -> None:
     from rich.text import Text
 
-    grid.add_row(*(Text(cell) for cell in cells))  # brackets in names are no markup
+    grid.add_row(*(Text(cell) for cell in cells))  # Text: brackets in names are not markup
 
 
 def _progress(seen: Overview) -> str:
-    """How far it is, in words that change only when something happened."""
+    """Return the progress as text that changes only with new events."""
     if not seen.views:
         return "no study has begun"
     counts = {s: sum(v.counts[s] for v in seen.views) for s in ORDER}
@@ -214,7 +224,7 @@ def _pace(seen: Overview) -> str:
         return "; complete"
     rate, left, quiet = seen.rate, seen.seconds_left, age(seen.last)
     if rate is None or (quiet is not None and quiet > QUIET + 2 / rate):
-        return ""  # a rate of long ago says nothing of now
+        return ""  # the rate is out of date
     pace = f"{rate:.3g} trials/s" if rate >= 1 else f"{60 * rate:.3g} trials/min"
     return f"; {pace}" + ("" if left is None else f", about {duration(left)} left")
 
@@ -226,10 +236,16 @@ def _config(t: TrialRecord) -> str:
 
 
 def sparkline(values: Sequence[float], width: int, blocks: str = BLOCKS) -> str:
-    """Draw values in one line: the last of each of at most `width` equal parts, low to high.
+    """Return values as one line of block characters, from low to high.
 
-    The scale is logarithmic where all values are positive and span a factor of 10. Equal values
-    are a low line.
+    The values are split into at most `width` equal parts, and the last value of each is drawn. The
+    scale is logarithmic if all values are positive and span a factor of 10 or more. Equal values
+    give a low line.
+
+    Args:
+        values: at least one.
+        width: maximum number of characters.
+        blocks: characters from the lowest to the highest value.
     """
     n = len(values)
     columns = min(n, width)

@@ -1,25 +1,31 @@
-"""Comparisons that are read from a store, without running anything."""
+"""Read stored comparisons, without running anything."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
 
 from metaopt.analysis.comparison import Run
-from metaopt.comparison.strategies import NOTE, Comparison
+from metaopt.analysis.setup import NOTE, ComparisonSetup, study_name
+from metaopt.comparison.strategies import Comparison
 from metaopt.core.errors import SpaceError, StoreError, StudyError
 from metaopt.problems.problem import Problem
 from metaopt.pruning import PRUNERS, Pruner, pruner_from_json
 from metaopt.space import Space
-from metaopt.storage import Replay, SqlStore, StudyHeader
-from metaopt.trials.records import Json, number_from_json
+from metaopt.storage import Replay, SqlStore, Store, StudyHeader
+from metaopt.trials.records import Json
 
 
 def has_comparison(storage: str | Path) -> bool:
     """Whether a file or database holds a comparison, finished or not.
 
+    Args:
+        storage: a path or a database URL.
+
     Raises:
-        StoreError: there is no such file, or it is no study file.
+        StoreError: there is no such file, or it is not a study file.
     """
     store = SqlStore(storage, create=False)
     try:
@@ -31,11 +37,18 @@ def has_comparison(storage: str | Path) -> bool:
 def load_comparison(storage: str | Path) -> Comparison:
     """Read a stored comparison, the latest if there are several; nothing is run.
 
-    Of an interrupted one the repeats that are whole are read, and `unfinished` counts the others.
+    Of an interrupted comparison, the complete repeats are read, and `unfinished` counts the
+    others.
+
+    Args:
+        storage: a path or a database URL.
+
+    Returns:
+        The comparison, without objectives: it can be printed and reported, not run.
 
     Raises:
-        StoreError: there is no such file, or it is no study file, or damaged.
-        StudyError: it holds no comparison, or no repeat of it is whole yet.
+        StoreError: there is no such file, or it is not a study file, or it is damaged.
+        StudyError: it holds no comparison, or no repeat of it is complete yet.
     """
     store = SqlStore(storage, create=False)
     try:
@@ -52,50 +65,52 @@ def load_comparison(storage: str | Path) -> Comparison:
         store.close()
 
 
-def _read(store: SqlStore, note: Json, storage: str) -> Comparison:
+def _read(store: Store, note: Json, storage: str) -> Comparison:
     headers = {h.name: h for h in store.studies()}
-    names = [p["name"] for p in note["problems"]]
+    setup = ComparisonSetup.from_json(note)
     problems = []
-    for each in note["problems"]:
-        made = headers[f"{each['name']}/{note['strategies'][0]}/0"].header
+    for each in setup.problems:
+        made = headers[study_name(each.name, setup.strategies[0], 0)].header
         space, direction = Space.from_json(made["space"]), made["direction"]
-        optimum = number_from_json(each["optimum"])
         problems.append(
-            Problem(each["name"], space, _gone, direction, optimum, each["description"])
+            Problem(each.name, space, _unavailable, direction, each.optimum, each.description)
         )
-    whole: list[Run] = []
-    repeats = 0
-    for repeat in range(note["repeats"]):
-        runs = [
-            _run(store, headers, name, strategy, repeat, note["n_trials"])
-            for name in names
-            for strategy in note["strategies"]
-        ]
-        if any(run is None for run in runs):
-            break  # repeats are run one after the other
-        whole += [run for run in runs if run is not None]
-        repeats += 1
+    found = _whole_repeats(store, headers, setup)
+    repeats = len(found) // (len(setup.problems) * len(setup.strategies))
     if not repeats:
         raise StudyError(
             f"no repeat of the comparison in {storage} is finished yet; the same call of"
-            f" metaopt.compare goes on, and `metaopt watch {storage}` shows how far it is"
+            f" metaopt.compare resumes it, and `metaopt watch {storage}` shows how far it is"
         )
     return Comparison(
-        tuple(whole), tuple(problems), tuple(note["strategies"]), note["n_trials"], repeats,
-        note["seed"], note["control"], _pruner(made["pruner"]), storage, note["repeats"] - repeats,
+        tuple(found), tuple(problems), setup.strategies, setup.n_trials, repeats, setup.seed,
+        setup.control, _pruner(made["pruner"]), storage, setup.repeats - repeats,
     )  # fmt: skip
 
 
+def _whole_repeats(
+    store: Store, headers: Mapping[str, StudyHeader], setup: ComparisonSetup
+) -> list[Run]:
+    """The runs of all repeats of which every run is complete; repeats are made one by one."""
+    found: list[Run] = []
+    for _, group in groupby(setup.runs(), key=lambda run: run[0]):
+        runs = [_run(store, headers, p, s, r, setup.n_trials) for r, p, s in group]
+        if any(run is None for run in runs):
+            break
+        found += [run for run in runs if run is not None]
+    return found
+
+
 def _run(
-    store: SqlStore,
-    headers: dict[str, StudyHeader],
+    store: Store,
+    headers: Mapping[str, StudyHeader],
     problem: str,
     strategy: str,
     repeat: int,
     n_trials: int,
 ) -> Run | None:
-    """Read one run; None if it is not whole."""
-    header = headers.get(f"{problem}/{strategy}/{repeat}")
+    """Read one run; None if it is not complete."""
+    header = headers.get(study_name(problem, strategy, repeat))
     if header is None:
         return None
     made, kept = header.header, Replay(store.open(header.name))
@@ -106,10 +121,10 @@ def _run(
     return Run(problem, strategy, repeat, made["seed"], made["direction"], trials)
 
 
-class GonePruner(Pruner):
-    """Stands for a pruner that is not metaopt's own: it tells how it was set, and decides not."""
+class UnavailablePruner(Pruner):
+    """Placeholder for a third-party pruner: keeps its settings, cannot prune."""
 
-    name = "gone"
+    name = "unavailable"
 
     def __init__(self, settings: Json) -> None:
         self.settings = settings
@@ -128,9 +143,9 @@ class GonePruner(Pruner):
 
 def _pruner(settings: Json) -> Pruner | None:
     if settings is not None and settings["name"] not in PRUNERS:
-        return GonePruner(settings)
+        return UnavailablePruner(settings)
     return pruner_from_json(settings)
 
 
-def _gone(trial: Any) -> NoReturn:
+def _unavailable(trial: Any) -> NoReturn:
     raise StudyError("a comparison that was read from a store does not hold its objectives")

@@ -1,9 +1,9 @@
 """Which model is better: repeated cross-validation of any estimators on the same folds, tested.
 
 Scores of folds are correlated, since their training sets overlap, and a plain paired test of them
-rejects far too often (Dietterich 1998). So pairs are compared by the corrected repeated k-fold t
-test (Bouckaert and Frank 2004), adjusted by Holm, and by its Bayesian form with a region of
-practical equivalence (Corani and Benavoli 2015).
+rejects far too often (Dietterich 1998). The tests therefore come from `metaopt.stats.recommend`:
+the corrected repeated k-fold t test (Bouckaert and Frank 2004), adjusted by Holm's method, and its
+Bayesian form with a region of practical equivalence (Corani and Benavoli 2015).
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from metaopt.core.seeds import derive
 from metaopt.execution.process_pool import run_all
 from metaopt.report import model_tables
 from metaopt.report.model_comparison import write
+from metaopt.report.reported import Reported
 
 # Scores for which 0.01 is the usual region of practical equivalence (Benavoli et al. 2017).
 SHARES = ("accuracy", "balanced_accuracy", "f1", "roc_auc", "precision", "recall", "r2", "jaccard")
 
 
-class ModelComparison(ModelComparisonData):
-    """Scores of models by folds and what they say; what `compare_models` returns."""
+class ModelComparison(ModelComparisonData, Reported):
+    """Scores of models by folds and their conclusions; see `compare_models`."""
 
     def sentences(self) -> list[str]:
         """The finding, its uncertainty and its limits, in plain words."""
@@ -45,14 +46,7 @@ class ModelComparison(ModelComparisonData):
         """Print tables and conclusion to the terminal."""
         model_tables.show(self)
 
-    def report(self, path: str | Path) -> Path:
-        """Write a self-contained page with figures and tables beside it; return the page.
-
-        `path` is a folder, which is made, or a file that ends with ``.html`` for the page alone.
-
-        Raises:
-            StudyError: `path` is another file.
-        """
+    def _write_report(self, path: str | Path) -> Path:
         return write(self, path)
 
     def to_markdown(self) -> str:
@@ -61,8 +55,17 @@ class ModelComparison(ModelComparisonData):
 
 
 @dataclass(frozen=True)
-class Fit:
-    """One model on one fold; what a worker needs."""
+class FoldFit:
+    """One model on one fold: what a worker process needs.
+
+    Attributes:
+        model: a scikit-learn estimator; a copy of it is fitted.
+        X: inputs of all samples.
+        y: targets of all samples.
+        split: row numbers of the training and the test part.
+        scoring: a scorer, higher is better.
+        random_state: for every parameter of that name that is None.
+    """
 
     model: Any
     X: Any
@@ -78,7 +81,7 @@ class Fit:
 
         model = clone(self.model)
         given = model.get_params()
-        # What draws at random draws the same for all models in a fold, and otherwise in the next.
+        # All models get the same random state in a fold, and another one in the next fold.
         free = [k for k, v in given.items() if k.split("__")[-1] == "random_state" and v is None]
         model.set_params(**dict.fromkeys(free, self.random_state))
         try:
@@ -112,27 +115,32 @@ def compare_models(
 ) -> ModelComparison:
     """Compare models on one data set by repeated k-fold cross-validation on the same folds.
 
-    Folds are stratified for classification; with `groups`, no group is in two of them. A model
-    that tunes itself within each training set (``GridSearchCV`` and the like) makes it nested.
+    Folds are stratified for classification; with `groups`, no group is in two folds. For a model
+    that tunes itself within each training set, such as ``GridSearchCV``, the cross-validation is
+    nested.
 
     Args:
-        models: by label, scikit-learn estimators; or functions ``build(config)`` of an `nn.Module`,
-            which stand for `train.NetworkClassifier` with its defaults, or `NetworkRegressor` where
-            the others are regressors or, without others, y holds floats.
-        X: inputs, (n, ...) or whatever the estimators take.
-        y: targets (n,).
+        models: by label, scikit-learn estimators; or functions ``build(config)`` that return an
+            `nn.Module`. Such a function becomes a `train.NetworkClassifier` with its defaults, or
+            a `NetworkRegressor` if the others are regressors or, without others, y holds floats.
+        X: inputs, shape (n, ...), or whatever the estimators accept.
+        y: targets, shape (n,).
         folds: k of the k-fold.
-        repeats: how often folds are drawn anew. Ten times ten is what Bouckaert and Frank (2004)
-            advise; the default costs a quarter.
-        scoring: a name of scikit-learn's or a scorer, higher is better; None is "accuracy" for
-            classes and "r2" for numbers.
-        groups: labels (n,) of samples that belong together.
+        repeats: how often new folds are drawn. Bouckaert and Frank (2004) advise 10 repeats of 10
+            folds; the default costs a quarter of that.
+        scoring: a name known to scikit-learn, or a scorer; higher is better. None is "accuracy"
+            for classes and "r2" for numbers.
+        groups: labels of samples that belong together, shape (n,).
         control: the label that all others are compared with; None compares all pairs.
         rope: the largest difference in score that does not matter, decided before the data are
-            seen; None is 0.01 for accuracies and other shares, and nothing for other scores.
+            seen; None is 0.01 for accuracies and other shares, and no region for other scores.
         seed: of the folds and of every `random_state` that is None.
-        workers: processes; more than 1 needs ``if __name__ == "__main__":`` around the script.
+        workers: number of processes; more than 1 needs ``if __name__ == "__main__":`` around the
+            script.
         progress: show how many fits are done.
+
+    Returns:
+        The comparison, to be printed, reported or read.
 
     Raises:
         StudyError: an argument is wrong, or there are too few samples for the folds.
@@ -146,7 +154,7 @@ def compare_models(
     repeats, workers = whole("repeats", repeats, StudyError), whole("workers", workers, StudyError)
     splits = make_splits(X, y, folds, repeats, groups, seed, classify)
     tasks = [
-        Fit(m, X, y, split, scorer, derive(seed, "fold", i) % 2**32)
+        FoldFit(m, X, y, split, scorer, derive(seed, "fold", i) % 2**32)
         for i, split in enumerate(splits)
         for m in estimators.values()
     ]

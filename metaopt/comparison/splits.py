@@ -15,16 +15,23 @@ Split = tuple[NDArray[np.int64], NDArray[np.int64]]  # indices of training and o
 
 
 def is_classification(models: Mapping[str, Any], y: Any) -> bool:
-    """Whether models are classifiers: as estimators say; where none does, whether y is no float.
+    """Return whether models are classifiers.
+
+    The estimators decide; if there is none, targets that are not floats are classes.
+
+    Args:
+        models: by label.
+        y: targets, shape (n,).
 
     Raises:
-        StudyError: some are and some are not, or y is no (n,) column of classes or numbers.
+        StudyError: some models are classifiers and some regressors, or y is not a column of
+            classes or numbers.
     """
     from sklearn.base import is_classifier, is_regressor
 
     targets = np.asarray(y)
     if targets.ndim != 1 or not len(targets):
-        raise StudyError(f"y must hold one class or number a sample, got shape {targets.shape}")
+        raise StudyError(f"y must hold one class or number per sample, got shape {targets.shape}")
     if targets.dtype.kind == "f" and not np.isfinite(targets).all():
         raise StudyError("y must hold classes or numbers, got NaN or an infinity")
     estimators = {
@@ -45,7 +52,19 @@ def is_classification(models: Mapping[str, Any], y: Any) -> bool:
 def make_splits(
     X: Any, y: Any, folds: int, repeats: int, groups: Any, seed: int, classify: bool
 ) -> list[Split]:
-    """Draw `folds` folds `repeats` times; repetition after repetition.
+    """Draw k folds, several times.
+
+    Args:
+        X: inputs; only their number is used.
+        y: targets, shape (n,).
+        folds: k.
+        repeats: how often folds are drawn.
+        groups: labels of samples that belong together, shape (n,), or None.
+        seed: of the folds.
+        classify: whether the folds are stratified by y.
+
+    Returns:
+        One split per fold, repetition by repetition.
 
     Raises:
         StudyError: lengths differ, or there are too few samples, members of a class or groups.
@@ -55,9 +74,9 @@ def make_splits(
     folds = whole("folds", folds, StudyError, least=2)
     n, rows = len(y), np.shape(X)[0] if hasattr(X, "shape") else len(X)
     if rows != n:
-        raise StudyError(f"X and y must be of one length, got {rows} and {n}")
+        raise StudyError(f"X and y must have the same length, got {rows} and {n}")
     if groups is not None and len(groups) != n:
-        raise StudyError(f"groups must be of the length of y, {n}, got {len(groups)}")
+        raise StudyError(f"groups must have the length of y, {n}, got {len(groups)}")
     _check_size(y, folds, groups, classify)
     kinds = {
         (True, False): ms.StratifiedKFold,
@@ -66,7 +85,7 @@ def make_splits(
         (False, True): ms.GroupKFold,
     }
     kind = kinds[classify, groups is not None]
-    places = np.zeros((n, 1))  # what X holds plays no part
+    places = np.zeros((n, 1))  # the splitters look at the number of rows only
     return [
         (np.asarray(train), np.asarray(test))
         for r in range(repeats)

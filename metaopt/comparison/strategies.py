@@ -1,7 +1,7 @@
 """Fair comparison of strategies: problems x strategies x repeats, paired by seed, resumable.
 
 In repeat r every strategy gets the same seed, and so the same initial points, trial seeds, data
-splits and sample order. Every run is a study of its own, named ``problem/strategy/repeat``.
+splits and sample order. Every run is a study of its own (see `metaopt.analysis.setup`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from metaopt import plots, problems
 from metaopt.analysis.comparison import ComparisonData, Run
+from metaopt.analysis.setup import NOTE, ComparisonSetup, study_name
 from metaopt.core.errors import StudyError, whole
 from metaopt.core.progress import counter
 from metaopt.core.seeds import derive
@@ -21,22 +22,31 @@ from metaopt.problems.problem import Problem
 from metaopt.pruning import Pruner, find_pruner
 from metaopt.report import terminal
 from metaopt.report.comparison import write
+from metaopt.report.reported import Reported
 from metaopt.space import Space
 from metaopt.storage import SqlStore
 from metaopt.strategy.base import Strategy
 from metaopt.strategy.registry import make_strategy
 from metaopt.study import Study
-from metaopt.trials.records import number_to_json
 
 Factory = Callable[..., Strategy]  # called as factory(space, seed=, budget=)
 Given = str | Mapping[str, Any] | Factory
 
-NOTE = "comparison"  # kind of the note in which a store keeps the design
-
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs for one run."""
+    """What a worker process needs for one run.
+
+    Attributes:
+        problem: of the run.
+        strategy: its label.
+        factory: makes the strategy.
+        repeat: counted from 0.
+        seed: of the strategy.
+        n_trials: of the run.
+        storage: file or database URL of the study; None for memory.
+        pruner: of the study, or None.
+    """
 
     problem: Problem
     strategy: str
@@ -50,7 +60,7 @@ class Job:
     def study(self) -> Study:
         """Open the study of this run, at its beginning or where it stopped."""
         strategy = self.factory(self.problem.space, seed=self.seed, budget=self.n_trials)
-        name = f"{self.problem.name}/{self.strategy}/{self.repeat}"
+        name = study_name(self.problem.name, self.strategy, self.repeat)
         return Study(
             self.problem.space,
             strategy,
@@ -61,13 +71,13 @@ class Job:
         )
 
     def run(self, tick: Callable[[], None]) -> Run:
-        """Finish the study; `tick` is called after every trial."""
+        """Complete the study; `tick` is called after every trial."""
         study = self.study()
         study.optimize(self.problem.objective, self.n_trials, callbacks=[lambda s, r: tick()])
         return self._close(study)
 
     def finished(self) -> Run | None:
-        """Return the run if it is stored whole."""
+        """Return the run if all of its trials are stored, else None."""
         study = self.study()
         if len(study.told) < self.n_trials:
             study.close()
@@ -82,21 +92,27 @@ class Job:
         )
 
 
-class Comparison(ComparisonData):
-    """The runs of a comparison and what they say; what `compare` and `load_comparison` return."""
+class Comparison(ComparisonData, Reported):
+    """The runs of a comparison and their conclusions; see `compare` and `load_comparison`.
+
+    Attributes:
+        runs: one per problem, strategy and repeat.
+        problems: that the strategies were compared on.
+        strategies: their labels; the columns of all tables.
+        n_trials: of each run.
+        repeats: on each problem, of each strategy.
+        seed: what all seeds derive from.
+        control: the label that others are tested against.
+        pruner: of every run, or None.
+        storage: the file or database URL of the studies; None for memory.
+        unfinished: planned repeats that were incomplete when a stored comparison was read.
+    """
 
     def print(self) -> None:
         """Print tables and conclusions to the terminal."""
         terminal.show(self)
 
-    def report(self, path: str | Path) -> Path:
-        """Write a self-contained page with figures and tables beside it; return the page.
-
-        `path` is a folder, which is made, or a file that ends with ``.html`` for the page alone.
-
-        Raises:
-            StudyError: `path` is another file.
-        """
+    def _write_report(self, path: str | Path) -> Path:
         return write(self, path)
 
     def figures(self) -> Iterator[tuple[str, Any]]:
@@ -118,24 +134,39 @@ def compare(
     workers: int = 1,
     progress: bool = False,
 ) -> Comparison:
-    """Compare strategies on problems.
+    """Compare strategies on problems, in paired repeats.
+
+    In each repeat all strategies get the same seed, and with it the same initial points, trial
+    seeds, data splits and order of samples. The tests follow from the design, by
+    `metaopt.stats.recommend`.
 
     Args:
         strategies: names, or a label for each name, dict ``{"name": ..., option: ...}`` or
             ``factory(space, seed=, budget=)``.
         problems: names (see `metaopt.problems.names()`) or `Problem` objects.
-        n_trials: of each run; strategies are told it as their budget.
+        n_trials: of each run; strategies get it as their budget.
         repeats: runs of each strategy on each problem, paired over strategies by seed.
         seed: what all seeds derive from.
-        storage: where the studies are kept; the same call resumes what is not finished.
+        storage: file or database URL of the studies; the same call resumes an interrupted
+            comparison. None keeps them in memory.
         control: the label that others are tested against; default "random" or the first.
         pruner: of every run, as for a `Study`; a trial is compared with those of its own run.
-        workers: processes. More than 1 needs ``if __name__ == "__main__":`` around the script.
+        workers: number of processes. More than 1 needs ``if __name__ == "__main__":`` around the
+            script.
         progress: show how many trials are done.
+
+    Returns:
+        The comparison, to be printed, reported or read.
 
     Raises:
         StudyError: an argument is wrong, or the storage holds another comparison's runs.
         UnknownNameError: there is no such strategy or problem.
+
+    Example:
+        >>> import metaopt
+        >>> found = metaopt.compare(["random", "sobol"], "branin", n_trials=8, repeats=6)
+        >>> found.values("branin").shape
+        (6, 2)
     """
     factories = _factories(strategies)
     chosen = _problems(problems)
@@ -150,45 +181,28 @@ def compare(
         raise StudyError(f"control {control!r} is not among {', '.join(factories)}")
     where = None if storage is None else str(storage)
     pruner = find_pruner(pruner)
-    # Repeats outermost: an interrupted comparison has complete blocks.
+    setup = ComparisonSetup.of(chosen, list(factories), n_trials, repeats, seed, control)
+    by_name = {p.name: p for p in chosen}
     jobs = [
-        Job(p, label, factory, r, derive(seed, "repeat", r), n_trials, where, pruner)
-        for r in range(repeats)
-        for p in chosen
-        for label, factory in factories.items()
+        Job(by_name[p], s, factories[s], r, derive(seed, "repeat", r), n_trials, where, pruner)
+        for r, p, s in setup.runs()
     ]
     stored = {i: job.finished() for i, job in enumerate(jobs)} if where else {}
     comparison = Comparison(
         (), tuple(chosen), tuple(factories), n_trials, repeats, seed, control, pruner, where
     )
     if where is not None:  # what is there is of these runs: an interrupted one can be read, too
-        _note(comparison, where)
+        _note(setup, where)
     done = {i: run for i, run in stored.items() if run is not None}
     return replace(comparison, runs=tuple(_run(jobs, done, workers, progress)))
 
 
-def _note(c: Comparison, storage: str) -> None:
-    """Keep in the store what the studies themselves do not tell, for `load_comparison`."""
-    what = [
-        {
-            "name": p.name,
-            "optimum": None if p.optimum is None else number_to_json(p.optimum),
-            "description": p.description,
-        }
-        for p in c.problems
-    ]
-    design = {
-        "problems": what,
-        "strategies": list(c.strategies),
-        "n_trials": c.n_trials,
-        "repeats": c.repeats,
-        "seed": c.seed,
-        "control": c.control,
-    }
+def _note(setup: ComparisonSetup, storage: str) -> None:
+    """Keep in the store what the studies themselves do not hold, for `load_comparison`."""
     store = SqlStore(storage)
     try:
-        if store.notes(NOTE)[-1:] != [design]:
-            store.note(NOTE, design)
+        if store.notes(NOTE)[-1:] != [setup.to_json()]:
+            store.note(NOTE, setup.to_json())
     finally:
         store.close()
 

@@ -1,1 +1,1 @@
-"""What every other subpackage may use: errors, seeds, progress bars and the version."""
+"""Shared by all subpackages: errors, seeds, types, progress bars and the version."""

@@ -1,8 +1,8 @@
 """The errors that metaopt raises.
 
-A message says what was expected, what came and what to do, in the caller's own names.
-Every error derives from `MetaoptError`; each also derives from the built-in exception that a
-caller would have caught without knowing this library.
+A message states what was expected, what was given and what to do, in the names that the caller
+used. Every error derives from `MetaoptError` and from the built-in exception that fits best, such
+as ValueError.
 """
 
 from __future__ import annotations
@@ -23,44 +23,44 @@ class SpaceError(MetaoptError, ValueError):
 
 
 class StrategyError(MetaoptError, ValueError):
-    """A strategy was used against its contract, or broke it."""
+    """A strategy was used wrongly, or violates the contract of strategies."""
 
 
 class StudyError(MetaoptError, ValueError):
-    """A study was asked for something that it cannot do."""
+    """A study cannot do what was requested."""
 
 
 class StoreError(MetaoptError, OSError):
-    """A study file cannot be read or written, or holds something else."""
+    """A study file cannot be read or written, or is not a study file."""
 
 
 class TrainingError(MetaoptError, ValueError):
-    """A trainer was given data, a module or hyper-parameters that do not fit together."""
+    """The data, the module and the hyper-parameters of a trainer do not fit together."""
 
 
 class StatisticsError(MetaoptError, ValueError):
-    """The data does not allow the statistic that was asked for."""
+    """The requested statistic cannot be computed from the data."""
 
 
 class UnknownNameError(MetaoptError, LookupError):
-    """A strategy, problem, parameter or option of that name does not exist."""
+    """There is no strategy, problem, parameter or option of this name."""
 
 
 class MissingExtraError(MetaoptError, ImportError):
-    """An optional package is needed and not installed."""
+    """A required optional package is not installed."""
 
 
-LISTED = 24  # names in a message; a reader wants the nearest one
+LISTED = 24  # at most so many names are listed in a message
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest of `known`, else an empty string."""
+    """Return ``"; did you mean 'x'?"`` for a similar name in `known`, else an empty string."""
     near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """Build the error for an unknown name, with the nearest one and the list of the known."""
+    """Return the error for an unknown name, with a similar name and the known names."""
     names = sorted(str(k) for k in known)
     more = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []
     listed = ", ".join(names[:LISTED] + more) if names else "none"
@@ -68,7 +68,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
-    """Build the error for an optional package that is not installed."""
+    """Return the error for an optional package that is not installed."""
     return MissingExtraError(
         f"{purpose} needs the package {package!r}, which is not installed; "
         f"install it with: pip install 'metaopt-engine[{extra}]'"
@@ -76,7 +76,14 @@ def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
 
 
 def whole(name: str, value: Any, error: type[MetaoptError], *, least: int = 1) -> int:
-    """Return `value` as a native int of at least `least`; a bool is none, numpy's integers are."""
+    """Return `value` as a native int; NumPy integers are accepted, bools are rejected.
+
+    Args:
+        name: of the argument, for the message.
+        value: the argument.
+        error: class of the error.
+        least: the lowest valid value.
+    """
     try:
         number = operator.index(value)
     except TypeError:
@@ -87,7 +94,14 @@ def whole(name: str, value: Any, error: type[MetaoptError], *, least: int = 1) -
 
 
 def real(name: str, value: Any, error: type[MetaoptError], *, above: float = -math.inf) -> float:
-    """Return `value` as a native float above `above`; NaN and what is no number are refused."""
+    """Return `value` as a native float; NaN, bools and strings are rejected.
+
+    Args:
+        name: of the argument, for the message.
+        value: the argument.
+        error: class of the error.
+        above: the value must be greater than this.
+    """
     try:
         number = math.nan if isinstance(value, (bool, str)) else float(value)
     except (TypeError, ValueError, OverflowError):

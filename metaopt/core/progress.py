@@ -1,4 +1,4 @@
-"""Progress for people: a bar on a terminal (rich), else a line now and then."""
+"""Progress display: a bar on a terminal (rich), otherwise a printed line every few seconds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from metaopt.core.seeds import global_random_kept
 
 Update = Callable[[int, str], None]
 
-LINE_SECONDS = 10.0  # between two lines where there is no terminal
+LINE_SECONDS = 10.0  # between two printed lines
 
 
 @contextmanager
 def progress_bar(title: str, total: int | None, done: int, show: bool) -> Iterator[Update]:
-    """Give a function `update(done, text)` that shows how far it is; silent if not `show`."""
+    """Yield a function `update(done, text)` that shows the progress on stderr.
+
+    Args:
+        title: shown in front.
+        total: number of steps; None if unknown.
+        done: steps that are complete at the start.
+        show: whether to show anything.
+    """
     if not show:
         yield lambda done, text: None
         return
@@ -48,7 +55,7 @@ def progress_bar(title: str, total: int | None, done: int, show: bool) -> Iterat
 
 
 def _lines(title: str, total: int | None, done: int) -> Update:
-    """Print a line at most every few seconds, and the last one."""
+    """Return an `update` that prints a line at most every few seconds, and the last line."""
     start = shown = time.monotonic()
 
     def update(now_done: int, text: str) -> None:
@@ -69,7 +76,7 @@ def _lines(title: str, total: int | None, done: int) -> Update:
 
 @contextmanager
 def counter(title: str, total: int, done: int, show: bool) -> Iterator[Callable[[], None]]:
-    """Give a function that counts one step each time it is called."""
+    """Yield a function that counts one step per call; arguments as for `progress_bar`."""
     count = done
     with progress_bar(title, total, done, show) as update:
 

@@ -1,8 +1,8 @@
-"""Randomness by name: every stream is a pure function of a seed and a path.
+"""Named random streams: each is a pure function of a seed and a path of names and numbers.
 
-A stream is a counter-based generator (Philox 4x64; Salmon, Moraes, Dror and Shaw 2011) that is
-seeded with a hash of the seed and the path, so that streams never depend on how many numbers were
-drawn elsewhere, on the process or on PYTHONHASHSEED.
+A stream is a counter-based generator (Philox 4x64; Salmon, Moraes, Dror and Shaw 2011) seeded
+with a hash of the seed and the path. So it does not depend on other streams, on the process or on
+PYTHONHASHSEED.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Part = int | str
 
 
 def _digest(seed: int, path: tuple[Part, ...]) -> bytes:
-    # repr keeps 1 and "1" apart; the separator cannot occur unescaped inside a repr.
+    # repr distinguishes 1 from "1"; it escapes newlines, so the separator is unambiguous.
     parts = [p if isinstance(p, str) else int(p) for p in (int(seed), *path)]
     text = "\n".join(map(repr, parts))
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
@@ -27,7 +27,7 @@ def _digest(seed: int, path: tuple[Part, ...]) -> bytes:
 def stream(seed: int, *path: Part) -> np.random.Generator:
     """Return the generator of `path` under `seed`; the same arguments give the same numbers."""
     entropy = int.from_bytes(_digest(seed, path), "little")
-    # Through a SeedSequence, so that libraries may `spawn` from the generator.
+    # With a SeedSequence, so that libraries can call `spawn` of the generator.
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
 
 
@@ -38,7 +38,7 @@ def derive(seed: int, *path: Part) -> int:
 
 @contextmanager
 def global_random_kept() -> Iterator[None]:
-    """Leave `random` as it was: rich, and what imports it, draw from it when they are loaded."""
+    """Restore the state of the module `random` afterwards; importing rich draws from it."""
     state = random.getstate()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Types that all layers share."""
+"""Types shared by all subpackages."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 Direction = Literal["minimize", "maximize"]
-Curve = Sequence[tuple[float, float]]  # (step, value) of each report, steps growing
+Curve = Sequence[tuple[float, float]]  # (step, value) of each report, with increasing steps

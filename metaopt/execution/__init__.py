@@ -1,4 +1,4 @@
-"""Executors, which evaluate objectives, and the loop that drives a study with them."""
+"""Executors, which evaluate objectives, and the loop that runs a study."""
 
 from metaopt.execution.base import Executor, Monitor
 from metaopt.execution.evaluate import evaluate

@@ -1,8 +1,8 @@
-"""The history of a study: its events, its trials and its strategy, kept in step.
+"""The history of a study: keeps its events, its trials and its strategy consistent.
 
-An event is written before anything else depends on it. On reopening, the events give the trials
-(`Replay`) and the log from which the strategy restores its state. Values are in the user's sign
-here, and minimised in the strategy.
+An event is written before anything depends on it. When a study is reopened, its events give the
+trials (`Replay`) and the log from which the strategy restores its state. Values are in the user's
+own sign here; the strategy gets them negated if the study maximises.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from metaopt.trials.records import Json, Proposal, Result, TrialRecord
 
 
 class History:
-    """What has happened in a study; every change of it goes through here.
+    """The history of a study; every change of the study goes through this class.
 
     Args:
-        strategy: fresh; it is brought to the state that the events tell.
-        events: of the study, from the first.
+        strategy: new; its state is restored from the events.
+        events: all events of the study.
         maximise: whether the study's values are negated for the strategy.
 
     Attributes:
-        state: the trials so far, to be read.
+        state: the trials so far; read-only for others.
 
     Raises:
         StoreError: the events are damaged.
@@ -50,7 +50,7 @@ class History:
         self._events = events
         self._sign = -1 if maximise else 1
         self.state = Replay()
-        # To be minimised; kept, since a pruner asks for all of them after every report.
+        # In the minimised sign; cached because a pruner needs all of them after every report.
         self._told_curves: dict[int, Curve] = {}
         try:
             self._replay(events)
@@ -80,7 +80,7 @@ class History:
         if entries:
             self._strategy.load_state_dict({"header": self._strategy.header(), "log": entries})
 
-    # -- looking ---------------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return len(self.state.by_number)
@@ -96,9 +96,11 @@ class History:
         return len(self.state.told_numbers)
 
     def unfinished(self, held: Collection[int], *, slots: bool = True) -> list[int]:
-        """The oldest group with a trial that is not told and of which none is held by a caller.
+        """Return the oldest group (a batch or a single trial) that is not told yet, or [].
 
-        Without `slots`, trials that were asked for slots do not count.
+        Args:
+            held: numbers of the trials that a caller has; groups with such a trial are skipped.
+            slots: whether to include trials that were asked for slots.
         """
         for number in self.state.untold:
             group = self.state.group(number)
@@ -108,35 +110,35 @@ class History:
 
     @property
     def asked_at(self) -> Mapping[int, int]:
-        """Of trials that were asked for slots, by number: how many ticks had passed."""
+        """For each trial that was asked for slots, by number: how many ticks had passed."""
         return self.state.asked_at
 
     @property
     def ended_at(self) -> Mapping[int, int]:
-        """Of trials that have ended in a slot, by number: the tick at which they did."""
+        """For each trial that ended in a slot, by number: the tick at which it ended."""
         return self.state.ended_at
 
     def is_told(self, number: int) -> bool:
-        """Whether the strategy has learnt a trial."""
+        """Whether the strategy was told the result of a trial."""
         return number in self and number not in self.state.untold
 
     def is_batch(self, number: int) -> bool:
-        """Whether a trial belongs to a batch, which may have one member."""
+        """Whether a trial was asked as part of a batch (even of a batch of one)."""
         return self.state.is_batch(number)
 
     def waiting(self, held: Collection[int]) -> list[int]:
-        """Trials without a result that no caller holds."""
+        """Return the numbers of unfinished trials that are not in `held`."""
         return [n for n in self.state.untold if n not in held and self[n].result is None]
 
     def curve(self, number: int) -> Curve:
-        """What a trial has reported, finished or in its current attempt, to be minimised."""
+        """Return the reports of a trial, or of its current attempt, in the minimised sign."""
         result = self[number].result
         points = self.state.running_curve(number) if result is None else result.curve
         return points if self._sign > 0 else tuple((step, -value) for step, value in points)
 
     @property
     def told_curves(self) -> Mapping[int, Curve]:
-        """The curves of the trials that the strategy has learnt, by number, to be minimised."""
+        """The curves of all told trials, by number, in the minimised sign."""
         return self._told_curves
 
     # -- writing ---------------------------------------------------------------------------------
@@ -146,13 +148,19 @@ class History:
         self.state.apply(event)
 
     def ask(self, n: int, *, batch: bool, tick: int | None = None) -> list[int]:
-        """Have the strategy propose; a batch is told together when all of it has finished.
+        """Ask the strategy for proposals.
 
-        For slots, `tick` is how many ticks have passed.
+        Args:
+            n: number of proposals.
+            batch: whether their results are told together, when all of them have finished.
+            tick: for slots, the number of ticks that have passed.
+
+        Returns:
+            The numbers of the new trials; fewer than `n` if the space is exhausted.
         """
         proposals = self._strategy.ask(n)
         if proposals:
-            # Durable with the first start: until then nothing depends on it.
+            # The first start makes it durable; nothing depends on it before.
             entry = self._strategy.log[-1]["ask"]
             self._write(Asked(time.time(), entry, batch, tick), durable=False)
         return [p.number for p in proposals]
@@ -162,20 +170,27 @@ class History:
         self._write(Started(time.time(), number, self[number].attempts + 1, worker))
 
     def report(self, number: int, value: float, step: float) -> None:
-        """Record what a running trial reports."""
+        """Record an intermediate value of a running trial."""
         attempt = self[number].attempts
         self._write(Reported(time.time(), number, attempt, step, value), durable=False)
 
     def finish(self, number: int, result: Result, tick: int | None = None) -> None:
-        """Record a result; from here on it is never lost and the trial never runs again.
+        """Record a result; when this returns, it is stored and the trial is never run again.
 
-        Of a trial in a slot, `tick` is the one at which it ended.
+        For a trial in a slot, `tick` is the tick at which it ended.
         """
         attempt = max(1, self[number].attempts)
         self._write(Finished(time.time(), number, attempt, result, tick))
 
     def tell_ready(self, then: Callable[[TrialRecord], Any]) -> list[TrialRecord]:
-        """Tell the strategy what has finished, by number; a batch only when all of it has."""
+        """Tell the strategy finished trials, by number; a batch only when all of it has finished.
+
+        Args:
+            then: called with each record after it was told.
+
+        Returns:
+            The records of the trials that were told.
+        """
         ready = [
             n
             for n in sorted(self.state.untold)
@@ -185,21 +200,21 @@ class History:
         for record in records:
             result = self._minimised(record.result)
             self._strategy.tell(record.number, result)
-            # Lost with a crash, this event comes again on reopening: no need to wait for the disk.
+            # Need not be durable: if a crash loses this event, the trial is told again later.
             self._write(Told(time.time(), record.number), durable=False)
             self._told_curves[record.number] = result.curve
             then(record)
         return records
 
     def enqueue(self, config: Config) -> bool:
-        """Put a configuration before the next proposal; False if it is not new."""
+        """Queue a configuration as the next proposal; return False if it is not new."""
         if not self._strategy.enqueue(config):
             return False
         self._write(Enqueued(time.time(), config))
         return True
 
     def add(self, config: Config, result: Result) -> TrialRecord:
-        """Take in a trial from elsewhere."""
+        """Add a finished trial that the study did not run."""
         minimised = self._minimised(result)
         proposal: Proposal = self._strategy.observe(config, minimised)
         self._write(Added(time.time(), proposal, result))
@@ -207,11 +222,11 @@ class History:
         return self[proposal.number]
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write buffered events."""
         self._events.append()
 
     def close(self) -> None:
-        """Write what waits and let go of the storage."""
+        """Write buffered events and close the storage."""
         self._events.close()
 
     def _minimised(self, result: Result | None) -> Result:

@@ -1,4 +1,4 @@
-"""The plainest executor: one trial after the other, in the caller's thread."""
+"""The default executor: runs trials one after the other, in the caller's thread."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from metaopt.trials.trial import Trial
 
 
 class Inline:
-    """Runs trials here.
+    """Runs trials in the caller's thread.
 
     Args:
-        trial_timeout: seconds after which a trial has failed. Code cannot be interrupted from
-            within its own thread: `should_stop()` turns True, and the trial counts as failed
-            ("timeout") when it comes back.
+        trial_timeout: seconds after which a trial counts as failed; None for no limit. A running
+            objective cannot be interrupted from its own thread: `should_stop()` becomes True, and
+            the trial is recorded as failed ("timeout") when the objective returns.
+
+    Raises:
+        StudyError: `trial_timeout` is not a number above 0.
     """
 
     def __init__(self, *, trial_timeout: float | None = None) -> None:
@@ -38,7 +41,20 @@ class Inline:
         *,
         together: bool = False,
     ) -> Iterator[tuple[int, Result]]:
-        """Yield results as they come; `together` asks the objective's `many(trials)` for all."""
+        """Evaluate proposals; yield each result as soon as it is known.
+
+        Args:
+            objective: to be called; with `together`, it must have `many(trials)`.
+            proposals: the trials to run.
+            monitor: of the study; is told of the start of each trial.
+            together: whether to pass all proposals in one call to the objective's `many`.
+
+        Yields:
+            The number and the result of each trial.
+
+        Raises:
+            StudyError: `many` returned a result for an unknown trial, or two for one trial.
+        """
         if together:
             yield from self._run_together(objective, proposals, monitor)
             return
@@ -50,7 +66,19 @@ class Inline:
     def stream(
         self, objective: Objective, arrivals: Iterator[Sequence[Proposal]], monitor: Monitor
     ) -> Iterator[tuple[int, Result]]:
-        """Yield results as they come, of trials that begin when the objective's `stream` asks."""
+        """Run the objective's `stream`; it takes in new proposals at each tick.
+
+        Args:
+            objective: must have `stream(arrivals)`.
+            arrivals: yields, at each tick, the proposals that begin then; often none.
+            monitor: of the study; is told of the start of each trial.
+
+        Yields:
+            The number and the result of each trial when it ends.
+
+        Raises:
+            StudyError: `stream` returned a result for a trial that is not running.
+        """
         yield from stream(objective, arrivals, monitor)
 
     def _run_together(
@@ -59,7 +87,7 @@ class Inline:
         trials = {p.number: Trial(p, monitor.data_seed, monitor) for p in proposals}
         for number in trials:
             monitor.started(number)
-        lost = Result.failed("abandoned", "many() gave no result for this trial")
+        lost = Result.failed("abandoned", "many() returned no result for this trial")
         results = _results(objective, list(trials.values()))
         while True:
             try:
@@ -70,12 +98,12 @@ class Inline:
                 )
             except StopIteration:
                 break
-            except Exception as error:  # the members that have finished are kept
+            except Exception as error:  # finished members keep their results
                 lost = failure(error)
                 break
             if not known:
                 raise StudyError(
-                    f"many() returned trial {number!r}, which is unknown or came twice"
+                    f"many() returned trial {number!r}, which is unknown or was returned twice"
                 )
             del trials[number]
             yield number, result
@@ -85,9 +113,9 @@ class Inline:
     def _in_time(self, result: Result) -> Result:
         if self._timeout is None or result.seconds is None or result.seconds <= self._timeout:
             return result
-        error = Failure("timeout", f"took {result.seconds:.3g} s of {self._timeout:.3g} s")
+        error = Failure("timeout", f"took {result.seconds:.3g} s, limit {self._timeout:.3g} s")
         return replace(result, value=None, status="failed", error=error)
 
 
 def _results(objective: Any, trials: list[Trial]) -> Iterator[tuple[int, Any]]:
-    yield from objective.many(trials)  # called at the first step, where errors are caught
+    yield from objective.many(trials)  # called by the first next(), where errors are caught

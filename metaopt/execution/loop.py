@@ -1,4 +1,4 @@
-"""The loop of a study: one call of `Study.optimize`, from its arguments to its ending."""
+"""The loop of a study: check the arguments of `Study.optimize`, run until an end is reached."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ class Ending:
     """Why `optimize` returned.
 
     Attributes:
-        reason: one of four words.
-        message: the same as a sentence.
+        reason: "n_trials" (the study holds that many), "timeout", "exhausted" (all configurations
+            of the space were tried) or "stopped" (by a stop condition or `Study.stop`).
+        message: the reason as a sentence.
     """
 
     reason: Literal["n_trials", "timeout", "exhausted", "stopped"]
@@ -39,12 +40,12 @@ class Optimization:
     """The loop of a study, with the arguments of `Study.optimize`.
 
     Args:
-        study: as stop conditions and callbacks see it.
-        history: what has happened.
-        monitor: what trials talk to.
-        held: numbers of the trials that a caller has.
-        tell: tells the strategy what is ready, and returns it.
-        stopping: whether `Study.stop` was called.
+        study: passed to stop conditions and callbacks.
+        history: of the study.
+        monitor: of the study.
+        held: numbers of the trials that a caller has; they are not run here.
+        tell: tells the strategy the trials that are ready, and returns their records.
+        stopping: returns whether `Study.stop` was called.
         progress: called after trials were told.
 
     Raises:
@@ -76,7 +77,7 @@ class Optimization:
         self._slots = read_slots(slots, batch_size, objective)
         self._objective = replicated(objective, whole("replicates", replicates, StudyError))
         if n_trials is None and timeout is None and stop is None:
-            raise StudyError("optimize needs n_trials, timeout or stop, or it would never end")
+            raise StudyError("optimize needs n_trials, timeout or stop, else it would never end")
         self._n_trials = _whole("n_trials", n_trials)
         self._batch_size = _whole("batch_size", batch_size)
         self._conditions: list[StopCondition] = _functions("stop", stop)
@@ -87,7 +88,7 @@ class Optimization:
         self._deadline = None if seconds is None else time.monotonic() + seconds
 
     def run(self) -> Ending:
-        """Evaluate and tell until an end comes, and say which."""
+        """Evaluate trials and tell their results until an end is reached; return the reason."""
         while True:
             # Finish pending trials before checking stop conditions.
             if self._slots is not None and not self._pending():
@@ -111,7 +112,7 @@ class Optimization:
             if reason:
                 return Ending("stopped", reason if isinstance(reason, str) else "a stop condition")
         if self._deadline is not None and time.monotonic() >= self._deadline:
-            return Ending("timeout", f"the timeout came after {told} trials")
+            return Ending("timeout", f"the timeout was reached after {told} trials")
         n_trials = self._n_trials
         if n_trials is not None and total >= n_trials and not history.unfinished(self._held):
             return Ending(
@@ -120,11 +121,11 @@ class Optimization:
         return None
 
     def _pending(self) -> list[int]:
-        """The oldest group that was left unfinished; with slots, of trials that have none."""
+        """Return the oldest unfinished group; with slots, only trials that have no slot count."""
         return self._history.unfinished(self._held, slots=self._slots is None)
 
     def _run_group(self) -> bool:
-        """Evaluate what was left unfinished, else new proposals, and tell; False if none are."""
+        """Evaluate and tell an unfinished group, or else a new one; False if there is neither."""
         group = self._pending()
         if not group:
             size = self._batch_size or 1
@@ -137,7 +138,7 @@ class Optimization:
         return bool(group)
 
     def _evaluate(self, group: list[int]) -> None:
-        """Evaluate what is missing of a group."""
+        """Evaluate the trials of a group that have no result."""
         history, monitor, objective = self._history, self._monitor, self._objective
         todo = [history[n].proposal for n in group if history[n].result is None]
         if not todo:
@@ -149,18 +150,18 @@ class Optimization:
                 history.finish(number, monitor.in_time(number, result))
 
     def _refill(self, size: int) -> bool:
-        """Keep so many trials running until an end comes and none runs; tell if any did."""
+        """Keep `size` trials running until an end is reached; return whether any trial ran."""
 
-        def room() -> int:
+        def free_slots() -> int:
             if self._end() is not None:
                 return 0
             return size if self._n_trials is None else self._n_trials - len(self._history)
 
-        slots = Slots(size, self._history, self._monitor, self._tell, room, self._held)
+        slots = Slots(size, self._history, self._monitor, self._tell, free_slots, self._held)
         return slots.run(self._executor, self._objective)
 
     def _tell(self) -> int:
-        """Tell what is ready, then call back for each; return how many that were."""
+        """Tell all trials that are ready and call the callbacks; return the number of trials."""
         records = self._tell_ready()
         for record in records:
             for callback in self._callbacks:
@@ -171,7 +172,7 @@ class Optimization:
 
 
 def exhausted(history: History) -> str:
-    """Say that there is nothing more to propose."""
+    """Return the message for a space without new configurations."""
     return f"the space is exhausted: all of its {len(history)} configurations were tried"
 
 
@@ -180,7 +181,7 @@ def _whole(name: str, given: int | None) -> int | None:
 
 
 def _functions(name: str, given: Any) -> list[Any]:
-    """Read one function, a sequence of them, or None."""
+    """Return one function, a sequence of them, or None, as a list."""
     if given is None or callable(given):
         return [] if given is None else [given]
     functions = list(given) if isinstance(given, (list, tuple)) else [given]

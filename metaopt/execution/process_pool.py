@@ -1,7 +1,7 @@
-"""Independent tasks in worker processes, in order of submission, with a tick for every step.
+"""Run independent tasks in worker processes, and count their steps for a progress bar.
 
-Workers are started afresh ("spawn"), so that nothing of the caller's state leaks into a result,
-with one BLAS thread each. Tasks travel by cloudpickle: lambdas and classes of `__main__` work.
+Workers are started with "spawn", so that no state of the caller can influence a result, and use
+one BLAS thread each. Tasks are sent with cloudpickle, so lambdas and classes of `__main__` work.
 """
 
 from __future__ import annotations
@@ -21,14 +21,20 @@ Task = Callable[[Tick], Any]
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 POLL_SECONDS = 0.1
 
-_ticks: Any = None  # in a worker: the queue to the parent
+_ticks: Any = None  # in a worker: the queue to the parent process
 
 
 def run_all(tasks: Sequence[Task], workers: int, tick: Tick) -> list[Any]:
-    """Run tasks in `workers` processes and return their results in order.
+    """Run tasks in worker processes and return their results, in the order of the tasks.
+
+    Args:
+        tasks: functions of one argument, a function that the task calls after each step.
+        workers: number of processes.
+        tick: called here, in the parent process, for each step of any task.
 
     Raises:
-        KeyboardInterrupt: workers are killed; what they stored is there.
+        StudyError: a worker process died.
+        KeyboardInterrupt: Ctrl-C; the workers are killed, and what they have stored is kept.
         Exception: the first error of a task; the other workers are killed.
     """
     import multiprocessing
@@ -53,8 +59,8 @@ def run_all(tasks: Sequence[Task], workers: int, tick: Tick) -> list[Any]:
         except (BrokenProcessPool, ProcessExpired) as error:
             raise StudyError(
                 f"a worker process died ({error}). If it died at once: a script that starts"
-                f' workers needs `if __name__ == "__main__":` around what it does. If it was'
-                f" killed, for want of memory say: the same call goes on where storage is given"
+                f' workers needs `if __name__ == "__main__":` around its code. If it was killed,'
+                f" for example because memory ran out: with storage=, the same call resumes"
             ) from None
         finally:
             pool.stop()  # type: ignore[no-untyped-call]
@@ -70,7 +76,7 @@ def _drain(queue: Any, tick: Tick) -> None:
 def _start(queue: Any) -> None:
     global _ticks
     _ticks = queue
-    # Ctrl-C reaches the whole group; the parent decides what becomes of the workers.
+    # Ctrl-C reaches the whole process group; the parent alone stops the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -84,7 +90,7 @@ def _call(task: bytes) -> Any:
 
 @contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Let child processes see other variables; a library reads them when it is loaded."""
+    """Set environment variables for child processes, where libraries read them when loaded."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

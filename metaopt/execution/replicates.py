@@ -1,4 +1,4 @@
-"""One configuration under several seeds, as one evaluation: what is told is the mean."""
+"""Evaluate each configuration under several seeds (replicates), and tell the mean as one result."""
 
 from __future__ import annotations
 
@@ -16,27 +16,31 @@ from metaopt.trials.trial import Trial
 def replicated(objective: Objective, replicates: int) -> Objective:
     """Return an objective that evaluates each trial `replicates` times and returns the mean.
 
-    Replicate i has a seed of its own, a function of the trial's; data and folds stay the study's.
-    The trial reports the mean so far after each replicate, by which a pruner may end it; reports
-    within replicates are not the trial's. The first replicate that fails or is pruned decides.
-    Its `data["replicates"]` holds each one's seed, value and seconds.
+    Replicate i has its own seed, derived from the trial's; the data seed (folds, sample order) is
+    the study's. After each replicate the trial reports the mean so far, and a pruner may stop it;
+    reports within a replicate are ignored. The first replicate that fails or is pruned determines
+    the result. `data["replicates"]` of the result holds seed, value and seconds of each replicate.
+
+    Args:
+        objective: to be called once per replicate, or its `many` or `stream` with all replicates.
+        replicates: number of seeds; with 1, the objective is returned unchanged.
     """
     if replicates == 1:
         return objective
     return (_Together if takes_batches(objective) else _Replicated)(objective, replicates)
 
 
-Place = tuple[Trial, int, Trial]  # a trial, which of its replicates, and that as a trial
+Place = tuple[Trial, int, Trial]  # a trial, the index of a replicate, the replicate as a trial
 
 
 class _Part:
-    """The channel of one replicate: its trial alone reports, and is asked whether to stop."""
+    """The channel of one replicate: ignores its reports; asks the trial whether to stop."""
 
     def __init__(self, trial: Trial) -> None:
         self._trial = trial
 
     def reported(self, number: int, value: float, step: float) -> None:
-        """Nothing: the trial's steps are its replicates."""
+        """Do nothing: the steps of the trial are its replicates."""
 
     def should_stop(self, number: int) -> bool:
         return self._trial.should_stop()
@@ -60,7 +64,7 @@ class _Replicated:
         return Trial(proposal, trial.data_seed, _Part(trial))
 
     def _mean(self, trial: Trial, results: Sequence[Result]) -> Result:
-        """The result of a trial from those of its replicates, in their order."""
+        """Return the result of a trial from the results of its replicates, in order."""
         parts = [
             {"seed": _seed(trial, i), "value": r.value, "seconds": r.seconds}
             for i, r in enumerate(results)
@@ -79,22 +83,22 @@ class _Replicated:
 
 
 class _Together(_Replicated):
-    """The same for an objective with `many`: all replicates of all trials in one call."""
+    """For an objective with `many`: evaluates all replicates of all trials in one call."""
 
     def many(self, trials: Sequence[Trial]) -> Iterator[tuple[int, Result]]:
-        """Yield each trial's result when its last replicate has ended."""
+        """Yield each trial's number and result when its last replicate has ended."""
         places: dict[int, Place] = {}
         parts = self._place(trials, places)
         yield from self._gather(self._objective.many(parts), places)
 
     def stream(self, arrivals: Iterable[Sequence[Trial]]) -> Iterator[tuple[int, Result]]:
-        """Likewise for refilled slots: each holds one trial, whose replicates run side by side."""
+        """The same for slots: each slot holds one trial, whose replicates run at the same time."""
         places: dict[int, Place] = {}
         parts = (self._place(trials, places) for trials in arrivals)
         yield from self._gather(self._objective.stream(parts), places)
 
     def _place(self, trials: Sequence[Trial], places: dict[int, Place]) -> list[Trial]:
-        """Return the replicates of trials, and note under their numbers whose they are."""
+        """Return the replicates of trials, and add them to `places` by their numbers."""
         r = self._replicates
         found = {t.number * r + i: (t, i) for t in trials for i in range(r)}
         places |= {n: (t, i, self._part(t, i, n)) for n, (t, i) in found.items()}
@@ -116,7 +120,7 @@ class _Together(_Replicated):
 
 
 def _goes_on(trial: Trial, results: Sequence[Result]) -> bool:
-    """Report the mean so far; tell whether another replicate is worth its cost."""
+    """Report the mean so far; return whether to continue with another replicate."""
     if results[-1].status != "complete":
         return False
     trial.report(_mean_value(results), len(results))

@@ -1,15 +1,16 @@
-"""Refilled slots: trials that train side by side, each replaced as soon as it has ended.
+"""Slots: a fixed number of trials train at the same time; each is replaced as soon as it ends.
 
-Time is counted in ticks: at each, every running trial takes one step of its own (an epoch). After
-a tick those that ended are told, by number, and what is asked for their slots begins with the next
-one. So which trials end when is a function of seeds and configurations, whatever the machine's
-speed, and the whole run can be repeated.
+Time is counted in ticks. At each tick, every running trial takes one step (an epoch). After the
+tick, the trials that ended are told, by number, and new trials are asked for their slots; these
+begin with the next tick. So seeds and configurations determine at which tick a trial ends, the
+speed of the machine does not matter, and a study can be repeated exactly.
 
 Notation: a trial asked at tick a (after a ticks have passed) takes its step k at tick a + k. A
-tick is decided if who ended at it is recorded, and settled if what was asked after it is, too. A
-study that was cut off goes back to the earliest tick at which a trial without a result was asked;
-each such trial joins at its own tick again, and until the recorded ticks have passed nothing is
-judged, told or asked: whoever has no result was not stopped there.
+tick is decided if the history holds all trials that ended at it, and settled if the history also
+holds the trials that were asked after it. An interrupted study restarts at the earliest tick at
+which a trial without a result was asked. Each such trial begins again at its own tick. During
+decided ticks no trial is pruned, because a trial without a result did not end there; no trial is
+told or asked before the last recorded tick.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ from metaopt.trials.records import Proposal, Result
 
 
 class Slots:
-    """The clock of a run with refilled slots, and what it begins with every tick.
+    """Counts the ticks and selects the trials that begin at each of them.
 
     Args:
-        size: how many trials run side by side.
+        size: number of slots: how many trials run at the same time.
         history: of the study.
-        monitor: is told of every tick.
-        tell: tells the strategy what has finished; returns how much that was.
-        room: how many more trials may be asked for now, 0 for none; called after `tell`.
-        held: trials that a caller has, which are not run here.
+        monitor: of the study; is told of every tick.
+        tell: tells the strategy all finished trials; returns their number.
+        free_slots: returns how many more trials may be asked for now; called after `tell`.
+        held: numbers of the trials that a caller has; they are not run here.
 
     Attributes:
-        tick: how many have begun.
+        tick: number of ticks that have begun.
     """
 
     def __init__(
@@ -46,13 +47,13 @@ class Slots:
         history: History,
         monitor: StudyMonitor,
         tell: Callable[[], int],
-        room: Callable[[], int],
+        free_slots: Callable[[], int],
         held: Collection[int],
     ) -> None:
         self._size, self._history, self._monitor = size, history, monitor
-        self._tell, self._room = tell, room
+        self._tell, self._free_slots = tell, free_slots
         asked, ended = history.asked_at, history.ended_at
-        # By number, which is by tick.
+        # Sorted by number, which sorts them by tick as well.
         self._waiting = [n for n in sorted(asked) if history[n].result is None and n not in held]
         self._running: set[int] = set()
         self._settled = max(asked.values(), default=-1)
@@ -62,17 +63,17 @@ class Slots:
         whole = told or self._settled == self._last
         self._decided = self._last if whole else self._last - 1
         self.tick = self._begin()
-        # Of the recorded ones that are gone through again: who trained at them and has ended.
+        # Finished trials that trained during the repeated ticks: (tick asked, tick ended).
         self._before = {n: (asked[n], end) for n, end in ended.items() if end > self.tick}
 
     def _begin(self) -> int:
         if self._waiting:
             return self._history.asked_at[self._waiting[0]]
-        # Trials that have ended otherwise than in their slots leave no tick behind.
+        # Trials that were finished outside of their slots have no tick at which they ended.
         return self._last if self._last > self._settled else self._last + 1
 
     def arrivals(self) -> Iterator[list[Proposal]]:
-        """Yield what begins with each tick; end when nothing runs and nothing follows."""
+        """Yield the proposals that begin with each tick; end when no trial runs or follows."""
         history = self._history
         while True:
             if self.tick >= self._last and self.tick > self._settled:
@@ -84,26 +85,26 @@ class Slots:
             if not self._running and not self._waiting:
                 return
             self.tick += 1
-            self._monitor.ticks(self._beside(), decided=self.tick <= self._decided)
+            self._monitor.ticks(self._concurrent(), decided=self.tick <= self._decided)
             yield [history[n].proposal for n in starting]
 
     def _settle(self) -> None:
-        """Tell who ended at the last tick, and ask for the slots that are free."""
+        """Tell the trials that ended at the last tick, and ask for new ones for free slots."""
         told = self._tell()
         going = len(self._running) + len(self._waiting)
         if going and not told and self.tick != self._ended:
             return  # nothing has changed since the last ask
-        n = min(self._size - going, self._room())
+        n = min(self._size - going, self._free_slots())
         if n > 0:
             self._waiting += self._history.ask(n, batch=False, tick=self.tick)
 
-    def _beside(self) -> set[int]:
-        """All trials that train at this tick, or did before the study was cut off."""
+    def _concurrent(self) -> set[int]:
+        """Return all trials that train at this tick, or did before the study was interrupted."""
         before = self._before.items()
         return self._running | {n for n, (begin, end) in before if begin < self.tick <= end}
 
     def run(self, executor: Executor, objective: Objective) -> bool:
-        """Run until no trial runs and none may be asked for; tell whether any did."""
+        """Run until no trial runs and none may be asked for; return whether any trial ran."""
         ran = False
         try:
             for number, result in executor.stream(objective, self.arrivals(), self._monitor):
@@ -114,26 +115,31 @@ class Slots:
         return ran
 
     def _finish(self, number: int, result: Result) -> None:
-        """Keep the result of a trial that ended at this tick."""
+        """Record the result of a trial that ended at this tick."""
         self._running.discard(number)
         self._ended = max(self._ended, self.tick)
         self._history.finish(number, self._monitor.in_time(number, result), self.tick)
 
 
 def read_slots(slots: Any, batch_size: Any, objective: Any) -> int | None:
-    """Check the number of slots, and that there is what they need."""
+    """Return the number of slots, after a check of it and of what it requires.
+
+    Raises:
+        StudyError: `slots` is not a positive integer, `batch_size` is given too, or the objective
+            has no `stream`.
+    """
     if slots is None:
         return None
     slots = whole("slots", slots, StudyError)
     if batch_size is not None:
         raise StudyError(
             f"slots={slots} and batch_size={batch_size!r} exclude each other: slots are refilled"
-            " as trials end, a batch ends as a whole; give one of them"
+            " when single trials end, a batch ends as a whole; give one of them"
         )
     if not takes_streams(objective):
         raise StudyError(
             f"slots={slots} needs an objective with stream(arrivals), which takes in new trials"
-            f" while others train, such as metaopt.Trainer; {type(objective).__name__} has none,"
-            " so leave slots out, or see metaopt.trials.objective.StreamObjective for the protocol"
+            f" while others train, such as metaopt.Trainer; {type(objective).__name__} has none;"
+            " omit slots, or implement the protocol metaopt.trials.objective.StreamObjective"
         )
     return int(slots)

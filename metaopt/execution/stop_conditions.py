@@ -1,4 +1,4 @@
-"""Conditions under which a study ends before its number of trials."""
+"""Stop conditions: they end a study before it has reached its number of trials."""
 
 from __future__ import annotations
 
@@ -7,16 +7,28 @@ from collections.abc import Callable
 from metaopt.core.errors import StudyError, real, whole
 from metaopt.storage.study_view import StudyView
 
-# Called after every trial; True, or a reason in words, ends the study.
+# Called before new trials start; True, or a reason as text, ends the study.
 StopCondition = Callable[[StudyView], bool | str | None]
 
 
 class Stall:
-    """Ends a study whose best value has not improved for `trials` told trials in a row.
+    """Ends a study if the best value has not improved over the last `trials` told trials.
 
     Args:
-        trials: how many.
-        min_delta: the smallest gain that counts, relative to the size of the best value.
+        trials: number of told trials in a row without an improvement; failed and pruned trials
+            count.
+        min_delta: the smallest improvement that counts, relative to the absolute best value, so
+            0.01 means 1 %.
+
+    Raises:
+        StudyError: `trials` is not a positive integer, or `min_delta` is negative.
+
+    Example:
+        >>> from metaopt import Float, Space, Stall, Study
+        >>> study = Study(Space(x=Float(-1, 1)), "random", seed=1)
+        >>> ending = study.optimize(lambda trial: trial["x"] ** 2, n_trials=500, stop=Stall(25))
+        >>> ending.reason, len(study.trials) < 500
+        ('stopped', True)
     """
 
     def __init__(self, trials: int, *, min_delta: float = 0.0) -> None:
@@ -41,7 +53,15 @@ class Stall:
 
 
 class Target:
-    """Ends a study whose best value is at least as good as `value`."""
+    """Ends a study when its best value is at least as good as a target.
+
+    Args:
+        value: the target, in the objective's own sign: at most `value` in a study that minimises,
+            at least `value` in one that maximises.
+
+    Raises:
+        StudyError: `value` is not a number.
+    """
 
     def __init__(self, value: float) -> None:
         self.value = real("value", value, StudyError)

@@ -1,6 +1,6 @@
-"""Refilled slots: drives an objective that takes in new trials while others run.
+"""Run an objective that takes in new trials while others run (for slots).
 
-The protocol that the objective follows is `metaopt.trials.objective.StreamObjective`.
+The objective implements `metaopt.trials.objective.StreamObjective`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from metaopt.trials.trial import Trial
 
 
 class Arrivals:
-    """The trials that begin with each tick, as an objective gets them.
+    """The iterator over ticks that an objective gets: at each, the trials that begin.
+
+    Args:
+        proposals: yields the proposals that begin with each tick.
+        monitor: of the study; is told of the start of each trial.
 
     Attributes:
-        running: those that have begun and not ended, by number.
-        passes: how often the objective has asked.
-        error: what went wrong in the study when it was asked what comes next.
+        running: trials that have begun and not ended, by number.
+        passes: number of ticks that the objective has requested.
+        error: what the study raised when the next tick was requested, else None.
     """
 
     def __init__(self, proposals: Iterator[Sequence[Proposal]], monitor: Monitor) -> None:
@@ -56,15 +60,21 @@ def stream(
 ) -> Iterator[tuple[int, Result]]:
     """Yield each trial's number and result when it ends.
 
-    If the objective's `stream` raises, all trials that run then have failed; if it ends while
-    some run, these are abandoned.
+    If the objective's `stream` raises, all running trials fail; if it ends early, they are recorded
+    as failed ("abandoned").
+
+    Args:
+        objective: must have `stream(arrivals)`.
+        proposals: yields, at each tick, the proposals that begin then; often none.
+        monitor: of the study; is told of the start of each trial.
 
     Raises:
-        StudyError: a result is of a trial that is unknown or came twice.
-        Exception: what the study raised when it was asked for the next trials (a callback, say).
+        StudyError: `stream` returned a result for a trial that is not running.
+        Exception: what the study raised when the next tick was requested, such as an error of a
+            callback.
     """
     arrivals = Arrivals(proposals, monitor)
-    lost = Result.failed("abandoned", "stream() gave no result for this trial")
+    lost = Result.failed("abandoned", "stream() returned no result for this trial")
     results = _results(objective, arrivals)
     running = arrivals.running
     while True:
@@ -78,16 +88,16 @@ def stream(
             lost = failure(error)
             break
         if trial is None:
-            raise StudyError(f"stream() gave trial {number!r}, which does not run")
+            raise StudyError(f"stream() returned trial {number!r}, which is not running")
         del running[number]
         yield number, result
     if arrivals.error is not None:
         raise arrivals.error  # not the objective's failure
     if arrivals.passes == 0:
-        next(arrivals, None)  # it has failed whoever would have begun, or it would never end
+        next(arrivals, None)  # start the waiting trials, so that they fail; else an endless loop
     for number, trial in list(running.items()):
         yield number, finish(lost, trial, None)
 
 
 def _results(objective: Any, arrivals: Arrivals) -> Iterator[tuple[int, Any]]:
-    yield from objective.stream(arrivals)  # called at the first step, where errors are caught
+    yield from objective.stream(arrivals)  # called by the first next(), where errors are caught

@@ -1,7 +1,7 @@
-"""Which parameters matter: shares of what decides the value.
+"""Parameter importance: how much each parameter contributes to the differences between values.
 
 `parameter_importance` reads a study; `fanova` and `ped_anova` take a space, configurations and
-their values. scikit-learn is loaded by `fanova` when it is called.
+their values. scikit-learn is imported only when `fanova` is called.
 """
 
 from metaopt.importance.density import ped_anova

@@ -1,7 +1,8 @@
-"""Importance from where the best trials lie (PED-ANOVA; Watanabe, Bansal and Hutter 2023).
+"""Importance from the densities of the best trials (PED-ANOVA; Watanabe, Bansal and Hutter 2023).
 
-Notation: p the density of a parameter over all trials, q over the best of them, the share `top`.
-The variance that the parameter alone explains of being among the best is top^2 E_p[(q / p - 1)^2].
+Notation: p is the density of a parameter over all trials, q over the best of them, a share `top`.
+The variance of the indicator "is among the best" that the parameter alone explains is
+top^2 E_p[(q / p - 1)^2].
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import numpy as np
 
 from metaopt.core.errors import StudyError
 from metaopt.core.types import FloatArray
-from metaopt.importance.columns import Column, read
+from metaopt.importance.columns import ParameterColumn, read
 from metaopt.space import Space
 
-PRIOR = 1.0  # uniform observations added to a sample
+PRIOR = 1.0  # number of uniform observations added to a sample
 
 
 def ped_anova(
@@ -27,32 +28,38 @@ def ped_anova(
     *,
     top: float = 0.1,
 ) -> dict[str, float]:
-    """How much each parameter decides whether a trial is among the best share `top`, largest first.
+    """Importance of each parameter for whether a trial is among the best.
 
-    Shares add up to 1. Only the order of the values counts, so that no outlier matters, and the
-    densities are one-dimensional, so that it takes no time; interactions do not show. The best are
-    compared with all trials and not with the whole space: the question is what decided within what
-    the search looked at.
-    Conditional parameters: among the trials in which they are active, weighted by how often that
-    is so for the best and for all (a^2 / b times the divergence; the regimes of conditional
-    PED-ANOVA, arXiv:2601.20800).
+    Only the order of the values counts, so outliers have no influence. The densities are
+    one-dimensional, so it is fast but does not see interactions. The best trials are compared with
+    all trials and not with the whole space: the importances hold for the region that the search
+    explored. For conditional parameters, the densities are those of the trials in which the
+    parameter is active, and the divergence is weighted by a^2 / b, where a and b are the shares of
+    the best and of all trials in which it is active (the regimes of conditional PED-ANOVA,
+    arXiv:2601.20800).
 
     Args:
-        space: of the configurations.
-        configs: n configurations.
-        values: (n,), finite, lower is better.
-        top: share of trials that count as the best; at least 5 do.
+        space: space of the configurations.
+        configs: n configurations, at least 10.
+        values: shape (n,), finite; lower is better.
+        top: share of trials that count as the best, between 0 and 1; at least 5 trials do.
+
+    Returns:
+        Share of each parameter with more than one value, by name, largest first. The shares add
+        up to 1; all are 0 if no parameter explains anything.
 
     Raises:
-        StudyError: fewer than 10 trials, values not finite or all equal, no free parameter, or
-            `top` is not between 0 and 1.
+        StudyError: fewer than 10 trials, values not finite or all equal, no parameter with more
+            than one value, or `top` is not between 0 and 1.
         SpaceError: a configuration is not in the space.
+
+    Source: Watanabe, Bansal and Hutter (2023).
     """
     if not 0 < top < 1:
         raise StudyError(f"top must lie between 0 and 1, got {top!r}")
     data = read(space, configs, values)
     count = min(max(math.ceil(top * len(data.y)), 5), len(data.y) - 1)
-    # Trials that are as good as the last of the best are among them: their order means nothing.
+    # Trials that tie with the last of the best are included: the order of ties means nothing.
     best = data.y <= np.sort(data.y)[count - 1]
     if best.all():
         best = data.y < data.y.max()
@@ -72,12 +79,12 @@ def ped_anova(
     return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
 
 
-def _density(column: Column, u: FloatArray) -> FloatArray:
-    """Probability of each cell of a column, (c,), from a sample of coordinates, (n,)."""
+def _density(column: ParameterColumn, u: FloatArray) -> FloatArray:
+    """Probability of each cell of a column, shape (c,), from coordinates (n,)."""
     at, width = column.at, column.width
     if column.ordered:
         weight = np.exp(-0.5 * np.square((at - u[:, None]) / _bandwidth(u, width))) * width
-        kernels = weight / weight.sum(axis=1, keepdims=True)  # cut at the ends of the range
+        kernels = weight / weight.sum(axis=1, keepdims=True)  # truncated at the ends of the range
     else:
         kernels = (np.abs(at - u[:, None]) < 1e-9).astype(np.float64)
     mixed: FloatArray = (kernels.sum(axis=0) + PRIOR * width) / (len(u) + PRIOR)
@@ -85,7 +92,7 @@ def _density(column: Column, u: FloatArray) -> FloatArray:
 
 
 def _bandwidth(u: FloatArray, width: FloatArray) -> float:
-    """Scott's rule (1992), and at least what reaches the next cell."""
+    """Scott's rule (1992), but large enough to reach the next cell."""
     q1, q3 = np.quantile(u, [0.25, 0.75])
     spread = min(float(u.std(ddof=1)) if len(u) > 1 else 0.0, float(q3 - q1) / 1.34)
     return float(max(1.059 * spread * len(u) ** -0.2, width.min() / 3.29))

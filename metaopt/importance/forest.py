@@ -1,7 +1,8 @@
-"""A regression forest as boxes of the unit cube, each with a value: what can be integrated.
+"""A regression forest as a sum of boxes in the unit cube, which can be integrated exactly.
 
-Notation: d columns cut into cells; a leaf covers the cells [low, high) of every column; M leaves in
-all, each of weight value / number of trees, so that the forest is the sum of its leaves.
+Notation: d columns divided into cells; a leaf covers the cells [low, high) of every column; there
+are M leaves in total. The weight of a leaf is its value / number of trees, so that the forest is
+the sum of its leaves.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaopt.core.types import FloatArray
-from metaopt.importance.columns import Column, Data, filled
+from metaopt.importance.columns import ParameterColumn, TrialTable, filled
 
 IntArray = NDArray[np.int64]
 
@@ -23,10 +24,10 @@ class Boxes:
     """The leaves of all trees.
 
     Attributes:
-        weight: what a leaf adds within its box, (M,).
-        low: its first cell by column, (M, d).
-        high: the cell after its last, (M, d).
-        widths: measures of the cells, a (c,) array a column.
+        weight: what a leaf adds inside its box, shape (M,).
+        low: first cell of the leaf in each column, shape (M, d).
+        high: cell after the last one in each column, shape (M, d).
+        widths: measures of the cells, one array (c,) per column.
     """
 
     weight: FloatArray
@@ -35,7 +36,7 @@ class Boxes:
     widths: tuple[FloatArray, ...]
 
     def shares(self) -> FloatArray:
-        """Measure of each leaf's side in each column, (M, d)."""
+        """Measure of each leaf along each column, shape (M, d)."""
         sides = []
         for j, width in enumerate(self.widths):
             ends = np.concatenate([[0.0], np.cumsum(width)])
@@ -43,10 +44,10 @@ class Boxes:
         return np.stack(sides, axis=1)
 
 
-def grow(data: Data, trees: int, rng: np.random.Generator) -> list[Any]:
+def grow(data: TrialTable, trees: int, rng: np.random.Generator) -> list[Any]:
     """Fit regression trees to bootstrap samples (Breiman 2001).
 
-    Inactive coordinates are drawn anew for each tree.
+    Coordinates of inactive parameters are drawn again for each tree.
     """
     from sklearn.tree import DecisionTreeRegressor
 
@@ -63,15 +64,15 @@ def grow(data: Data, trees: int, rng: np.random.Generator) -> list[Any]:
     return made
 
 
-def boxes(columns: tuple[Column, ...], trees: list[Any]) -> Boxes:
-    """Express every leaf of the trees in cells of the columns."""
+def boxes(columns: tuple[ParameterColumn, ...], trees: list[Any]) -> Boxes:
+    """Express every leaf of the trees as ranges of cells of the columns."""
     leaves = [_leaves(tree, len(columns)) for tree in trees]
     low = np.concatenate([leaf[0] for leaf in leaves])
     high = np.concatenate([leaf[1] for leaf in leaves])
     weight = np.concatenate([leaf[2] for leaf in leaves]) / len(trees)
     first, last = [], []
     for j, column in enumerate(columns):
-        # A tree compares in single precision and sends equal values to the lower side.
+        # A tree compares in single precision; values equal to the threshold go to the lower side.
         at = column.at.astype(np.float32)
         first.append(np.searchsorted(at, low[:, j], side="right"))
         last.append(np.searchsorted(at, high[:, j], side="right"))
@@ -80,10 +81,10 @@ def boxes(columns: tuple[Column, ...], trees: list[Any]) -> Boxes:
 
 
 def _leaves(tree: Any, d: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Bounds (leaves, d) and values (leaves,) of a tree's leaves; without bounds infinite."""
+    """Bounds (leaves, d) and values (leaves,) of a tree's leaves; infinite if unbounded."""
     count, left = tree.node_count, tree.children_left
     low, high = np.full((count, d), -np.inf), np.full((count, d), np.inf)
-    for node in range(count):  # parents have smaller numbers than their children
+    for node in range(count):  # parents have smaller indices than their children
         if left[node] >= 0:
             j, cut = tree.feature[node], tree.threshold[node]
             for child in (left[node], tree.children_right[node]):

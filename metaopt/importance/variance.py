@@ -1,8 +1,8 @@
 """Functional analysis of variance of a forest (Hutter, Hoos and Leyton-Brown 2014).
 
-Notation: f the forest on the unit cube, under the uniform measure of the space; f_j(x) its mean
-over all columns but j, less the mean of f; V_j the variance of f_j, V that of f. V_j / V is the
-first-order Sobol index of the model (Sobol 1993).
+Notation: f is the forest on the unit cube, under the uniform measure of the space; f_j(x) is its
+mean over all columns except j, minus the mean of f; V_j is the variance of f_j, and V that of f.
+V_j / V is the first-order Sobol index of the model (Sobol 1993).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 
 from metaopt.core.errors import StudyError, whole
 from metaopt.core.types import FloatArray
-from metaopt.importance.columns import Data, read
+from metaopt.importance.columns import TrialTable, read
 from metaopt.importance.forest import Boxes, boxes, grow
 from metaopt.space import Space
 
 TREES = 64
-POINTS = 12  # two to this power
+POINTS = 12  # 2^12 points of the Sobol sequence
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +30,10 @@ class Fanova:
 
     Attributes:
         main: name -> share that the parameter explains alone, largest first.
-        pairs: (name, name) -> share of the interaction of two beyond their own; empty unless asked
-            for.
-        mean: of the fitted function over the space.
-        variance: of it.
+        pairs: (name, name) -> share of the interaction of two parameters, without the shares that
+            each explains alone; largest first; empty if `pairs` was False.
+        mean: mean of the fitted function over the space.
+        variance: variance of the fitted function over the space.
     """
 
     main: dict[str, float]
@@ -51,25 +51,31 @@ def fanova(
     trees: int = TREES,
     seed: int = 0,
 ) -> Fanova:
-    """Share out the variance of the values over the space among the parameters.
+    """Decompose the variance of the values over the space into shares of the parameters.
 
     A random forest is fitted to the trials and integrated exactly, leaf by leaf, under uniform
-    sampling from the space (Hutter et al. 2014), here for the mean of all trees instead of each,
-    which keeps their noise out. Conditional parameters: the value as a function of the whole cube
-    does not depend on a coordinate that is inactive, so one that is seldom active explains little.
-    Combinations that `forbid` excludes count like others.
+    sampling from the space. Unlike in the paper, the mean of all trees is decomposed and not each
+    tree, which reduces the noise of single trees. The fitted function does not depend on a
+    conditional parameter where it is inactive, so a parameter that is seldom active explains
+    little. Combinations that `forbid` excludes are integrated like all others.
 
     Args:
-        space: of the configurations.
-        configs: n configurations.
-        values: (n,), finite.
-        pairs: also the interactions of two, which takes longer.
-        trees: in the forest.
+        space: space of the configurations.
+        configs: n configurations, at least 10.
+        values: shape (n,), finite.
+        pairs: also compute the interactions of two parameters, which takes longer.
+        trees: number of trees in the forest.
         seed: of the forest; the same seed gives the same shares.
 
+    Returns:
+        The shares; parameters with a single value are left out.
+
     Raises:
-        StudyError: fewer than 10 trials, values not finite or all equal, no free parameter.
+        StudyError: fewer than 10 trials, values not finite or all equal, no parameter with more
+            than one value, or `trees` or `seed` is not valid.
         SpaceError: a configuration is not in the space.
+
+    Source: Hutter, Hoos and Leyton-Brown (2014).
     """
     data = read(space, configs, values)
     rng = np.random.Generator(np.random.PCG64(whole("seed", seed, StudyError, least=0)))
@@ -83,7 +89,7 @@ def fanova(
     effect = [float(w @ (f * f)) for w, f in zip(forest.widths, alone, strict=True)]
     variance = sum(effect) + _rest(grown, data, alone, mean, rng)
     if variance <= 1e-14 * float(np.square(data.y).mean()):
-        # No tree found anything to cut.
+        # No tree has a split.
         return Fanova(dict.fromkeys(names, 0.0), {}, mean * data.scale + data.center, 0.0)
     found = {name: v / variance for name, v in zip(names, effect, strict=True)}
     both = {}
@@ -101,7 +107,7 @@ def _sorted(shares: dict[Any, float]) -> dict[Any, float]:
 
 
 def _main(forest: Boxes, share: FloatArray, volume: FloatArray, mean: float, j: int) -> FloatArray:
-    """f_j at the cells of column j, (c,)."""
+    """f_j at the cells of column j, shape (c,)."""
     add = forest.weight * volume / share[:, j]
     steps = np.zeros(len(forest.widths[j]) + 1)
     np.add.at(steps, forest.low[:, j], add)
@@ -113,7 +119,7 @@ def _main(forest: Boxes, share: FloatArray, volume: FloatArray, mean: float, j: 
 def _joint(
     forest: Boxes, share: FloatArray, volume: FloatArray, mean: float, i: int, j: int
 ) -> FloatArray:
-    """Mean over all columns but i and j, less the mean of all, at the cells of both, (c_i, c_j)."""
+    """Mean over all columns except i and j, minus the total mean, at their cells, (c_i, c_j)."""
     add = forest.weight * volume / (share[:, i] * share[:, j])
     steps = np.zeros((len(forest.widths[i]) + 1, len(forest.widths[j]) + 1))
     for sign, a, b in (
@@ -128,11 +134,15 @@ def _joint(
 
 
 def _rest(
-    grown: list[Any], data: Data, alone: list[FloatArray], mean: float, rng: np.random.Generator
+    grown: list[Any],
+    data: TrialTable,
+    alone: list[FloatArray],
+    mean: float,
+    rng: np.random.Generator,
 ) -> float:
-    """Variance of what the f_j leave of f: the mean square over a Sobol sequence of points.
+    """Variance of f minus the sum of the f_j: its mean square over a Sobol sequence of points.
 
-    Only this part of V is not exact; an additive forest has none of it.
+    Only this part of V is approximate; it is 0 for an additive forest.
     """
     from scipy.stats import qmc
 

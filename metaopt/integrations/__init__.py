@@ -1,4 +1,4 @@
-"""Ways to other tools, as callbacks of `Study.optimize`; each needs its extra and says so."""
+"""Callbacks of `Study.optimize` that log to other tools; each needs an optional package."""
 
 from metaopt.integrations.mlflow import MLflow
 from metaopt.integrations.tensorboard import TensorBoard

@@ -1,9 +1,9 @@
-"""Studies in MLflow: a run for the study and, nested in it, a run a trial.
+"""Log studies to MLflow: one run for the study and, nested in it, one run per trial.
 
     study.optimize(objective, n_trials=50, callbacks=[MLflow("sqlite:///mlflow.db")])
 
-The client is used, and not the fluent interface, whose active run is global: runs of your own, also
-within the objective, are left alone.
+This module uses the MLflow client, not the fluent interface with its global active run. So it does
+not disturb your own runs, even inside the objective.
 """
 
 from __future__ import annotations
@@ -23,21 +23,24 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
-LONGEST = 500  # characters of a parameter's value that every server takes
-BATCH = 100  # parameters in one request
+LONGEST = 500  # characters of a parameter value or tag that every server accepts
+BATCH = 100  # parameters or metrics per request
 
 
 class MLflow:
-    """Logs a study as it runs; a callback of `Study.optimize`.
+    """Logs a study while it runs; a callback of `Study.optimize`.
 
-    Trials become runs with their parameters, metrics (``value``, the trial's own, and ``report`` by
-    step) and status: FINISHED, KILLED for pruned, FAILED. The run of the study gets ``best``
-    wherever a trial was better than all before it. A study in a storage keeps its run: what a
-    resumed one holds already is logged once.
+    Each trial becomes a run with its parameters, its metrics (``value``, those of the result, and
+    the intermediate reports as ``report``) and a status: FINISHED, KILLED (pruned) or FAILED. The
+    run of the study gets the metric ``best`` at every trial that is better than all before it. A
+    stored study keeps its run when it is resumed, and its trials are logged once.
 
     Args:
-        tracking_uri: of the server or database; None is what MLflow itself would take.
-        experiment: its name; made if it is not there.
+        tracking_uri: URI of the server or database; None for MLflow's own default.
+        experiment: name of the experiment; created if it does not exist.
+
+    Attributes:
+        run_id: of the study's run; None before the first trial.
 
     Raises:
         MissingExtraError: mlflow is not installed.
@@ -56,7 +59,7 @@ class MLflow:
         self._best: float | None = None
 
     def __call__(self, study: StudyView, record: TrialRecord) -> None:
-        """Log what is told and not yet logged, `record` among it."""
+        """Log the trials that were told and are not logged yet, including `record`."""
         new = [record]
         if self.run_id is None:
             self._open(study)
@@ -68,12 +71,12 @@ class MLflow:
                 self._logged.add(each.number)
 
     def close(self) -> None:
-        """Say that the study has ended; a later trial opens it again."""
+        """Mark the run of the study as finished; later trials may still be added to it."""
         if self.run_id is not None:
             self.client.set_terminated(self.run_id)
 
     def _open(self, study: StudyView) -> None:
-        """Find the run of a stored study, or make one."""
+        """Find the run of a stored study, or create one."""
         found = self.client.get_experiment_by_name(self.experiment)
         self._experiment_id = (
             self.client.create_experiment(self.experiment) if found is None else found.experiment_id
@@ -86,7 +89,7 @@ class MLflow:
             self._logged = {
                 int(run.data.tags["metaopt.trial"])
                 for run in self._search("mlflow.parentRunId", self.run_id)
-                if run.info.status != "RUNNING"  # one that was cut off is logged anew
+                if run.info.status != "RUNNING"  # an interrupted one is logged again
             }
             return
         tags = {
@@ -99,7 +102,7 @@ class MLflow:
         self.run_id = self.client.create_run(self._experiment_id, tags=tags).info.run_id
 
     def _improves(self, study: StudyView, record: TrialRecord) -> bool:
-        """Whether a trial is better than all before it, which is then known."""
+        """Whether a trial is better than all before it; if so, store its value as the best."""
         if record.value is None:
             return False
         sign = 1 if study.direction == "minimize" else -1
@@ -151,7 +154,7 @@ class MLflow:
         at = _milliseconds(record.finished) or 0
         results = {**record.metrics, **({} if record.value is None else {"value": record.value})}
         metrics = [Metric(name, v, at, 0) for name, v in _names(results, as_text=False).items()]
-        # Steps of MLflow are whole; a curve over seconds is cut to them.
+        # MLflow's steps are integers, so fractions (such as of seconds) are truncated.
         metrics += [Metric("report", v, at, int(step)) for step, v in record.curve]
         for i in range(0, len(metrics), BATCH):
             self.client.log_batch(run_id, metrics=metrics[i : i + BATCH])
@@ -160,7 +163,15 @@ class MLflow:
 def export(
     study: StudyView, tracking_uri: str | None = None, experiment: str = "metaopt"
 ) -> str | None:
-    """Log a study that was run already; return the id of its run, None if it has no trial yet.
+    """Log a study that has already run.
+
+    Args:
+        study: to be logged.
+        tracking_uri: URI of the server or database; None for MLflow's own default.
+        experiment: name of the experiment; created if it does not exist.
+
+    Returns:
+        The id of the study's run; None if the study has no told trial.
 
     Raises:
         MissingExtraError: mlflow is not installed.
@@ -173,7 +184,7 @@ def export(
 
 
 def _key(study: StudyView) -> str:
-    """What a stored study is known by; studies in memory are new each time."""
+    """Return a key that identifies a stored study; empty for a study in memory."""
     if study.storage is None:
         return ""
     where = study.storage if "://" in study.storage else str(Path(study.storage).resolve())
@@ -181,7 +192,10 @@ def _key(study: StudyView) -> str:
 
 
 def _names(values: Any, *, as_text: bool = True) -> dict[str, Any]:
-    """Names that MLflow takes (letters, digits, ``_-. /``), still different from each other."""
+    """Replace characters that MLflow rejects in names (not letters, digits, ``_-. /``).
+
+    Names stay different from each other.
+    """
     out: dict[str, Any] = {}
     for name, value in values.items():
         stem = re.sub(r"[^\w\-. /]", "_", name, flags=re.ASCII).strip("/. ")[:200] or "_"

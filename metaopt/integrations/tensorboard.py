@@ -1,9 +1,9 @@
-"""Studies in TensorBoard: curves of trials, the best so far, and hyper-parameters beside results.
+"""Log studies to TensorBoard: curves of trials, best value so far, hyperparameters and results.
 
     study.optimize(objective, n_trials=50, callbacks=[TensorBoard("runs/mnist")])
 
-then ``tensorboard --logdir runs/mnist``. The folder ``study`` holds value and best so far by trial,
-``trial-000007`` the intermediate reports, metrics and hyper-parameters of trial 7.
+Then run ``tensorboard --logdir runs/mnist``. The folder ``study`` holds the value of each trial and
+the best so far; ``trial-000007`` holds the reports, metrics and hyperparameters of trial 7.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from metaopt.trials.records import TrialRecord
 if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-STUDY = "study"  # name of the folder with what concerns all trials
+STUDY = "study"  # name of the folder for values of all trials
 REPORT = "report"  # tag of intermediate values
 
 
 class TensorBoard:
-    """Writes a study as it runs; a callback of `Study.optimize`.
+    """Writes a study while it runs; a callback of `Study.optimize`.
 
-    What a resumed study holds already is written at the first call. A trial whose folder is there
-    is not written again, so that the same folder serves the study over several processes.
+    The earlier trials of a resumed study are written at the first call. A trial whose folder exists
+    is not written again, so a study that is resumed in a new process can use the same folder.
 
     Args:
-        folder: where TensorBoard looks (``--logdir``); it is made.
+        folder: the folder to pass to TensorBoard as ``--logdir``; created if necessary.
 
     Raises:
         MissingExtraError: tensorboard is not installed.
@@ -45,7 +45,7 @@ class TensorBoard:
         self._finish: weakref.finalize[Any, Any] | None = None
 
     def __call__(self, study: StudyView, record: TrialRecord) -> None:
-        """Write what is told and not yet written, `record` among it."""
+        """Write the trials that were told and are not written yet, including `record`."""
         if self._study is None:
             self._study = _writer(self.folder / STUDY)
             self._finish = weakref.finalize(self, self._study.close)
@@ -59,7 +59,7 @@ class TensorBoard:
         self._study.flush()
 
     def close(self) -> None:
-        """Write what waits; without it that happens when the object goes."""
+        """Write buffered data and close the files; also done when the object is deleted."""
         if self._finish is not None:
             self._finish()
 
@@ -75,7 +75,14 @@ class TensorBoard:
 
 
 def export(study: StudyView, folder: str | Path) -> Path:
-    """Write a study that was run already; return the folder.
+    """Write a study that has already run.
+
+    Args:
+        study: to be written.
+        folder: the folder to pass to TensorBoard as ``--logdir``; created if necessary.
+
+    Returns:
+        The folder.
 
     Raises:
         MissingExtraError: tensorboard is not installed.
@@ -97,7 +104,7 @@ def _write_trial(folder: Path, study: StudyView, record: TrialRecord) -> None:
         for summary in _session(study, record):
             _add(writer, summary, 0, record.started)
         for step, value in record.curve:
-            # Steps of TensorBoard are whole; a curve over seconds is cut to them.
+            # TensorBoard's steps are integers, so fractions (such as of seconds) are truncated.
             _add(writer, _scalar(REPORT, value), int(step), record.finished)
         for tag, value in _results(record).items():
             _add(writer, _scalar(tag, value), record.number, record.finished)
@@ -112,7 +119,7 @@ def _results(record: TrialRecord) -> dict[str, float]:
 
 
 def _session(study: StudyView, record: TrialRecord) -> Iterator[Summary]:
-    """What the page of hyper-parameters needs: which there are, and those of this trial."""
+    """Return the data of the HParams page: names of the hyperparameters, and their values."""
     from tensorboard.plugins.hparams import metadata
     from tensorboard.plugins.hparams.api_pb2 import Experiment, HParamInfo, MetricInfo, MetricName
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionStartInfo

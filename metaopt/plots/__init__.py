@@ -1,16 +1,16 @@
-"""Figures of comparisons and studies: matplotlib figures that the caller may change.
+"""Figures of comparisons and studies, as matplotlib figures that the caller may change.
 
-- What applies, with captions and text alternatives: `comparison_figures`, `study_figures`, each a
-  dict of `FigureSpec`.
-- Of a comparison: `anytime`, `rank_over_time`, `critical_difference`, `improvement`,
+- All figures that apply, with captions and alt texts: `comparison_figures` and `study_figures`
+  return a dict of `FigureSpec`.
+- For a comparison: `anytime`, `rank_over_time`, `critical_difference`, `improvement`,
   `interquartile_means`, `performance_profiles`, `runtime_distribution`, `validation_against_test`.
-- Of a study: `history`, `intermediate`, `importances`, `parallel_coordinates`, `slices`,
+- For a study: `history`, `intermediate`, `importances`, `parallel_coordinates`, `slices`,
   `contours`, `resources`.
-- Of arrays: `curves`, `ranks`, `values`, `cd_diagram`.
-- To files and pages: `save`, `svg`.
+- For arrays: `curves`, `ranks`, `values`, `cd_diagram`.
+- Output: `save` writes files, `svg` returns markup for an HTML page.
 
-One style for all (`styles`): a strategy has the same colour in every figure of its comparison.
-matplotlib is loaded by the first figure.
+All figures share one style (`styles`): a strategy has the same colour in every figure of its
+comparison. matplotlib is imported when the first figure is drawn.
 """
 
 from metaopt.plots.anytime_performance import (

@@ -1,6 +1,7 @@
-"""What figures need of a comparison, as arrays; costs are minimised, whatever the direction.
+"""Results of a comparison as arrays for the figures; costs are always minimised.
 
-Notation: R repeats, k strategies in the comparison's order, T trials, P problems.
+Costs are values with their sign changed if the problem is to be maximised. Notation: R repeats,
+k strategies in the comparison's order, T trials, P problems.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metaopt import stats
+from metaopt.core.missing import as_worst_known
 from metaopt.core.types import FloatArray
 
 if TYPE_CHECKING:
     from metaopt.analysis.comparison import ComparisonData
     from metaopt.problems.problem import Problem
 
-GAPS = np.logspace(0, -3, 31)  # targets as shares of the way that is left; COCO takes 51 of 10
+# Targets, as shares of the distance to the best known value that are left; COCO uses 51 targets.
+GAPS = np.logspace(0, -3, 31)
 
 
 def costs(c: ComparisonData, p: Problem) -> FloatArray:
-    """Best cost so far, (R, k, T); NaN before the first value. Shorter runs keep their last."""
+    """Best cost so far, (R, k, T); NaN before the first value. Shorter runs repeat their last."""
     rows = c.curves(p.name)
     length = max(1, max(len(row) for table in rows.values() for row in table))
     table = np.full((c.repeats, len(rows), length), np.nan)
@@ -36,10 +39,10 @@ def finals(c: ComparisonData, p: Problem) -> FloatArray:
 
 
 def clocks(c: ComparisonData, p: Problem) -> FloatArray | None:
-    """Seconds of evaluation until each trial ended, (R, k, T); None where they are not known.
+    """Cumulative evaluation time in seconds after each trial, (R, k, T); None if it is unknown.
 
-    The sum over trials, so that interruptions and other processes do not count, nor the
-    strategy's own time. A shorter run stands still at its end.
+    The sum over the trials' own seconds excludes interruptions, other processes and the strategy's
+    own computing time. A shorter run repeats its last value.
     """
     length = max((len(r.trials) for r in c.runs if r.problem == p.name), default=0)
     table = np.zeros((c.repeats, len(c.strategies), length))
@@ -54,10 +57,10 @@ def clocks(c: ComparisonData, p: Problem) -> FloatArray | None:
 
 
 def scale(c: ComparisonData, p: Problem) -> tuple[float, float] | None:
-    """The ends of a common scale: the least cost, and the typical cost of the first trials.
+    """The ends of a common scale: the lowest known cost, and the median cost of first trials.
 
-    The least is the optimum where it is known, else the best that any run found. None where no
-    run has a value or nothing was better than the first trials.
+    The lowest known cost is the optimum where it is known, else the best that any run found. None
+    if no run has a value, or if nothing was better than the first trials.
     """
     curve = costs(c, p)
     known = np.isfinite(curve)
@@ -67,32 +70,30 @@ def scale(c: ComparisonData, p: Problem) -> tuple[float, float] | None:
     start = float(np.median(first[np.isfinite(first)]))
     least = float(np.nanmin(curve))
     if p.optimum is not None:
-        least = min(least, p.sign * p.optimum)  # noise may have found less
+        least = min(least, p.sign * p.optimum)  # noise can give values below the optimum
     return (least, start) if least < start else None
 
 
 def scaled_finals(c: ComparisonData) -> FloatArray | None:
-    """Final costs on a common scale, (P, R, k): 0 the least known, 1 a typical first trial.
+    """Final costs on a common scale, (P, R, k): 0 is the lowest known, 1 a typical first trial.
 
-    A run without a value gets the worst of its problem. Problems without a scale are left out;
-    None if that leaves none.
+    A run without a value gets the worst cost of its problem. Problems without a scale are left
+    out; None if no problem has one.
     """
     tables = []
     for p in c.problems:
         ends, table = scale(c, p), finals(c, p)
         if ends is not None:
-            worst = np.nanmax(table)
-            table = np.where(np.isfinite(table), table, worst)
-            tables.append((table - ends[0]) / (ends[1] - ends[0]))
+            tables.append((as_worst_known(table) - ends[0]) / (ends[1] - ends[0]))
     return np.array(tables) if tables else None
 
 
 def runtimes(c: ComparisonData, gaps: FloatArray = GAPS) -> FloatArray | None:
-    """Trials until targets are reached, (P R, k, m); inf where they are not.
+    """Number of trials until each target is reached, (P R, k, m); inf if it is not reached.
 
-    The targets of a problem leave the shares `gaps`, (m,), of the way from a typical first trial
-    to the least known cost (the convergence test of More and Wild 2009). Problems without a scale
-    are left out; None if that leaves none.
+    At a target, the share `gaps`, (m,), of the distance from a typical first trial to the lowest
+    known cost is left (the convergence test of More and Wild 2009). Problems without a scale are
+    left out; None if no problem has one.
     """
     tables = []
     for p in c.problems:
@@ -104,9 +105,10 @@ def runtimes(c: ComparisonData, gaps: FloatArray = GAPS) -> FloatArray | None:
 
 
 def blocks(c: ComparisonData, problem: str | None = None) -> tuple[FloatArray, str]:
-    """Scores of a rank test, (N, k), and of what its blocks are.
+    """Scores for a rank test, (N, k), and what its N blocks are, in words.
 
-    Of one problem, the costs of its repeats; of several, the mean ranks within each (Demsar 2006).
+    For one problem: the cost of each repeat. For several: the mean ranks within each problem
+    (Demsar 2006).
     """
     over_all = problem is None and len(c.problems) > 1
     return c.scores(problem), "problems" if over_all else "paired repeats"

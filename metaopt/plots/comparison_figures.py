@@ -1,4 +1,4 @@
-"""The figures of a comparison with their words."""
+"""The figures of a comparison with their captions and alt texts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metaopt import stats
+from metaopt.core.text import counted
 from metaopt.core.types import FloatArray
 from metaopt.plots import anytime_performance, arrays, critical_difference_diagram, scores
 from metaopt.plots.final_values import ranks, values
-from metaopt.plots.spec import FigureSpec, by_name, counted, listed, number, slugs
+from metaopt.plots.spec import FigureSpec, by_name, listed, number, slugs
 
 if TYPE_CHECKING:
     from metaopt.analysis.comparison import ComparisonData
 
-LEAST_SECONDS = 1.0  # a run that evaluates for less tells nothing by seconds
-COPIES = "Strategies keep their colours in all figures."
+LEAST_SECONDS = 1.0  # for shorter runs, curves by seconds are meaningless
+COPIES = "Each strategy has the same colour in all figures."
 
 
 def _medians(table: FloatArray) -> list[float]:
-    """Median of each column's known values; NaN where there are none."""
+    """Median of the finite values of each column; NaN if it has none."""
     known = [column[np.isfinite(column)] for column in table.T]
     return [float(np.median(x)) if len(x) else float("nan") for x in known]
 
@@ -32,20 +33,20 @@ def _each(labels: Sequence[str], found: Sequence[float]) -> str:
 
 
 def convergence(c: ComparisonData) -> Iterator[FigureSpec]:
-    """The best value so far by trials, and by seconds where they are worth it, by problem."""
+    """The best value so far on each problem, by trials, and by seconds if runs are long enough."""
     names = slugs(p.name for p in c.problems)
     for p in c.problems:
         what = "distance to the known optimum" if p.optimum is not None else "best value so far"
         down = p.direction == "minimize" or p.optimum is not None
         read = (
-            f"the line is the median of {counted(c.repeats, 'repeat')}, the band holds the middle"
-            f" half of them. {'Lower' if down else 'Higher'} and further left is better."
+            f"the line is the median over {counted(c.repeats, 'repeat')}, the band is the"
+            f" interquartile range. {'Lower' if down else 'Higher'} and further left is better."
         )
         ends = _each(c.strategies, _medians(c.values(p.name)))
         alt = f"Median of the best values after {c.n_trials} trials on {p.name}: {ends}."
         yield FigureSpec(
             f"curves-{names[p.name]}",
-            f"{p.name}: {what} by trials",
+            f"{p.name}: {what} by number of trials",
             f"The {what} (validation) after each trial: {read} {COPIES}",
             alt,
             partial(anytime_performance.anytime, c, p.name),
@@ -56,26 +57,26 @@ def convergence(c: ComparisonData) -> Iterator[FigureSpec]:
         spent = _each(c.strategies, np.median(times[..., -1], axis=0).tolist())
         yield FigureSpec(
             f"seconds-{names[p.name]}",
-            f"{p.name}: {what} by seconds",
-            f"The {what} (validation) against the seconds that evaluations took, summed over"
-            f" trials; the strategies' own computing is not counted: {read} A strategy that prefers"
-            " expensive configurations does worse here than by trials.",
-            f"Median seconds of a whole run on {p.name}: {spent}.",
+            f"{p.name}: {what} by evaluation time",
+            f"The {what} (validation) against the cumulative evaluation time of the trials in"
+            f" seconds, without the strategies' own computing time: {read} A strategy that prefers"
+            " expensive configurations looks worse here than by number of trials.",
+            f"Median evaluation time of a whole run on {p.name} in seconds: {spent}.",
             partial(anytime_performance.anytime, c, p.name, "seconds"),
         )
 
 
 def rank_over_time(c: ComparisonData) -> Iterator[FigureSpec]:
-    """Mean ranks at every moment."""
+    """Mean ranks after each trial."""
     if len(c.strategies) < 2 or c.n_trials < 2:
         return
     last = anytime_performance.ranks_over_time(c)[:, -1].tolist()
     yield FigureSpec(
         "rank-over-time",
         "Rank over time",
-        "The mean rank by best value so far, after each trial, over"
-        f" {_blocks(c)}; 1, at the top, would be the best everywhere. Lines that cross say that"
-        " the better strategy depends on how many trials one can afford.",
+        f"The mean rank of the best value so far after each trial, over {_blocks(c)}. A mean rank"
+        " of 1, at the top, means the best in all of them. Where lines cross, the better strategy"
+        " depends on the number of trials.",
         f"Mean ranks after {c.n_trials} trials: {_each(c.strategies, last)}.",
         partial(anytime_performance.rank_over_time, c),
     )
@@ -88,28 +89,31 @@ def _blocks(c: ComparisonData) -> str:
 
 
 def critical_difference(c: ComparisonData) -> Iterator[FigureSpec]:
-    """The critical-difference diagram, over problems where there are several."""
+    """The critical-difference diagram, over problems if there are several."""
     table, over = arrays.blocks(c)
     if len(c.strategies) < 2 or len(table) < 2:
         return
     found = stats.critical_groups(table)
-    within = " (in each, strategies are ranked by their mean rank)" if over == "problems" else ""
+    within = ""
+    if over == "problems":
+        within = " (in each problem, strategies are ranked by their mean rank)"
     order = [f"{c.strategies[i]} {found.ranks[i]:.2f}" for i in found.order]
     groups = [listed(c.strategies[i] for i in g) for g in found.groups]
-    joined = f"Not told apart: {'; '.join(groups)}." if groups else "All pairs differ."
+    joined = f"Not significantly different: {'; '.join(groups)}." if groups else "All pairs differ."
     yield FigureSpec(
         "critical-difference",
         "Critical-difference diagram",
         f"Mean ranks over {len(table)} {over}{within}, best at the left. A bar joins strategies"
-        " that these data cannot tell apart, which does not prove them equal; strategies that no"
-        f" bar joins differ, unless a line below says otherwise. Test: {found.method}.",
+        " that do not differ significantly, which does not prove that they are equal. Strategies"
+        " that no bar joins differ significantly, unless the text below the diagram lists them."
+        f" Test: {found.method}.",
         f"Mean ranks, best first: {listed(order)}. {joined}",
         partial(critical_difference_diagram.cd_diagram, found, c.strategies),
     )
 
 
 def mean_ranks(c: ComparisonData) -> Iterator[FigureSpec]:
-    """Mean ranks, where a critical-difference diagram does not show them."""
+    """Mean ranks, if no critical-difference diagram shows them."""
     if any(critical_difference(c)):
         return
     last = c.analyses[-1]
@@ -118,7 +122,7 @@ def mean_ranks(c: ComparisonData) -> Iterator[FigureSpec]:
         "ranks",
         f"Mean ranks: {last.title}",
         f"The mean rank of each strategy over {counted(last.blocks, last.over.removesuffix('s'))};"
-        " 1 would be the best in every one of them.",
+        " a mean rank of 1 means the best in all of them.",
         f"Mean ranks, best first: {_each(list(means), list(means.values()))}.",
         partial(ranks, means, colors=c.strategies),
     )
@@ -133,7 +137,7 @@ def finals(c: ComparisonData) -> Iterator[FigureSpec]:
         "values",
         "Final values",
         f"The best validation value of each repeat after {c.n_trials} trials as a dot, and the"
-        " median as a bar. Repeats without a value are counted beside their row.",
+        " median as a bar. The number of repeats without a value is written at the end of the row.",
         "Medians of the final values. " + " ".join(facts),
         partial(values, panels, colors=c.strategies),
     )
@@ -148,10 +152,10 @@ def improvement(c: ComparisonData) -> Iterator[FigureSpec]:
     yield FigureSpec(
         "improvement",
         "Probability of improvement",
-        "How probable it is that the strategy of the row ends better than that of the column in a"
-        " repeat, ties counting half, averaged over problems (Agarwal et al. 2021); 0.5 says that"
-        " neither is better. Bold where the 95 % bootstrap interval leaves out 0.5; the intervals"
-        " are not corrected for the number of pairs.",
+        "The probability that the strategy of the row ends better than the strategy of the column"
+        " in a repeat, averaged over problems (Agarwal et al. 2021). Ties count half; 0.5 means"
+        " that neither is better. Bold: the 95 % bootstrap interval excludes 0.5. The intervals are"
+        " not corrected for the number of pairs.",
         f"The largest probability is {found.probability[i, j]:.2f}: {c.strategies[int(i)]} ends"
         f" better than {c.strategies[int(j)]} (95 % interval {found.low[i, j]:.2f} to"
         f" {found.high[i, j]:.2f}).",
@@ -170,10 +174,10 @@ def aggregates(c: ComparisonData) -> Iterator[FigureSpec]:
     yield FigureSpec(
         "interquartile-means",
         "Interquartile means",
-        "Final values of all problems on one scale, on which a typical first trial is 1 and the"
-        " optimum (where it is not known, the best that any run found) 0: the mean of the middle"
-        " half, with its 95 % interval by the stratified bootstrap (Agarwal et al. 2021). It speaks"
-        " of these problems and not of others.",
+        "The interquartile mean (the mean of the middle half) of the final values, scaled in each"
+        " problem so that 1 is a typical first trial and 0 is the optimum (or, if it is unknown,"
+        " the best value that any run found). The line is the 95 % interval by the stratified"
+        " bootstrap (Agarwal et al. 2021). The result holds for these problems only.",
         f"Interquartile means with 95 % intervals: {listed(facts)}.",
         partial(scores.interquartile_means, c),
     )
@@ -187,15 +191,16 @@ def profiles(c: ComparisonData) -> Iterator[FigureSpec]:
     profile = anytime_performance.profiles_of(c)
     first = _each(c.strategies, profile.share[:, 0].tolist())
     solved = _each(c.strategies, np.isfinite(profile.ratios).mean(axis=0).tolist())
-    where = "the optimum, or the best that any run found where it is not known,"
+    where = "the optimum (or, if it is unknown, to the best value that any run found)"
     yield FigureSpec(
         "performance-profiles",
         "Performance profiles",
-        "The share of runs that a strategy solves within so many times the trials that the fastest"
-        " strategy needed there (Dolan and More 2002); a run is solved when nine tenths of the way"
-        f" from a typical first trial to {where} are done. The height at 1 says how often a"
-        " strategy is the fastest, the height at the right how often it solves a run at all.",
-        f"Share of runs in which each is the fastest: {first}; that each solves at all: {solved}.",
+        "The share of runs that a strategy solves within a multiple of the number of trials that"
+        " the fastest strategy needed in the same repeat (Dolan and More 2002). A run is solved"
+        f" when nine tenths of the distance from a typical first trial to {where} are covered. The"
+        " height at 1 is the share of runs in which a strategy is the fastest, the height at the"
+        " right end is the share that it solves at all.",
+        f"Share of runs in which each is the fastest: {first}; share that each solves: {solved}.",
         partial(anytime_performance.performance_profiles, c),
     )
     reached = np.isfinite(found).mean(axis=(0, 2)).tolist()
@@ -203,16 +208,16 @@ def profiles(c: ComparisonData) -> Iterator[FigureSpec]:
         "runtime-distribution",
         "Runtime distribution",
         f"The share of targets reached within each number of trials, over {_blocks(c)} and 31"
-        f" targets a problem, from a typical first trial to a thousandth of the way left to {where}"
-        " evenly on a logarithmic scale (as in COCO, Hansen et al. 2021). Higher and further left"
-        " is better.",
+        " targets per problem. The targets are evenly spaced on a logarithmic scale: from a"
+        f" typical first trial to where a thousandth of the distance to {where} is left (as in"
+        " COCO, Hansen et al. 2021). Higher and further left is better.",
         f"Share of targets reached after {c.n_trials} trials: {_each(c.strategies, reached)}.",
         partial(anytime_performance.runtime_distribution, c),
     )
 
 
 def overfitting(c: ComparisonData) -> Iterator[FigureSpec]:
-    """Validation against test, a figure a problem that has test values."""
+    """Validation against test values, one figure per problem that has test values."""
     names = slugs(p.name for p in c.problems)
     for p in c.problems:
         tests = c.tests(p.name)
@@ -222,11 +227,11 @@ def overfitting(c: ComparisonData) -> Iterator[FigureSpec]:
         yield FigureSpec(
             f"validation-test-{names[p.name]}",
             f"{p.name}: validation against test",
-            "Each dot is a run: the validation value that its search optimised, and the hidden test"
-            " value of the same configuration. On the dotted line both are equal; dots"
-            f" {'above' if p.direction == 'minimize' else 'below'} it were chosen by luck on the"
-            " validation data to some degree.",
-            f"Median by which the test value is worse than the validation value on {p.name}:"
+            "Each dot is a run: the validation value that the search optimised, and the hidden test"
+            " value of the same configuration. On the dotted line both are equal; for dots"
+            f" {'above' if p.direction == 'minimize' else 'below'} it, the validation value was"
+            " partly luck.",
+            f"Median of how much worse the test value is than the validation value on {p.name}:"
             f" {_each(c.strategies, gap)}.",
             partial(scores.validation_against_test, c, p.name),
         )
@@ -246,5 +251,14 @@ SPECS: tuple[Callable[[ComparisonData], Iterator[FigureSpec]], ...] = (
 
 
 def comparison_figures(comparison: ComparisonData) -> dict[str, FigureSpec]:
-    """The figures that apply to a comparison, by name, each with caption and text alternative."""
+    """Return all figures that apply to a comparison, with captions and alt texts.
+
+    A figure is drawn only when its `draw` is called.
+
+    Args:
+        comparison: result of `metaopt.compare`.
+
+    Returns:
+        The figures by name, in the order of a report.
+    """
     return by_name(spec for make in SPECS for spec in make(comparison))

@@ -1,4 +1,4 @@
-"""Curves over a run: arrays in, a figure out."""
+"""Convergence curves from arrays."""
 
 from __future__ import annotations
 
@@ -28,11 +28,23 @@ def curves(
 ) -> Figure:
     """Draw the best value so far against the number of trials: median and quartile band.
 
-    `repeats` maps each label to values of the shape (repeats, trials), or rows of unequal length:
-    as they came or already accumulated, None or NaN for failed trials. `at`, (trials,), is where
-    the columns stand, 1, 2, ... by default. With `optimum` the distance to it is drawn. The value
-    axis is logarithmic by the rule of `wants_log`; a linear one shows the range from one tenth of
-    the columns on, so that a bad start does not flatten the rest.
+    The value axis is logarithmic by the rule of `wants_log`. A linear axis does not show the range
+    of the first tenth of the trials, so that a bad start does not flatten the rest.
+
+    Args:
+        repeats: for each label, the values of its trials, shape (repeats, trials), or rows of
+            unequal length; either raw values or the best so far; None or NaN for failed trials.
+        at: horizontal position of each trial, shape (trials,); default: 1, 2, 3, ...
+        colors: all labels of the comparison in a fixed order, which decides the colour of each;
+            default: the order of `repeats`.
+        direction: "minimize" or "maximize".
+        optimum: the best possible value; if given, the distance to it is drawn.
+        title: of the figure; none if empty.
+        xlabel: label of the horizontal axis.
+        ylabel: label of the value axis; default: "best value so far" or "distance to optimum".
+
+    Returns:
+        The figure, with one curve per label.
 
     Raises:
         StatisticsError: there is nothing to draw, or the rows are not sequences of numbers.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from metaopt.analysis.comparison import ComparisonData
 
 ROW, BAR = 0.26, 0.14  # heights in inches: of a label's row, and of a bar
-PAIRS = 12  # at most so many pairs are written under a diagram
+PAIRS = 12  # the largest number of pairs that are written under a diagram
 
 
 def critical_difference(
@@ -29,14 +29,25 @@ def critical_difference(
     level: float = 0.05,
     test: str = "wilcoxon",
 ) -> Figure:
-    """Draw mean ranks and bars over strategies that cannot be told apart at the level.
+    """Draw mean ranks, with bars that join strategies that do not differ significantly.
 
-    Blocks are the repeats of one problem, or the problems where there are several and none is
-    named. Tests as in `stats.critical_groups`: "wilcoxon", "nemenyi" or "conover".
+    The blocks of the test are the repeats of one problem; if there are several problems and none
+    is named, the blocks are the problems.
+
+    Args:
+        comparison: result of `metaopt.compare`.
+        problem: name of a problem; None for all problems.
+        level: significance level, between 0 and 1.
+        test: the post-hoc test, as in `stats.critical_groups`: "wilcoxon", "nemenyi" or "conover".
+
+    Returns:
+        The critical-difference diagram.
 
     Raises:
-        StatisticsError: fewer than 2 blocks or strategies, or no such test.
+        StatisticsError: fewer than 2 blocks or strategies, no such test, or an invalid level.
         UnknownNameError: there is no such problem.
+
+    Source: Demsar (2006, figure 1).
     """
     scores, _ = blocks(comparison, problem)
     return cd_diagram(stats.critical_groups(scores, level, test), comparison.strategies)
@@ -45,13 +56,24 @@ def critical_difference(
 def cd_diagram(
     found: CriticalDifference, labels: Sequence[str], colors: Sequence[str] | None = None
 ) -> Figure:
-    """Draw the diagram of what `stats.critical_groups` found; `labels` name its columns.
+    """Draw a critical-difference diagram from the result of `stats.critical_groups`.
 
-    Ranks ascend to the right, so the best stands at the left end. A bar joins a group of which no
-    two differ; pairs that bars cannot show are written below.
+    Ranks increase to the right, so the best label is at the left. A bar joins a group in which no
+    two labels differ significantly; such pairs that no bar can show are listed below.
+
+    Args:
+        found: result of `stats.critical_groups`.
+        labels: name of each column of the scores, shape (k,).
+        colors: all labels of the comparison in a fixed order, which decides the colour of each;
+            default: `labels`.
+
+    Returns:
+        The diagram.
 
     Raises:
-        StatisticsError: there is not one label for each column.
+        StatisticsError: the number of labels is not the number of columns.
+
+    Source: Demsar (2006, figure 1).
     """
     if len(labels) != len(found.ranks):
         raise StatisticsError(f"expected {len(found.ranks)} labels, got {len(labels)}")
@@ -90,7 +112,7 @@ def cd_diagram(
 
 
 def _levels(spans: list[tuple[float, float]]) -> list[int]:
-    """The highest row for each bar on which it touches no earlier one."""
+    """For each bar, the first row in which it touches no earlier bar."""
     ends: list[float] = []
     rows = []
     for start, end in spans:
@@ -118,7 +140,7 @@ def _pointer(
     k: int,
     looks: dict[str, style.Style],
 ) -> None:
-    """From the rank down and out to the label at the side."""
+    """Draw the line from a rank on the axis to its label at the side."""
     look, side = looks[label], 1 if on_left else k
     out = (-1 if on_left else 1) * 0.02 * (k - 1)
     axes.plot(
@@ -149,5 +171,5 @@ def _unbarred(found: CriticalDifference, labels: Sequence[str]) -> str:
     if not pairs:
         return ""
     more = f" and {len(pairs) - PAIRS} more" if len(pairs) > PAIRS else ""
-    text = "Also not told apart, though no bar can show it: " + ", ".join(pairs[:PAIRS]) + more
+    text = "Also not significantly different, without a bar: " + ", ".join(pairs[:PAIRS]) + more
     return "\n".join(textwrap.wrap(text + ".", 92))

@@ -1,4 +1,4 @@
-"""Texts of figures: labels that make room for each other, legends that cover nothing."""
+"""Texts in figures: labels that do not overlap, and legends that cover no data."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LABEL_GAP = 0.058  # of the height of a figure of curves: a line of text and some air
-CHARACTER = 0.085  # width in inches, at the size of labels
-LONGEST = 28  # characters of a label before it is cut
+LABEL_GAP = 0.058  # distance of labels, as a share of the axes' height: one line and a margin
+CHARACTER = 0.085  # width in inches, at the font size of labels
+LONGEST = 28  # longer labels are shortened to this number of characters
 
 
 def title(axes: Axes, text: str) -> None:
-    """Write a title at the left, if there is one; a user's `$` starts no formula."""
+    """Write a title at the left unless it is empty; `$` in a name does not start a formula."""
     if text:
         axes.set_title(text, loc="left", fontsize=10.5, color=style.INK, parse_math=False)
 
 
 def cut(label: str, longest: int = LONGEST) -> str:
-    """Shorten a label to `longest` characters; the end, where versions differ, stays."""
+    """Shorten a label to `longest` characters in its middle: the end often holds a version."""
     if len(label) <= longest:
         return label
     tail = longest // 3
@@ -34,7 +34,7 @@ def cut(label: str, longest: int = LONGEST) -> str:
 
 
 def rows(axes: Axes, labels: Sequence[str]) -> None:
-    """One row per label, the first on top."""
+    """Set up one row per label, the first at the top."""
     axes.set_yticks(range(len(labels)), [cut(label) for label in labels], parse_math=False)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -44,9 +44,9 @@ def rows(axes: Axes, labels: Sequence[str]) -> None:
 def label_ends(
     axes: Axes, ends: Mapping[str, tuple[float, float]], looks: Mapping[str, style.Style]
 ) -> None:
-    """Write each label at the right, level with its curve's end or as near as others leave room."""
+    """Write each label at the right, as close to the end of its curve as the others allow."""
     order = sorted(ends, key=lambda label: ends[label][1])
-    axes.autoscale_view()  # without it, limits that are still to be computed would move the ends
+    axes.autoscale_view()  # otherwise pending axis limits would move the ends later
     to_axes = axes.transData + axes.transAxes.inverted()
     wanted = np.array([to_axes.transform(ends[label])[1] for label in order])
     if axes.yaxis_inverted():
@@ -63,10 +63,19 @@ def label_ends(
 
 
 def spread_apart(wanted: FloatArray, gap: float) -> FloatArray:
-    """Move ascending positions, shape (n,), as little as possible until `gap` apart, in [0, 1].
+    """Move positions as little as possible (least squares) so that they are `gap` apart.
 
-    Least squares: positions less i * gap must not fall, so neighbours that do are pooled (Ayer et
-    al. 1955), then clipped. Where n labels find no room, the gap shrinks to 1 / (n - 1).
+    Isotonic regression of the positions less i * gap: neighbours in the wrong order are pooled,
+    then the result is clipped to [0, 1].
+
+    Args:
+        wanted: positions in ascending order, shape (n,).
+        gap: smallest distance between neighbours; reduced to 1 / (n - 1) if n do not fit.
+
+    Returns:
+        The new positions in the same order, between 0 and 1, shape (n,).
+
+    Source: pool adjacent violators, Ayer et al. (1955).
     """
     n = len(wanted)
     gap = min(gap, 1 / max(1, n - 1))
@@ -83,14 +92,14 @@ def spread_apart(wanted: FloatArray, gap: float) -> FloatArray:
 
 
 def note(axes: Axes, text: str, at: tuple[float, float], **how: Any) -> None:
-    """Write small text in ink, beside a row or under axes; `how` goes to `annotate`."""
+    """Write small text in the colour of the axes; `how` is passed to `annotate`."""
     axes.annotate(
         text, at, color=style.INK, parse_math=False, **{"fontsize": 9, "va": "center", **how}
     )
 
 
 def legend(figure: Figure, **how: Any) -> None:
-    """A legend above all axes, where it covers no data."""
+    """Draw one legend for all axes, above them, where it covers no data."""
     found: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -106,6 +115,6 @@ def legend(figure: Figure, **how: Any) -> None:
 
 
 def room_for(labels: Iterable[str], sides: int = 1) -> float:
-    """Inches that labels need beside axes, above what short ones do."""
+    """Extra width in inches for labels at `sides` sides of the axes; short labels need none."""
     longest = max((len(cut(label)) for label in labels), default=0)
     return sides * CHARACTER * max(0, longest - 10)

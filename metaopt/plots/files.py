@@ -1,4 +1,4 @@
-"""Figures to files and to pages: the same figure gives the same bytes each time."""
+"""Figures as files and as markup for pages; the same figure always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from metaopt.plots.style import INK, PAPER
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMATS: dict[str, dict[str, Any]] = {  # what keeps dates and versions out of the files
+FORMATS: dict[
+    str, dict[str, Any]
+] = {  # no dates and versions in the files, so that they are reproducible
     "png": {"dpi": 160, "metadata": {"Software": None}},
     "svg": {"dpi": 160, "metadata": {"Date": None, "Creator": None}},
     "pdf": {"dpi": 160, "metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
 }
-# Ids of the SVG from a fixed salt; a PDF with fonts that every reader and printer takes.
+# A fixed salt makes the ids in an SVG reproducible; 42 embeds TrueType fonts in a PDF.
 SETTINGS: Any = {"svg.hashsalt": "metaopt", "pdf.fonttype": 42}
 
-# rc_context changes and restores process-wide settings; two threads must not interleave there.
+# rc_context changes global settings for a while; only one thread may do this at a time.
 _SAVING = threading.Lock()
 
 
@@ -35,10 +37,18 @@ def save(
     *,
     transparent: bool = False,
 ) -> tuple[Path, ...]:
-    """Write the figure as `path`.png (160 dpi), `path`.svg, `path`.pdf, and return the paths.
+    """Write a figure to files, one per format, and return their paths.
 
-    The same figure gives the same files: no dates, and ids of the SVG from a fixed salt. Missing
-    folders are made. `transparent` leaves out the white background.
+    The same figure always gives the same bytes: the files hold no dates or random ids.
+
+    Args:
+        figure: the figure to save.
+        path: path of the files without the extension; missing folders are created.
+        formats: any of "png" (160 dpi), "svg" and "pdf".
+        transparent: whether to leave out the white background.
+
+    Returns:
+        The paths of the files, such as `path`.png, in the order of `formats`.
 
     Raises:
         StudyError: a format is none of png, svg and pdf.
@@ -58,12 +68,19 @@ def save(
 
 
 def svg(figure: Figure, name: str, alt: str = "") -> str:
-    """Return the figure as an ``<svg>`` element to stand in a page beside others.
+    """Return a figure as an ``<svg>`` element for an HTML page.
 
-    Its ids begin with `name`, so that figures do not share them; text and axes have the colour of
-    the page's text (``currentColor``), and there is no background, so that it suits a light and a
-    dark page (behind crossed text lies ``--paper`` or else the browser's ``Canvas``). `alt` is
-    what a screen reader says.
+    The figure fits a light and a dark page: text and axes have the colour of the page's text
+    (``currentColor``), and there is no background. Text that lines cross has a background in the
+    CSS variable ``--paper``, else in the browser's ``Canvas``.
+
+    Args:
+        figure: the figure to convert.
+        name: prefix of all ids in the element; must be unique within the page.
+        alt: alternative text for screen readers; none if empty.
+
+    Returns:
+        The markup, from ``<svg`` to ``</svg>``.
     """
     import matplotlib
 
@@ -84,10 +101,10 @@ def svg(figure: Figure, name: str, alt: str = "") -> str:
 
 
 def _start_anew(figure: Figure) -> None:
-    """Forget where an earlier drawing put the axes.
+    """Reset the positions of the axes that an earlier drawing has computed.
 
-    A constrained layout comes nearer to its end with each drawing, so that the second one of a
-    figure would not be the first, to a hundredth of a point.
+    A constrained layout starts from the last positions, so that a second drawing of the same
+    figure would differ by about a hundredth of a point.
     """
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.transforms import Bbox
@@ -97,8 +114,8 @@ def _start_anew(figure: Figure) -> None:
             place = axes.get_subplotspec()
             if place is not None:
                 start = place.get_position(figure)
-            elif hasattr(axes, "_colorbar_info"):  # a colour bar that the layout places
+            elif hasattr(axes, "_colorbar_info"):  # a colour bar, placed by the layout
                 start = Bbox.unit()
             else:
-                continue  # somebody put it where it is
-            axes._set_position(start)  # type: ignore[attr-defined] # the public one ends its layout
+                continue  # placed by the user
+            axes._set_position(start)  # type: ignore[attr-defined] # set_position removes axes from the layout

@@ -1,4 +1,4 @@
-"""Where strategies stand at the end: arrays in, a figure out."""
+"""Final values and mean ranks of strategies, from arrays."""
 
 from __future__ import annotations
 
@@ -28,6 +28,17 @@ def ranks(
 ) -> Figure:
     """Draw the mean rank of each label as a dot, best on top, with its interval as a line.
 
+    Args:
+        means: mean rank of each label; 1 is best.
+        intervals: lower and upper end of the interval of a label; labels without one get no line.
+        colors: all labels of the comparison in a fixed order, which decides the colour of each;
+            default: the order of `means`.
+        title: of the figure; none if empty.
+        xlabel: label of the horizontal axis.
+
+    Returns:
+        The figure, with one row per label.
+
     Raises:
         StatisticsError: there is nothing to draw, or a mean is not finite.
     """
@@ -42,10 +53,10 @@ def ranks(
         if intervals and label in intervals:
             axes.plot(intervals[label], [y, y], color=look.color, lw=2.2, alpha=0.55, zorder=2)
         axes.plot([means[label]], [y], look.marker, color=look.color, ms=8, label=label, zorder=3)
-        beside(axes, y, f"{means[label]:.2f}")
+        write_right_of(axes, y, f"{means[label]:.2f}")
     shown = [*means.values(), *(v for pair in (intervals or {}).values() for v in pair)]
-    room = 0.05 * max(1.0, max(shown) - min(shown))
-    axes.set_xlim(min(1.0, min(shown)) - room, max(len(order), *shown) + room)
+    margin = 0.05 * max(1.0, max(shown) - min(shown))
+    axes.set_xlim(min(1.0, min(shown)) - margin, max(len(order), *shown) + margin)
     figure_text.rows(axes, order)
     axes.set_xlabel(xlabel)
     figure_text.title(axes, title)
@@ -59,11 +70,20 @@ def values(
     columns: int = 3,
     xlabel: str = "final value",
 ) -> Figure:
-    """Draw the final value of every repeat as a point and the median as a bar, a panel a problem.
+    """Draw the final value of each repeat as a point and the median as a bar, by problem.
 
-    `finals` maps each problem to label -> values of the repeats, shape (repeats,); NaN for a
-    repeat without a value, counted beside its row. Rows follow `colors` (default: the
-    order of the labels). Each axis is logarithmic by the rule of `wants_log`.
+    There is one panel per problem; its value axis is logarithmic by the rule of `wants_log`.
+
+    Args:
+        finals: for each problem, the values of each label, shape (repeats,); NaN for a repeat
+            without a value. The number of NaN is written at the right of the row.
+        colors: all labels of the comparison in a fixed order, which decides the order of the rows
+            and the colour of each; default: the order of the labels in `finals`.
+        columns: largest number of panels side by side.
+        xlabel: label of the value axis.
+
+    Returns:
+        The figure, with one panel per problem.
 
     Raises:
         StatisticsError: there is nothing to draw.
@@ -95,14 +115,14 @@ def values(
     return figure
 
 
-def beside(axes: Axes, y: float, text: str, size: float = 9) -> None:
-    """Write text at the right of a row."""
+def write_right_of(axes: Axes, y: float, text: str, size: float = 9) -> None:
+    """Write text at the right of row `y`."""
     how = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "fontsize": size}
     figure_text.note(axes, text, (1, y), xytext=(6, 0), **how)
 
 
 def _strip(axes: Axes, y: int, sample: FloatArray, label: str, look: Style) -> None:
-    """Draw one row: a point per repeat, spread in their order, and the bar of the median."""
+    """Draw one row: a point per repeat, spread vertically by number, and a bar at the median."""
     finite = np.isfinite(sample)
     spread = y + np.linspace(-0.24, 0.24, len(sample)) if len(sample) > 1 else np.array([float(y)])
     axes.plot(
@@ -113,4 +133,4 @@ def _strip(axes: Axes, y: int, sample: FloatArray, label: str, look: Style) -> N
         middle = float(np.median(sample[finite]))
         axes.plot([middle, middle], [y - 0.36, y + 0.36], color=INK, lw=1.8, zorder=4)
     if not finite.all():
-        beside(axes, y, f"{np.count_nonzero(~finite)} failed", 7)
+        write_right_of(axes, y, f"{np.count_nonzero(~finite)} failed", 7)

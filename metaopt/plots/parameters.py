@@ -1,4 +1,4 @@
-"""All parameters of a study at once: parallel coordinates, and which of them matter."""
+"""All parameters of a study in one figure: parallel coordinates and parameter importance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from metaopt.core.types import FloatArray
 from metaopt.importance import METHODS, parameter_importance
 from metaopt.plots import figure_text, scales, style
-from metaopt.plots.final_values import beside
+from metaopt.plots.final_values import write_right_of
 from metaopt.plots.style import INK, PALETTE
 from metaopt.plots.trials import complete
 
@@ -22,14 +22,21 @@ if TYPE_CHECKING:
     from metaopt.storage.study_view import StudyView
 
 BOX = {"facecolor": style.PAPER, "alpha": 0.8, "edgecolor": "none", "pad": 0.6}
-ABSENT = -0.13  # where a line passes a parameter that its trial does not have
+ABSENT = -0.13  # height of a line at a parameter that its trial does not have
 
 
 def parallel_coordinates(study: StudyView, names: Iterable[str] | None = None) -> Figure:
-    """Draw every complete trial as a line through its parameters to its value; light is good.
+    """Draw each complete trial as a line through its parameters to its value; light is good.
 
-    Each parameter has its own axis, on its own scale; a trial without it passes below, at the
-    dash. The best trial is drawn thick.
+    Each parameter has its own axis with its own scale. The line of a trial without the parameter
+    passes below that axis, at the dash. The best trial is drawn thick.
+
+    Args:
+        study: the study to draw.
+        names: the parameters to draw; None for all that have more than one value.
+
+    Returns:
+        The figure.
 
     Raises:
         StudyError: no trial is complete, or no parameter has more than one value.
@@ -82,7 +89,7 @@ def parallel_coordinates(study: StudyView, names: Iterable[str] | None = None) -
 
 
 def _heights(y: FloatArray, direction: str) -> tuple[FloatArray, list[tuple[float, str]]]:
-    """Heights of values in [0, 1], (n,), and a few numbers to write beside them."""
+    """Heights of values in [0, 1], (n,), and the heights and texts of the tick labels."""
     sign = 1 if direction == "minimize" else -1
     q1, q3 = np.quantile(sign * y, [0.25, 0.75])
     log = style.wants_log(y)
@@ -100,7 +107,7 @@ def _heights(y: FloatArray, direction: str) -> tuple[FloatArray, list[tuple[floa
 
 
 def _ruler(axes: Axes, j: int, p: Parameter, absent: bool) -> None:
-    """The axis of one parameter with some of its values."""
+    """Draw the axis of one parameter with some of its values."""
     axes.plot([j, j], [0, 1], color=INK, lw=1, label="_axis", zorder=3)
     if p.cells is not None and p.cells.count <= scales.MOST_TICKS:
         u = p.cells.unit(np.arange(p.cells.count))
@@ -120,12 +127,20 @@ def _ruler(axes: Axes, j: int, p: Parameter, absent: bool) -> None:
 
 
 def importances(study: StudyView, methods: Sequence[str] = METHODS) -> Figure:
-    """Draw the importance of each parameter as bars, a panel a method, most important on top.
+    """Draw the importance of each parameter as bars, one panel per method.
 
-    Methods as in `metaopt.parameter_importance`; the first one gives the order of the rows.
+    Args:
+        study: the study to draw.
+        methods: "fanova", "ped-anova" or both, as in `metaopt.parameter_importance`; the first
+            one decides the order of the rows, the most important parameter on top.
+
+    Returns:
+        The figure, with one panel per method.
 
     Raises:
-        StudyError: fewer than 10 complete trials, all of them equal, or no such method.
+        StudyError: fewer than 10 complete trials, equal values in all of them, or no such method.
+
+    Source: fANOVA: Hutter et al. (2014); PED-ANOVA: Watanabe et al. (2023).
     """
     return draw_importances({m: parameter_importance(study, m) for m in methods})  # type: ignore[arg-type]
 
@@ -137,7 +152,7 @@ TITLES = {
 
 
 def draw_importances(found: dict[str, dict[str, float]]) -> Figure:
-    """Draw importances that were measured already, by method and parameter."""
+    """Draw importances that are already computed, by method and parameter."""
     order = list(next(iter(found.values())))
     width = 1.2 + figure_text.room_for(order) + 3.1 * len(found)
     figure, panels = style.panels(max(4.6, width), 1.0 + 0.34 * len(order), 1, len(found))
@@ -145,7 +160,7 @@ def draw_importances(found: dict[str, dict[str, float]]) -> Figure:
         values = [shares[name] for name in order]
         axes.barh(range(len(order)), values, color=PALETTE[0], height=0.62, label=method)
         for y, value in enumerate(values):
-            beside(axes, y, f"{value:.2f}")
+            write_right_of(axes, y, f"{value:.2f}")
         axes.set_xlim(0, max(0.05, 1.05 * max(values)))
         figure_text.rows(axes, order if at == 0 else [""] * len(order))
         axes.grid(visible=False, axis="y")

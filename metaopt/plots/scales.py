@@ -1,4 +1,4 @@
-"""Parameters on axes: where values stand, and how an axis of a parameter is written."""
+"""Axes of parameters: positions of the values, scale, ticks and labels."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from metaopt.space.parameter import Parameter
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_TICKS = 8  # of an axis of listed values
+MOST_TICKS = 8  # largest number of ticks on the axis of a parameter with listed values
 
 
 def chosen(space: Space, names: Iterable[str] | None) -> list[str]:
-    """The parameters to draw: those named, else all that have more than one value.
+    """The parameters to draw: those in `names`, else all that have more than one value.
 
     Raises:
-        UnknownNameError: there is no such parameter; the message names the nearest.
-        StudyError: none is left.
+        UnknownNameError: there is no such parameter; the message suggests a similar name.
+        StudyError: there is no parameter to draw.
     """
     if isinstance(names, str):
         names = [names]
@@ -38,18 +38,18 @@ def chosen(space: Space, names: Iterable[str] | None) -> list[str]:
 
 
 def is_listed(p: Parameter) -> bool:
-    """Whether values stand side by side with names, and not at places of a number line."""
+    """Whether values are drawn at equal distances with their names, not on a numeric scale."""
     return p.kind in ("categorical", "ordinal", "constant")
 
 
 def places(p: Parameter, values: Sequence[Any]) -> FloatArray:
-    """Where values stand on the parameter's axis, (n,)."""
+    """Positions of values on the parameter's axis, (n,)."""
     found = [float(p.index(v)) for v in values] if is_listed(p) else [float(v) for v in values]
     return np.array(found)
 
 
 def axis(axes: Axes, which: Literal["x", "y"], name: str, p: Parameter) -> None:
-    """Give an axis the scale, the range and the name of a parameter."""
+    """Set the scale, range, ticks and label of an axis to those of a parameter."""
     own = axes.xaxis if which == "x" else axes.yaxis
     own.set_label_text(figure_text.cut(name), parse_math=False)
     if is_listed(p):
@@ -67,10 +67,10 @@ def axis(axes: Axes, which: Literal["x", "y"], name: str, p: Parameter) -> None:
     low, high = float(p.low), float(p.high)  # type: ignore[attr-defined]
     if p.log:  # type: ignore[attr-defined]
         style.log_axis(axes, which, np.array([low, high]))
-        room = (high / low) ** 0.03
-        axes.set(**{f"{which}lim": (low / room, high * room)})
+        margin = (high / low) ** 0.03
+        axes.set(**{f"{which}lim": (low / margin, high * margin)})
     else:
-        room = 0.03 * (high - low)
-        axes.set(**{f"{which}lim": (low - room, high + room)})
+        margin = 0.03 * (high - low)
+        axes.set(**{f"{which}lim": (low - margin, high + margin)})
         if p.kind == "int":
             own.set_major_locator(style.whole_numbers(5))

@@ -1,4 +1,4 @@
-"""How good final results are: probabilities of improvement, interquartile means, test values."""
+"""Quality of final results: probability of improvement, interquartile means, test values."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 
 from metaopt import stats
 from metaopt.core.errors import StudyError
+from metaopt.core.missing import loses_to_all
 from metaopt.core.types import FloatArray
 from metaopt.plots import arrays, figure_text, style
-from metaopt.plots.final_values import beside
+from metaopt.plots.final_values import write_right_of
 from metaopt.plots.style import styles
 
 if TYPE_CHECKING:
@@ -18,28 +19,35 @@ if TYPE_CHECKING:
 
     from metaopt.analysis.comparison import ComparisonData
 
-DIVERGING = "PuOr"  # its two ends differ for all kinds of colour vision
+DIVERGING = "PuOr"  # a diverging colour map that is safe for colour-blind readers
 
 
 def improvement_of(comparison: ComparisonData) -> stats.Improvement:
-    """Probabilities that one strategy ends better than another; runs without a value lose.
+    """Probabilities that one strategy ends better than another; a run without a value loses.
 
     Raises:
         StatisticsError: fewer than 2 repeats or strategies.
     """
-    tables = [arrays.finals(comparison, p) for p in comparison.problems]
-    scores = np.array([np.where(np.isfinite(t), t, np.inf) for t in tables])
+    scores = np.array([loses_to_all(arrays.finals(comparison, p)) for p in comparison.problems])
     return stats.improvement(scores, seed=comparison.seed)
 
 
 def improvement(comparison: ComparisonData) -> Figure:
-    """Draw the matrix of probabilities of improvement (Agarwal et al. 2021), best on top.
+    """Draw the matrix of probabilities of improvement, the best strategy on top.
 
-    A cell holds the probability that its row ends better than its column in a repeat, averaged
-    over problems; bold where the 95 % interval leaves out one half.
+    A cell holds the probability that the strategy of its row ends better than that of its column
+    in a repeat, averaged over problems. It is bold if the 95 % interval excludes 0.5.
+
+    Args:
+        comparison: result of `metaopt.compare`.
+
+    Returns:
+        The figure.
 
     Raises:
         StatisticsError: fewer than 2 repeats or strategies.
+
+    Source: Agarwal et al. (2021).
     """
     found, labels = improvement_of(comparison), comparison.strategies
     order = np.argsort(-found.probability.mean(axis=1), kind="stable")
@@ -78,7 +86,8 @@ def improvement(comparison: ComparisonData) -> Figure:
 def aggregates(comparison: ComparisonData) -> dict[str, stats.Interval]:
     """Interquartile mean of the scaled final values of each strategy, with its interval.
 
-    0 is the least known value (the optimum where it is known), 1 a typical first trial.
+    On the scale, 0 is the best known value (the optimum where it is known) and 1 is the median of
+    the first trials.
 
     Raises:
         StudyError: no run was better than its first trials.
@@ -86,7 +95,7 @@ def aggregates(comparison: ComparisonData) -> dict[str, stats.Interval]:
     """
     scores = arrays.scaled_finals(comparison)
     if scores is None:
-        raise StudyError("no run found anything better than its first trials: there is no scale")
+        raise StudyError("no run found a value better than its first trials: no scale exists")
     return {
         s: stats.interquartile_mean(scores[:, :, j], seed=comparison.seed)
         for j, s in enumerate(comparison.strategies)
@@ -96,11 +105,20 @@ def aggregates(comparison: ComparisonData) -> dict[str, stats.Interval]:
 def interquartile_means(comparison: ComparisonData) -> Figure:
     """Draw interquartile means of scaled final values with bootstrap intervals, best on top.
 
-    Agarwal et al. (2021); repeats are drawn anew within each problem.
+    On the scale, 0 is the best known value (the optimum where it is known) and 1 is a typical
+    first trial. The bootstrap is stratified: it resamples the repeats within each problem.
+
+    Args:
+        comparison: result of `metaopt.compare`.
+
+    Returns:
+        The figure, with one row per strategy.
 
     Raises:
         StudyError: no run was better than its first trials.
         StatisticsError: fewer than 2 repeats.
+
+    Source: Agarwal et al. (2021).
     """
     found, looks = aggregates(comparison), styles(comparison.strategies)
     order = sorted(found, key=lambda s: found[s].estimate)
@@ -109,23 +127,30 @@ def interquartile_means(comparison: ComparisonData) -> Figure:
         x, look = found[label], looks[label]
         axes.plot([x.low, x.high], [y, y], color=look.color, lw=2.2, alpha=0.55, zorder=2)
         axes.plot([x.estimate], [y], look.marker, color=look.color, ms=8, label=label, zorder=3)
-        beside(axes, y, f"{x.estimate:.3g}")
+        write_right_of(axes, y, f"{x.estimate:.3g}")
     shown = np.array([[x.low, x.high] for x in found.values()]).ravel()
     if style.wants_log(shown):
         style.log_axis(axes, "x", shown)
     figure_text.rows(axes, order)
-    axes.set_xlabel("share of the way left (interquartile mean; lower is better)")
+    axes.set_xlabel("scaled final value (interquartile mean; lower is better)")
     return figure
 
 
 def validation_against_test(comparison: ComparisonData, problem: str | None = None) -> Figure:
-    """Draw the hidden test value of each run's choice against its validation value.
+    """Draw the hidden test value of each run's best trial against its validation value.
 
-    On the diagonal both are the same; runs on its worse side have overfitted the validation data.
+    On the diagonal both are equal; runs on its worse side have overfitted the validation data.
+
+    Args:
+        comparison: result of `metaopt.compare`.
+        problem: name of the problem; None for the only one.
+
+    Returns:
+        The figure, with one point per run.
 
     Raises:
         UnknownNameError: there is no such problem.
-        StudyError: the problem has no test values.
+        StudyError: the problem has no test values, or `problem` is None and there are several.
     """
     p = comparison.problem(problem)
     tests = comparison.tests(p.name)

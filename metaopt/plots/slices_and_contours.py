@@ -1,4 +1,4 @@
-"""The value over one or two parameters: trials, and what a model makes of them."""
+"""The value against one or two parameters: the trials and the prediction of a model."""
 
 from __future__ import annotations
 
@@ -30,10 +30,19 @@ def slices(
 ) -> Figure:
     """Draw the value against each parameter: complete trials as dots, the model as line and band.
 
-    The line is the model's mean along the parameter through the best configuration (the best in
-    which the parameter is active), the band one standard deviation on both sides. The model is
-    the strategy's own, else one of `bayes` fitted to the trials, or `model` with
-    ``predict(configs) -> mean, std`` (to be minimised); False draws none.
+    The line is the mean that the model predicts along the parameter; all other parameters are
+    those of the best configuration in which this one is active. The band is one standard deviation
+    on both sides.
+
+    Args:
+        study: the study to draw.
+        names: the parameters to draw; None for all that have more than one value.
+        model: an object with ``predict(configs) -> mean, std``, in which lower is better; None for
+            the strategy's own model, else a model of `bayes` fitted to the trials; False for none.
+        columns: largest number of panels side by side.
+
+    Returns:
+        The figure, with one panel per parameter.
 
     Raises:
         StudyError: no trial is complete, or no parameter has more than one value.
@@ -70,7 +79,7 @@ def _dots(
 ) -> None:
     on = [i for i, r in enumerate(records) if name in r.params]
     x = scales.places(p, [records[i].params[name] for i in on])
-    if scales.is_listed(p):  # so that dots of one value do not hide each other
+    if scales.is_listed(p):  # jitter, so that dots do not hide each other
         x = x + 0.3 * (np.modf(np.array(on) * 0.618034)[0] - 0.5)
     size = 4.0 if len(records) < 150 else 2.5
     how: dict[str, Any] = {"ls": "none", "mew": 0}
@@ -105,11 +114,23 @@ def _line(axes: Axes, base: Base, model: Any, name: str) -> None:
 def contours(study: StudyView, first: str, second: str, *, model: Any = None) -> Figure:
     """Draw the model's mean and its uncertainty over two parameters, with the complete trials.
 
-    All other parameters are those of the best configuration in which both are active. Left the
-    mean, right one standard deviation: where it is large, the left side is a guess.
+    All other parameters are those of the best configuration in which both are active. The left
+    panel shows the mean, the right one the standard deviation: where it is large, the mean is
+    uncertain.
+
+    Args:
+        study: the study to draw.
+        first: parameter on the horizontal axis.
+        second: parameter on the vertical axis.
+        model: an object with ``predict(configs) -> mean, std``, in which lower is better; None for
+            the strategy's own model, else a model of `bayes` fitted to the trials.
+
+    Returns:
+        The figure, with two panels.
 
     Raises:
-        StudyError: no trial is complete, the two are one, no trial has both, or there is no model.
+        StudyError: no trial is complete, `first` is `second`, no complete trial has both active,
+            or there are too few trials for a model.
         UnknownNameError: there is no such parameter.
     """
     records, space = complete(study), study.strategy.space
@@ -118,10 +139,10 @@ def contours(study: StudyView, first: str, second: str, *, model: Any = None) ->
         raise StudyError(f"contours need two parameters, got {first!r} twice")
     model, base = model or model_of(study), Base(study)
     if model is None:
-        raise StudyError("contours need a model, and too few trials have a value for one")
+        raise StudyError("contours need a model, but there are too few complete trials to fit one")
     through = base.through(*wanted)
     if through is None:
-        raise StudyError(f"{first!r} and {second!r} are active together in no complete trial")
+        raise StudyError(f"no complete trial has both {first!r} and {second!r} active")
     (u, xs), (v, ys) = (grid(space, name, PLANE) for name in wanted)
     plane = np.meshgrid(u, v)
     moves = {name: c.ravel() for name, c in zip(wanted, plane, strict=True)}
@@ -144,7 +165,7 @@ def contours(study: StudyView, first: str, second: str, *, model: Any = None) ->
 
 
 def _marks(axes: Axes, study: StudyView, records: list[TrialRecord], names: list[str]) -> None:
-    """The trials, best of them as a star, on the plane of two parameters."""
+    """Draw the trials as dots and the best of them as a star."""
     space, crowd = study.strategy.space, len(records) > style.CROWD
     x, y = (scales.places(space[n], [r.params[n] for r in records]) for n in names)
     axes.plot(
@@ -159,7 +180,7 @@ def _marks(axes: Axes, study: StudyView, records: list[TrialRecord], names: list
 def _surface(
     figure: Figure, axes: Axes, places: list[FloatArray], z: FloatArray, label: str, flip: bool
 ) -> None:
-    """Colours in steps; light is good for a mean, dark is sure for an uncertainty."""
+    """Draw a colour map: light is good for the mean, dark is certain for the deviation."""
     from matplotlib.colors import LogNorm
     from matplotlib.ticker import LogLocator
 
@@ -168,7 +189,7 @@ def _surface(
     how: dict[str, Any] = {"cmap": style.SCALE + ("_r" if flip else "")}
     how |= {"norm": LogNorm()} if log else {}
     if min(z.shape) < 3 or any(len(p) < 12 for p in places):
-        # Edges in the colour of their cells, or a page shows hairlines between these.
+        # Cells get edges of their own colour, else browsers show thin lines between them.
         how |= {"shading": "nearest", "edgecolors": "face", "linewidth": 0.9}
         drawn: Any = axes.pcolormesh(*places, shown, **how)
     else:

@@ -1,4 +1,4 @@
-"""A figure with its words: what a page needs to show it to everybody."""
+"""A figure with its title, caption and alt text, and helpers to write these texts."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FigureSpec:
-    """A figure that applies to a study or a comparison.
+    """A figure that applies to a study or a comparison, with its texts.
 
     Attributes:
-        name: short and unique among its fellows; small letters, digits and hyphens, fit for the
-            name of a file and for an id.
-        title: a heading.
-        caption: what one sees and how to read it, in plain words.
-        alt: the main facts of the data, for those who do not see the figure.
-        draw: makes the figure, anew at each call.
+        name: unique among the figures of one report, in lower-case letters, digits and hyphens,
+            so that it can be a file name and an HTML id.
+        title: heading of the figure.
+        caption: what the figure shows and how to read it.
+        alt: alternative text with the main facts of the data, for screen readers.
+        draw: function without parameters that returns a new figure at each call.
     """
 
     name: str
@@ -34,17 +34,17 @@ class FigureSpec:
 
 
 def by_name(specs: Iterable[FigureSpec]) -> dict[str, FigureSpec]:
-    """The figures by name, in their order."""
+    """A dict of the figures by name, in the same order."""
     return {spec.name: spec for spec in specs}
 
 
 def slug(text: str) -> str:
-    """Small letters, digits and hyphens of a name, to be part of a file's name and of an id."""
+    """A name in lower-case letters, digits and hyphens, for file names and HTML ids."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower())[:60].strip("-") or "x"
 
 
 def slugs(names: Iterable[str]) -> dict[str, str]:
-    """A different slug for each of different names."""
+    """A unique slug for each name."""
     out: dict[str, str] = {}
     for name in names:
         base, tries = slug(name), 2
@@ -56,18 +56,13 @@ def slugs(names: Iterable[str]) -> dict[str, str]:
 
 
 def number(value: float) -> str:
-    """A number as one reads it."""
+    """A number with 3 digits, for people; "none" if it is None or not finite."""
     if value is None or not np.isfinite(value):
         return "none"
     return f"{value:.3g}" if abs(value) < 1e5 else f"{value:.2e}"
 
 
 def listed(parts: Iterable[str]) -> str:
-    """Things in a sentence: "a, b and c"."""
+    """The parts joined for a sentence: "a, b and c"."""
     parts = list(parts)
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def counted(n: int, what: str) -> str:
-    """A count with its noun: "1 trial", "2 trials"."""
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -1,4 +1,4 @@
-"""The figures of one study with their words."""
+"""The figures of one study with their captions and alt texts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metaopt.core.text import counted
 from metaopt.importance import parameter_importance
 from metaopt.importance.columns import LEAST
 from metaopt.plots import parameters, slices_and_contours, surrogates, trials
-from metaopt.plots.spec import FigureSpec, by_name, counted, listed, number
+from metaopt.plots.spec import FigureSpec, by_name, listed, number
 from metaopt.trials.records import TrialRecord, completed
 
 if TYPE_CHECKING:
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 MODEL = (
     "The model is the strategy's own where it has one, else a Gaussian process fitted to the trials"
 )
-LEAST_USE = 0.01  # a trial that takes fewer seconds (or MB) than that measures noise
+LEAST_USE = 0.01  # seconds or MB; smaller measurements are mostly noise
 MEMORY = ("gpu_memory_mb", "memory_mb")
 
 
 class Look:
-    """A study, and what several of its figures need, computed once."""
+    """A study with the results that several figures share, each computed once."""
 
     def __init__(self, study: StudyView) -> None:
         self.study = study
@@ -36,7 +37,7 @@ class Look:
 
     @cached_property
     def importances(self) -> dict[str, dict[str, float]] | None:
-        """Both measures, or None where there are too few trials or nothing to explain."""
+        """Importances by both methods, or None if they cannot be computed."""
         differ = len({r.value for r in self.complete}) > 1
         if len(self.complete) < LEAST or not differ or len(self.free) < 2:
             return None
@@ -47,7 +48,7 @@ class Look:
 
     @cached_property
     def model(self) -> Any | None:
-        """The study's surrogate, or one fitted to its trials."""
+        """The model of the study's strategy, or one fitted to its trials."""
         return surrogates.model_of(self.study)
 
     def pair(self) -> tuple[str, str] | None:
@@ -61,7 +62,7 @@ class Look:
 
 
 def history(look: Look) -> Iterator[FigureSpec]:
-    """Every trial and the best so far."""
+    """The value of each trial and the best value so far."""
     study = look.study
     status = Counter(r.status for r in study.trials if r.result is not None)
     if not status:
@@ -70,9 +71,9 @@ def history(look: Look) -> Iterator[FigureSpec]:
     yield FigureSpec(
         "history",
         "History",
-        f"The value of every trial in the order of the trials (to {study.direction}), and the best"
-        f" so far as a line. While the line still {falls} in steps, more trials are likely to help;"
-        " a long flat end says that the search has settled.",
+        f"The value of each trial (to {study.direction}) by trial number, and the best value so far"
+        f" as a line. While the line still {falls} in steps, more trials are likely to help; a long"
+        " flat end means that the search has settled.",
         f"{counted(sum(status.values()), 'trial')}: "
         + listed(f"{n} {name}" for name, n in status.items())
         + f". {_best(study)}",
@@ -84,11 +85,11 @@ def _best(study: StudyView) -> str:
     best = study.best_record
     if best is None:
         return "No trial is complete."
-    return f"The best value, {number(best.value or 0.0)}, came in trial {best.number}."
+    return f"The best value, {number(best.value or 0.0)}, is that of trial {best.number}."
 
 
 def intermediate(look: Look) -> Iterator[FigureSpec]:
-    """Reports by step."""
+    """Intermediate values by step."""
     study = look.study
     reported = [r for r in study.trials if r.result is not None and r.curve]
     if not any(len(r.curve) > 1 for r in reported):
@@ -101,16 +102,16 @@ def intermediate(look: Look) -> Iterator[FigureSpec]:
     yield FigureSpec(
         "intermediate",
         "Intermediate values",
-        "What every trial reported on its way, by step; the best one is thick, and triangles mark"
-        " where trials were pruned. Pruning is too eager if curves cross after the steps at which"
-        " others were stopped.",
-        f"Reports of {counted(len(reported), 'trial')}.{saved}",
+        "The intermediate values that each trial reported, by step. The best trial is thick;"
+        " triangles mark where trials were pruned. Pruning is too aggressive if curves still cross"
+        " after the steps at which others were pruned.",
+        f"Intermediate values of {counted(len(reported), 'trial')}.{saved}",
         partial(trials.intermediate, study),
     )
 
 
 def importance(look: Look) -> Iterator[FigureSpec]:
-    """Which parameters matter."""
+    """The importance of each parameter."""
     found = look.importances
     if found is None:
         return
@@ -121,27 +122,27 @@ def importance(look: Look) -> Iterator[FigureSpec]:
     yield FigureSpec(
         "importance",
         "Parameter importance",
-        "Left, the share of the variance of the value over the whole space that each parameter"
-        " explains alone (fANOVA, Hutter et al. 2014); what is missing to 1 is explained by"
-        " parameters together, or is noise. Right, each parameter's share in whether a trial is"
-        " among the best tenth (PED-ANOVA, Watanabe et al. 2023). A parameter can matter left and"
-        " not right: it can ruin a result, but tells good from very good no more.",
+        "Left: the share of the variance of the value over the whole space that each parameter"
+        " explains alone (fANOVA, Hutter et al. 2014). The rest up to 1 is due to interactions of"
+        " parameters, or noise. Right: each parameter's share in whether a trial is among the best"
+        " tenth (PED-ANOVA, Watanabe et al. 2023). A parameter can matter on the left but not on"
+        " the right: it can ruin a result, but does not separate good from very good results.",
         " ".join(facts),
         partial(parameters.draw_importances, found),
     )
 
 
 def parallel(look: Look) -> Iterator[FigureSpec]:
-    """All parameters at once."""
+    """All parameters in one figure."""
     if not look.free or not look.complete:
         return
     yield FigureSpec(
         "parallel-coordinates",
         "Parallel coordinates",
-        "Every complete trial is a line through its parameters to its value at the right; light"
-        " lines are good ones. Where light lines run together, good configurations agree; where"
-        " they cross an axis anywhere, that parameter matters little. A trial that lacks a"
-        " parameter passes below its axis.",
+        "Each complete trial is a line through its parameters to its value at the right; light"
+        " lines are good trials. Where light lines run close together, good configurations agree on"
+        " the parameter; where they are spread over an axis, that parameter matters little. The"
+        " line of a trial without a parameter passes below its axis.",
         f"The best of {counted(len(look.complete), 'complete trial')} has"
         f" {_config(look.study.best)}.",
         partial(parameters.parallel_coordinates, look.study),
@@ -161,10 +162,10 @@ def shape(look: Look) -> Iterator[FigureSpec]:
     yield FigureSpec(
         "slices",
         "Slices",
-        "The value of complete trials against each parameter, and what the model expects along it"
-        " if all else stays as in the best configuration (line: mean; band: one standard"
-        f" deviation). {MODEL}. Dots away from the line differ in other parameters.",
-        f"{_best(study)} There: {_config(study.best)}.",
+        "The value of complete trials against each parameter, and the prediction of the model along"
+        " this parameter if all others stay as in the best configuration (line: mean; band: one"
+        f" standard deviation). {MODEL}. Dots away from the line differ in other parameters.",
+        f"{_best(study)} Its configuration: {_config(study.best)}.",
         lambda: slices_and_contours.slices(study, model=look.model or False),
     )
     pair = look.pair()
@@ -174,16 +175,16 @@ def shape(look: Look) -> Iterator[FigureSpec]:
     yield FigureSpec(
         "contours",
         f"Contours: {first} and {second}",
-        f"What the model expects over {first} and {second}, the two parameters that matter most, if"
-        " all else stays as in the best configuration that has both (left, light is good), and how"
-        f" unsure it is (right, one standard deviation). {MODEL}.",
+        f"The prediction of the model over {first} and {second}, the two parameters that matter"
+        " most, if all others stay as in the best configuration that has both. Left: the mean,"
+        f" light is good. Right: its uncertainty, one standard deviation. {MODEL}.",
         f"Mean and standard deviation of a model over {first} and {second}. {_best(study)}",
         lambda: slices_and_contours.contours(study, first, second, model=look.model),
     )
 
 
 def resources(look: Look) -> Iterator[FigureSpec]:
-    """Seconds and memory against quality."""
+    """The value against seconds and against memory."""
     study, found = look.study, look.complete
     memory = [m for m in MEMORY if any(m in r.metrics for r in found)][:1]
     for resource in ["seconds", *memory]:
@@ -200,9 +201,9 @@ def resources(look: Look) -> Iterator[FigureSpec]:
         yield FigureSpec(
             "resources-" + ("seconds" if resource == "seconds" else "memory"),
             f"Quality against {word}",
-            f"The value of complete trials against the {word} that they took. On the Pareto front,"
-            " the line, are the trials than which no other is both cheaper and better: the choice"
-            f" lies among these.{note}",
+            f"The value of complete trials against the {word} that they used. The line is the"
+            " Pareto front, the trials for which no other trial is both cheaper and better: choose"
+            f" among these.{note}",
             f"Pareto front, value for {word}: {listed(points[:8])}"
             + (f" and {len(points) - 8} more." if len(points) > 8 else "."),
             partial(trials.resources, study, resource),
@@ -220,9 +221,15 @@ SPECS: tuple[Callable[[Look], Iterator[FigureSpec]], ...] = (
 
 
 def study_figures(study: StudyView) -> dict[str, FigureSpec]:
-    """The figures that apply to a study, by name, each with caption and text alternative.
+    """Return all figures that apply to a study, with captions and alt texts.
 
-    Empty while no trial is finished.
+    A figure is drawn only when its `draw` is called.
+
+    Args:
+        study: the study to draw.
+
+    Returns:
+        The figures by name, in the order of a report; empty while no trial is finished.
     """
     look = Look(study)
     return by_name(spec for make in SPECS for spec in make(look))

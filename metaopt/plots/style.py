@@ -1,8 +1,9 @@
-"""One style for all figures: colours, axes and their scales.
+"""The common style of all figures: colours, axes and their scales.
 
-A strategy's colour, line and marker follow from its position in `colors`, the fixed order of all
-labels of a comparison, so that it looks alike in every figure, also where others are missing.
-Figures are built without pyplot and change no global setting; matplotlib is loaded by the first.
+The colour, line and marker of a strategy depend on its position in `colors`, the fixed order of all
+labels of a comparison. So it looks the same in every figure, also if other strategies are missing.
+Figures are built without pyplot and change no global setting. matplotlib is imported when the first
+figure is drawn.
 """
 
 from __future__ import annotations
@@ -22,24 +23,31 @@ if TYPE_CHECKING:
 
 from metaopt.core.types import FloatArray
 
-# Six of Okabe and Ito (2008); their black and yellow, which vanish on a dark and on a white page,
-# are replaced by the two mid-tones that lie farthest from the six for all kinds of colour vision.
+# Six colours of Okabe and Ito (2008). Their black is invisible on a dark page and their yellow on a
+# white one: both are replaced by the two medium colours that differ most from the other six for
+# all kinds of colour vision.
 PALETTE = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8040E0", "#704060",
 )  # fmt: skip
 LINES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D")
-INK = "#333333"  # text and axes; `svg` lets a page choose it
-PAPER = "#FEFEFE"  # behind text that lines cross; `svg` lets a page choose it
-FAINT = 0.15  # opacity of ink for a grid, faint on white and on black
-SCALE = "viridis"  # of values: even steps of lightness, for all kinds of colour vision
-LOG_FACTOR = 10  # below it a linear axis still shows the smallest values apart
-CROWD = 500  # trials from which their marks become an image in an SVG or PDF, which stays small
+INK = "#333333"  # text and axes; `svg` replaces it by the text colour of the page
+PAPER = "#FEFEFE"  # behind text that lines cross; `svg` replaces it by the page's background
+FAINT = 0.15  # opacity of grid lines, on white and on black pages
+SCALE = "viridis"  # colour map of values: perceptually uniform, safe for colour-blind readers
+LOG_FACTOR = 10  # for smaller ratios, a linear axis still separates the smallest values
+CROWD = 500  # with more trials than this, marks are rasterised to keep SVG and PDF files small
 
 
 @dataclass(frozen=True)
 class Style:
-    """How one label is drawn: beyond 8 labels, colours return with another line and marker."""
+    """How one label is drawn; from the 9th label on, colours repeat with another line and marker.
+
+    Attributes:
+        color: as a hex code, such as "#0072B2".
+        line: line style of matplotlib: "-", "--", ":" or "-.".
+        marker: marker of matplotlib: "o", "s", "^" or "D".
+    """
 
     color: str
     line: str
@@ -47,17 +55,24 @@ class Style:
 
 
 def styles(labels: Iterable[str], colors: Sequence[str] | None = None) -> dict[str, Style]:
-    """Return the style of each of `labels` by its position in `colors` (default: in `labels`).
+    """Return the style of each label, which depends on its position in `colors`.
+
+    Args:
+        labels: the labels to draw.
+        colors: all labels of the comparison in a fixed order; default: `labels`.
+
+    Returns:
+        The style of each of `labels`.
 
     Raises:
-        StatisticsError: a label is not in `colors`, there are none, or more than 32 in all.
+        StatisticsError: a label is not in `colors`, there are no labels, or there are more than 32.
     """
     labels = list(labels)
     order = labels if colors is None else list(colors)
     if not labels:
         raise StatisticsError("a figure needs at least one label, got none")
     if len(order) > len(PALETTE) * len(LINES):
-        raise StatisticsError(f"at most 32 labels can be told apart, got {len(order)}")
+        raise StatisticsError(f"at most 32 labels have different styles, got {len(order)}")
     for label in labels:
         if label not in order:
             hint = did_you_mean(label, order)
@@ -68,9 +83,15 @@ def styles(labels: Iterable[str], colors: Sequence[str] | None = None) -> dict[s
 
 
 def wants_log(values: FloatArray) -> bool:
-    """Tell whether a value axis is logarithmic: all values above 0, spanning a factor of 10.
+    """Return whether the axis of these values should be logarithmic.
 
-    NaN and infinities are left out of account.
+    It should if all values are above 0 and the largest is at least 10 times the smallest.
+
+    Args:
+        values: the values to show, shape (n,); NaN and infinities are ignored.
+
+    Returns:
+        Whether to use a logarithmic axis.
     """
     finite = values[np.isfinite(values)]
     if not len(finite) or finite.min() <= 0:
@@ -81,7 +102,7 @@ def wants_log(values: FloatArray) -> bool:
 def panels(
     width: float, height: float, lines: int = 1, columns: int = 1
 ) -> tuple[Figure, list[Axes]]:
-    """Make a figure (inches) of lines x columns styled axes, line by line."""
+    """Make a figure, sizes in inches, with `lines` x `columns` styled axes, listed row by row."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
@@ -92,7 +113,7 @@ def panels(
 
 
 def dress(axes: Axes) -> None:
-    """Give axes the style of all figures."""
+    """Apply the common style to axes."""
     axes.grid(True, color=INK, alpha=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -104,28 +125,28 @@ def dress(axes: Axes) -> None:
 
 
 def log_axis(axes: Axes, which: Literal["x", "y"], shown: FloatArray) -> None:
-    """Make an axis logarithmic, with numbers that can be read where it spans little."""
+    """Make an axis logarithmic, with enough tick labels also if its range is small."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
     finite = shown[np.isfinite(shown)]
-    if finite.max() < 100 * finite.min():  # one or two powers of ten would be too few ticks
+    if finite.max() < 100 * finite.min():  # ticks at powers of ten only would be too few
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
 
 def limit(axes: Axes, shown: FloatArray) -> None:
-    """Let the value axis show the finite values of `shown`, with some room."""
+    """Set the range of the value axis to the finite values of `shown`, plus a margin."""
     finite = shown[np.isfinite(shown)]
     if len(finite) and finite.min() < finite.max():
-        room = 0.05 * (finite.max() - finite.min())
-        axes.set_ylim(finite.min() - room, finite.max() + room)
+        margin = 0.05 * (finite.max() - finite.min())
+        axes.set_ylim(finite.min() - margin, finite.max() + margin)
 
 
 def grid_of(n: int, columns: int = 3) -> tuple[int, int]:
-    """Lines and columns for n panels."""
+    """Number of lines and columns of a grid for n panels."""
     columns = max(1, min(columns, n))
     return math.ceil(n / columns), columns
 
@@ -133,16 +154,17 @@ def grid_of(n: int, columns: int = 3) -> tuple[int, int]:
 def robust(axes: Axes, values: FloatArray, direction: str, *, tell: bool = True) -> None:
     """Scale a value axis so that a few very bad values do not flatten the rest.
 
-    Logarithmic by the rule of `wants_log`, linear else; then the axis ends five interquartile
-    ranges beyond the worse quartile, and a note tells how many values lie beyond it.
+    The axis is logarithmic by the rule of `wants_log`. Otherwise it is linear and ends at most five
+    interquartile ranges beyond the worse quartile; if `tell`, a note states how many values lie
+    beyond its end.
     """
     known = values[np.isfinite(values)]
     if not len(known):
         return
     if wants_log(known):
         log_axis(axes, "y", known)
-        room = (known.max() / known.min()) ** 0.05
-        axes.set_ylim(known.min() / room, known.max() * room)
+        margin = (known.max() / known.min()) ** 0.05
+        axes.set_ylim(known.min() / margin, known.max() * margin)
         return
     sign = 1 if direction == "minimize" else -1
     costs = sign * known
@@ -150,19 +172,20 @@ def robust(axes: Axes, values: FloatArray, direction: str, *, tell: bool = True)
     end = min(float(costs.max()), float(q3 + 5 * (q3 - q1)))
     if not costs.min() < end:
         return
-    room = 0.05 * (end - costs.min())
-    ends = sorted((sign * (costs.min() - room), sign * (end + room)))
+    margin = 0.05 * (end - costs.min())
+    ends = sorted((sign * (costs.min() - margin), sign * (end + margin)))
     axes.set_ylim(*ends)
     beyond = int((costs > end).sum())
     if beyond and tell:
         axes.annotate(
-            f"{beyond} worse beyond the axis", (1, 1), xycoords="axes fraction", xytext=(0, 2),
-            textcoords="offset points", ha="right", va="bottom", fontsize=8, color=INK,
+            f"worse values beyond the axis: {beyond}", (1, 1), xycoords="axes fraction",
+            xytext=(0, 2), textcoords="offset points", ha="right", va="bottom", fontsize=8,
+            color=INK,
         )  # fmt: skip
 
 
 def whole_numbers(most: int = 8) -> Any:
-    """Ticks at whole numbers only."""
+    """A locator with ticks at integers only, about `most` of them."""
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(most, integer=True)

@@ -1,4 +1,4 @@
-"""What a study's model says along lines and planes through the best configurations."""
+"""Predictions of a study's model along lines and planes through the best configurations."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from metaopt.trials.records import Result, best_first, completed
 if TYPE_CHECKING:
     from metaopt.storage.study_view import StudyView
 
-LARGEST = 700.0  # of a logarithm, within the range of floats
-FALLBACK = "bayes"  # the strategy whose model is fitted where the study's own has none
+LARGEST = 700.0  # exp of a larger number overflows
+FALLBACK = "bayes"  # the strategy whose model is fitted if the study's own has none
 
 
 class Logged:
-    """A surrogate of the logarithm of the value, turned so that it is to be minimised."""
+    """A surrogate of the logarithm of the value, negated if the study maximises."""
 
     def __init__(self, model: Any) -> None:
         self.predict = model.predict
 
 
 def model_of(study: StudyView) -> Any | None:
-    """The surrogate of the study's strategy, else one fitted to its trials; None if there is none.
+    """The surrogate of the study's strategy, else one fitted to its trials, else None.
 
-    A surrogate has `predict(configs)`, which returns mean and standard deviation, to be minimised.
-    Values that a figure shows on a logarithmic axis are fitted as logarithms (`Logged`).
+    A surrogate has `predict(configs)`, which returns mean and standard deviation; lower is better.
+    If figures show the values on a logarithmic axis, their logarithms are fitted (`Logged`).
     """
     own = getattr(study.strategy, "model", None)
     if own is not None and hasattr(own, "predict"):
         return own
     try:
         strategy = make_strategy(FALLBACK, study.strategy.space)
-    except (StrategyError, UnknownNameError):  # a checkout without our strategies
+    except (StrategyError, UnknownNameError):  # the package of our strategies is not installed
         return None
     values = [r.value for r in completed(study.trials)]
     logged = wants_log(np.array(values, dtype=np.float64))
@@ -63,8 +63,8 @@ def _to_minimise(result: Result, sign: int, logged: bool) -> Result:
 class Base:
     """Coordinates of the best configuration in which given parameters are active.
 
-    Where another parameter is not active there, its coordinate is that of the best in which it is,
-    so that a change of its parent meets a sensible value.
+    A parameter that is not active there gets the coordinate of the best configuration in which it
+    is active, so that it has a sensible value if a change of its parent activates it.
     """
 
     def __init__(self, study: StudyView) -> None:
@@ -74,7 +74,7 @@ class Base:
         self._U, self._A = self.space.encode([r.params for r in best])
 
     def through(self, *names: str) -> FloatArray | None:
-        """Coordinates (d,), or None where no complete trial has all of `names` active."""
+        """Coordinates (d,), or None if no complete trial has all of `names` active."""
         at = [self.space.names.index(name) for name in names]
         fit = np.flatnonzero(self._A[:, at].all(axis=1))
         if not len(fit):
@@ -89,10 +89,10 @@ class Base:
     def predict(
         self, model: Any, base: FloatArray, moves: dict[str, FloatArray]
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Mean less one standard deviation, mean, and mean plus one, (m,) each, in the user's sign.
+        """Mean - std, mean, and mean + std of m points, (m,) each, with the user's sign.
 
-        `moves` maps names to coordinates, (m,); all else is as at `base`. NaN where a moved
-        parameter is not active or the combination is forbidden.
+        `moves` maps names of parameters to coordinates, (m,); the others are those of `base`. NaN
+        if one of these parameters is not active or the configuration is forbidden.
         """
         m = len(next(iter(moves.values())))
         U = np.repeat(base[None], m, axis=0)
@@ -111,7 +111,7 @@ class Base:
 
 
 def grid(space: Space, name: str, n: int) -> tuple[FloatArray, list[Any]]:
-    """Coordinates of a parameter, ascending, (m,), and its values there: all, or n of many."""
+    """Ascending coordinates of a parameter, (m,), and its values there: all, or n if more."""
     p = space[name]
     if p.count is not None and p.count <= n:
         assert p.cells is not None

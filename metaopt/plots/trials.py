@@ -1,4 +1,4 @@
-"""What happened in a study: its trials one by one, their curves, and what they cost."""
+"""The trials of a study: their values, intermediate values and resources."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from metaopt.storage.study_view import StudyView
 
 COMPLETE, BEST, PRUNED, FAILED = (style.PALETTE[i] for i in (0, 1, 4, 3))
-MANY = 150  # trials from which marks are smaller
+MANY = 150  # with this number of trials or more, marks are smaller
 
 
 def finished(study: StudyView) -> list[TrialRecord]:
-    """Trials that have an outcome, by number.
+    """Trials that are finished (complete, pruned or failed), by number.
 
     Raises:
         StudyError: there is none.
@@ -34,7 +34,7 @@ def finished(study: StudyView) -> list[TrialRecord]:
 
 
 def complete(study: StudyView) -> list[TrialRecord]:
-    """Trials that have a value, by number.
+    """Trials that are complete, so that they have a value, by number.
 
     Raises:
         StudyError: there is none.
@@ -46,17 +46,23 @@ def complete(study: StudyView) -> list[TrialRecord]:
 
 
 def value_of(record: TrialRecord) -> float:
-    """The value of a complete trial, what a pruned one last reported, else NaN."""
+    """The value of a complete trial, the last report of a pruned one, else NaN."""
     if record.value is not None:
         return record.value
     return record.curve[-1][1] if record.status == "pruned" and record.curve else np.nan
 
 
 def history(study: StudyView) -> Figure:
-    """Draw every trial's value by its number, and the best so far as a line.
+    """Draw the value of each trial by its number, and the best value so far as a line.
 
-    Complete trials are dots; pruned ones stand as triangles at their last report; failed ones, and
-    those pruned without a report, are marked on the lower edge.
+    Complete trials are dots, pruned trials are triangles at their last report. Failed trials, and
+    trials pruned without a report, are crosses at the lower edge.
+
+    Args:
+        study: the study to draw.
+
+    Returns:
+        The figure.
 
     Raises:
         StudyError: no trial is finished.
@@ -92,14 +98,22 @@ def history(study: StudyView) -> Figure:
 
 
 def intermediate(study: StudyView) -> Figure:
-    """Draw the reports of every trial by step; pruned ones end in a mark, the best is thick.
+    """Draw the intermediate values of each trial by step; the best trial is thick.
+
+    Curves of pruned trials end in a triangle, those of failed trials in a cross.
+
+    Args:
+        study: the study to draw.
+
+    Returns:
+        The figure, with one curve per finished trial that has reported values.
 
     Raises:
-        StudyError: no finished trial has reported anything.
+        StudyError: no finished trial has reported an intermediate value.
     """
     records = [r for r in finished(study) if r.curve]
     if not records:
-        raise StudyError("no finished trial has reported anything: call trial.report(value, step)")
+        raise StudyError("no finished trial has reported a value: call trial.report(value, step)")
     best = study.best_record
     figure, (axes,) = style.panels(6.4, 4.0)
     crowd = len(records) > style.CROWD
@@ -111,7 +125,7 @@ def intermediate(study: StudyView) -> Figure:
         how: dict[str, Any] = {"lw": 1.0, "alpha": faint, "label": record.status}
         if best is not None and record.number == best.number:
             color, how = BEST, {"lw": 2.2, "label": f"best (trial {best.number})", "zorder": 4}
-        how["rasterized"] = crowd and "zorder" not in how  # the best stays a line
+        how["rasterized"] = crowd and "zorder" not in how  # the best trial stays a vector line
         axes.plot(x, y, line, color=color, gid=f"trial-{record.number}", **how)
         if record.status != "complete" or len(x) == 1:
             mark = "v" if record.status == "pruned" else "x"
@@ -128,7 +142,7 @@ def intermediate(study: StudyView) -> Figure:
 
 
 def resource_of(record: TrialRecord, resource: str) -> float:
-    """What a trial used: its seconds, or a metric such as ``"memory_mb"``; NaN if not known."""
+    """What a trial used: its seconds, or a metric such as ``"memory_mb"``; NaN if unknown."""
     found = record.seconds if resource == "seconds" else record.metrics.get(resource)
     return np.nan if found is None else float(found)
 
@@ -136,8 +150,15 @@ def resource_of(record: TrialRecord, resource: str) -> float:
 def resources(study: StudyView, resource: str = "seconds") -> Figure:
     """Draw the value of complete trials against a resource, with the Pareto front as a line.
 
-    On the front are the trials than which none is both cheaper and at least as good, or as cheap
-    and better. `resource` is "seconds" or the name of a metric, such as "memory_mb".
+    A trial is on the front if no other trial is at least as cheap and as good, and better in one of
+    the two.
+
+    Args:
+        study: the study to draw.
+        resource: "seconds", or the name of a metric of the trials, such as "memory_mb" (megabytes).
+
+    Returns:
+        The figure.
 
     Raises:
         StudyError: no trial is complete.
@@ -172,7 +193,7 @@ def resources(study: StudyView, resource: str = "seconds") -> Figure:
 
 
 def pareto(cost: FloatArray, loss: FloatArray) -> Any:
-    """Indices of the points that no other beats in both, by ascending cost; both (n,)."""
+    """Indices of the points that no other point dominates, by ascending cost; inputs (n,)."""
     order = np.lexsort((loss, cost))
     ahead = np.concatenate([[np.inf], np.minimum.accumulate(loss[order])[:-1]])
     return order[loss[order] < ahead]

@@ -1,7 +1,7 @@
-"""Problems to compare strategies on: `get` one by name, `names` lists all, `describe` says what.
+"""Problems to compare strategies on: `names` lists them, `get` returns one, `describe` explains.
 
-The synthetic ones have a known optimum; a family takes a dimension in its name, "sphere-10".
-Training problems load their data, and torch, when they are made and not before.
+The synthetic problems have a known optimum; some accept a dimension in the name, "sphere-10".
+Training problems load their data, and torch, when the objective is first called.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ __all__ = ["Problem", "describe", "get", "names"]
 
 
 def names() -> list[str]:
-    """Return the names of all problems, the synthetic ones first."""
+    """Return the names of all problems, the synthetic problems first."""
     return [*synthetic.NAMES, *TRAINING]
 
 
 def get(name: str) -> Problem:
-    """Return the problem called `name`, such as "branin", "sphere" (5-d) or "sphere-10".
+    """Return a problem by name.
+
+    Args:
+        name: such as "branin", "sphere" (5 dimensions), "sphere-10" or "digits".
 
     Raises:
-        UnknownNameError: there is none; the message lists all.
+        UnknownNameError: there is no such problem; the message lists all names.
     """
     if not isinstance(name, str):
         raise unknown_name("problem", name, names())
@@ -38,7 +41,7 @@ def get(name: str) -> Problem:
 
 
 def describe() -> dict[str, str]:
-    """Return each problem's name with one line on it; no training data is loaded."""
+    """Return a one-line description of each problem by name; loads no training data."""
     lines = {name: get(name).description for name in synthetic.NAMES}
     for name, make in TRAINING.items():
         lines[name] = (inspect.getdoc(make) or "").partition("\n")[0]

@@ -1,4 +1,4 @@
-"""A problem: an objective with the space it is searched in, to compare strategies on."""
+"""A problem: an objective and its search space, to compare strategies on."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from metaopt.trials.trial import Trial
 
 
 class LazyObjective:
-    """An objective that `make` builds when it is first called, in the process that calls it.
+    """An objective that is built at its first call, in the process that calls it.
 
-    So a problem can be listed, and sent to workers, without its data and heavy packages.
+    So a problem can be listed, and sent to worker processes, without loading its data and packages.
 
     Args:
-        make: a function without arguments that returns the objective; it must pickle, and give
-            an equal objective each time.
+        make: a function without arguments that returns the objective; it must support pickle and
+            return an equal objective each time.
 
     """
 
@@ -31,7 +31,7 @@ class LazyObjective:
 
     @property
     def made(self) -> Objective:
-        """The objective itself, built now if it was not."""
+        """The objective, built at the first access."""
         if self._made is None:
             self._made = self._make()
         return self._made
@@ -41,21 +41,21 @@ class LazyObjective:
 
     @property
     def many(self) -> Any:
-        """The objective's own `many`, which takes whole batches; no attribute if it has none."""
+        """The objective's `many`, which evaluates batches; AttributeError if it has none."""
         return self.made.many  # type: ignore[attr-defined]
 
     @property
     def stream(self) -> Any:
-        """The objective's own `stream`, for refilled slots; no attribute if it has none."""
+        """The objective's `stream`, for refilled slots; AttributeError if it has none."""
         return self.made.stream  # type: ignore[attr-defined]
 
     @property
     def lockstep(self) -> bool:
-        """Whether that trains its trials in lockstep."""
+        """Whether the objective's `many` evaluates its trials in lockstep."""
         return runs_in_lockstep(self.made)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_make": self._make, "_made": None}  # data stays where it was loaded
+        return {"_make": self._make, "_made": None}  # loaded data is not pickled
 
     def __repr__(self) -> str:
         return f"LazyObjective({self._make!r})"
@@ -63,18 +63,19 @@ class LazyObjective:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a strategy is tried on.
+    """An objective and its search space, for comparisons of strategies.
 
     Attributes:
         name: short and unique.
-        space: the configurations.
-        objective: takes a `Trial`; returns a number or a `Result`. It must pickle.
+        space: the search space.
+        objective: a function of a `Trial` that returns a number or a `Result`; it must support
+            pickle.
         direction: "minimize" or "maximize".
-        optimum: the best possible value without noise; None where it is not known.
+        optimum: the best possible value without noise; None if it is unknown.
         description: one line.
 
     Raises:
-        MetaoptError: a field is not what it must be.
+        MetaoptError: a field is not valid.
 
     """
 
@@ -87,7 +88,7 @@ class Problem:
 
     @property
     def sign(self) -> int:
-        """1 where lower is better, else -1."""
+        """1 if lower is better, -1 if higher is better."""
         return 1 if self.direction == "minimize" else -1
 
     def __post_init__(self) -> None:

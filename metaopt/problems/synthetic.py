@@ -1,12 +1,12 @@
-"""Synthetic problems with known optimum: cheap, exact, and hard in different ways.
+"""Synthetic problems with a known optimum: cheap to evaluate, with different difficulties.
 
-Sphere, Rosenbrock, Rastrigin and Ackley have 5 dimensions, or as many as the name says:
+Sphere, Rosenbrock, Rastrigin and Ackley have 5 dimensions, or as many as the name states:
 "rastrigin-20".
 
-Notation: X has the shape (n, d), n points by d coordinates; a formula returns shape (n,). All are
-minimised. Sphere, Rastrigin and Ackley have their optimum in the centre of the usual box, which
-flatters strategies that start there or average; here it lies at `shift(d)`, far from centre and
-borders. Objectives are frozen and pickle.
+Notation: X has the shape (n, d), n points with d coordinates; a formula returns shape (n,). All
+are minimised. In the usual definition, the optimum of sphere, Rastrigin and Ackley is the centre
+of the box, which favours strategies that start in the centre or average points; here it is at
+`shift(d)`, far from the centre and the borders. Objectives are immutable and support pickle.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ LARGEST_DIM = 1000
 
 
 def shift(dim: int) -> FloatArray:
-    """Return where shifted problems have their optimum, shape (dim,), in boxes of [-1, 1].
+    """Return the optimum of shifted problems in the box [-1, 1]^dim, shape (dim,).
 
-    The coordinates are 0.3 to 0.7 of the way from the centre to a border, no two alike, on
-    alternating sides.
+    The absolute values of the coordinates are between 0.3 and 0.7 and all different; the signs
+    alternate.
     """
     i = np.arange(dim)
-    golden = (math.sqrt(5) - 1) / 2  # its multiples modulo 1 spread evenly and never repeat
+    golden = (math.sqrt(5) - 1) / 2  # its multiples modulo 1 are evenly spread and never repeat
     away = 0.3 + 0.4 * ((i + 1) * golden % 1.0)
     return np.where(i % 2 == 0, away, -away).round(6)
 
@@ -48,26 +48,26 @@ def _sum(X: FloatArray) -> FloatArray:
 
 
 def sphere(X: FloatArray) -> FloatArray:
-    """Sum the squares: what every strategy must solve."""
+    """Sum of squares: a convex bowl, the easiest problem."""
     return _sum(X**2)
 
 
 def rosenbrock(X: FloatArray) -> FloatArray:
-    """Follow a long curved valley (Rosenbrock 1960), in the chained form for d coordinates."""
+    """A long curved valley (Rosenbrock 1960), in the chained form for d coordinates."""
     ahead, here = X[:, 1:], X[:, :-1]
     return _sum(100 * (ahead - here**2) ** 2 + (1 - here) ** 2)
 
 
 def rastrigin(X: FloatArray) -> FloatArray:
-    """Lie in a bowl full of regular holes (Rastrigin 1974; Mühlenbein and others 1991)."""
+    """A bowl with a grid of local minima (Rastrigin 1974; Mühlenbein et al. 1991)."""
     return _sum(X**2 + 10 * (1 - np.cos(2 * np.pi * X)))
 
 
 def ackley(X: FloatArray) -> FloatArray:
-    """Cross a plain of small waves around one deep hole (Ackley 1987)."""
+    """A plain with many small local minima around one deep minimum (Ackley 1987)."""
     root = np.sqrt(_sum(X**2) / X.shape[1])
     waves = _sum(np.cos(2 * np.pi * X)) / X.shape[1]
-    # Grouped so that the minimum is exactly 0.
+    # In this order of operations the minimum is exactly 0.
     value: FloatArray = 20 * (1 - np.exp(-0.2 * root)) + (np.exp(1.0) - np.exp(waves))
     return value
 
@@ -106,7 +106,12 @@ def hartmann6(X: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class Continuous:
-    """A formula of the parameters x0, x1, ..., moved so that its origin lies at `origin`."""
+    """A formula of the parameters x0, x1, ..., shifted.
+
+    Attributes:
+        formula: from points, shape (n, d), to values, shape (n,).
+        origin: the point at which the formula gets the argument 0.
+    """
 
     formula: Formula
     origin: tuple[float, ...]
@@ -116,30 +121,35 @@ class Continuous:
         return float(self.at(np.array([x]))[0])
 
     def at(self, X: FloatArray) -> FloatArray:
-        """Values, shape (n,), at the rows of X, shape (n, d)."""
+        """Return the values, shape (n,), at the rows of X, shape (n, d)."""
         return self.formula(X - np.array(self.origin))
 
 
 @dataclass(frozen=True)
 class Noisy:
-    """An objective seen through normal noise, which is a function of the trial's own seed."""
+    """An objective with normal noise, which is a function of the trial's seed.
+
+    Attributes:
+        exact: the objective without noise.
+        deviation: standard deviation of the noise.
+    """
 
     exact: Callable[[Mapping[str, Any]], float]
     deviation: float
 
     def __call__(self, trial: Mapping[str, Any]) -> float:
-        # A plain dict has no seed; it gets that of a trial outside any study.
+        # A plain dict has no seed; it gets the default of `fixed_trial`.
         rng = seeds.stream(getattr(trial, "seed", 0), "noise")
         return self.exact(trial) + self.deviation * float(rng.standard_normal())
 
 
-# The best learning rate of each optimizer, and the loss that it cannot get below.
+# The best learning rate of each optimizer, and the lowest loss that it can reach.
 MIXED_RATE = {"sgd": 0.05, "momentum": 0.01, "adam": 0.0008}
 MIXED_FLOOR = {"sgd": 0.3, "momentum": 0.1, "adam": 0.0}
 
 
 def mixed(trial: Mapping[str, Any]) -> float:
-    """Like the loss of a network: each optimizer has its own best rate, depth trades for width."""
+    """Like the loss of a network: the best rate depends on the optimizer, the depth on width."""
     off_rate: float = math.log10(trial["lr"] / MIXED_RATE[trial["optimizer"]])
     bits: float = math.log2(trial["width"])
     off_capacity: float = trial["depth"] + bits - 9
@@ -148,7 +158,7 @@ def mixed(trial: Mapping[str, Any]) -> float:
 
 
 def conditional(trial: Mapping[str, Any]) -> float:
-    """Three families of models, each with its own parameters; the best one has the most."""
+    """Three families of models with parameters of their own; the best one has most parameters."""
     if trial["model"] == "linear":
         return 0.6 + 0.02 * math.log10(trial["penalty"] / 0.01) ** 2
     if trial["model"] == "tree":
@@ -165,7 +175,12 @@ def conditional(trial: Mapping[str, Any]) -> float:
 
 @dataclass(frozen=True)
 class Known:
-    """A problem with a configuration at which it attains its optimum."""
+    """A problem with a known optimum.
+
+    Attributes:
+        problem: the problem.
+        optimiser: a configuration at which the optimum is attained.
+    """
 
     problem: Problem
     optimiser: Config
@@ -173,9 +188,15 @@ class Known:
 
 @dataclass(frozen=True)
 class Family:
-    """A formula for any number of dimensions from `least` up, on the box [low, high]^d.
+    """A formula for any number of dimensions.
 
-    With `shifted` its minimum, at the origin, is moved by `shift`; else it lies at (1, ..., 1).
+    Attributes:
+        formula: from points, shape (n, d), to values, shape (n,).
+        low, high: the bounds of the box [low, high]^d.
+        description: one line, without the dimension.
+        shifted: whether the minimum, at the origin, is moved by `shift`; otherwise it is at
+            (1, ..., 1).
+        least: the lowest number of dimensions.
     """
 
     formula: Formula
@@ -216,7 +237,7 @@ def _hartmann6(name: str = "hartmann6", noise: float = 0.0) -> Known:
     space = Space({f"x{i}": Float(0.0, 1.0) for i in range(6)})
     exact = Continuous(hartmann6, (0.0,) * 6)
     objective = Noisy(exact, noise) if noise else exact
-    text = f"6-d, six local minima{f', noise {noise} (optimum without it)' if noise else ''}"
+    text = f"6-d, six local minima{f', noise {noise} (optimum without noise)' if noise else ''}"
     best = [0.20168951, 0.15001069, 0.47687398, 0.27533243, 0.31165161, 0.65730053]
     problem = Problem(name, space, objective, "minimize", -3.322368011415515, text)
     return Known(problem, _point(np.array(best)))
@@ -263,9 +284,9 @@ NAMES = (*FAMILIES, *FIXED)
 
 
 def known(name: str) -> Known | None:
-    """Return the problem called `name`, with its optimiser; None if there is none.
+    """Return the problem `name` with its optimiser; None if there is none.
 
-    A family's name may carry a dimension of up to 1000: "sphere", "sphere-10".
+    The name of a family may end with a dimension of up to 1000: "sphere", "sphere-10".
     """
     if name in FIXED:
         return FIXED[name]()

@@ -1,6 +1,6 @@
-"""Training problems: small networks on scikit-learn's bundled data, with a hidden test part.
+"""Training problems: small networks on data sets of scikit-learn, with a held-out test set.
 
-Each is searched by the validation loss, which is smooth; the hidden test part is recorded as
+The objective is the validation loss, which is smooth; the score on the test set is recorded as
 ``metrics["test"]``. Data, scikit-learn and torch are loaded when an objective is first called.
 """
 
@@ -20,7 +20,7 @@ PATIENCE = 4
 
 
 def training_space() -> Space:
-    """Return the space of a perceptron and its training: 14 parameters, 5 of them conditional."""
+    """Return the space of an MLP and its training: 14 parameters, 5 of them conditional."""
     decaying = ["exponential", "exponential_restarts"]
     return Space(
         optimizer=Categorical(["sgd", "adam", "adamw", "rmsprop"]),
@@ -89,7 +89,7 @@ def make_trainer(name: str, epochs: int) -> Trainer:
         )
     return Trainer(
         "mlp",
-        X / 16 if name == "digits" else X,  # pixels are 0 to 16; some are 0 in nearly all images
+        X / 16 if name == "digits" else X,  # pixels from 0 to 16, some of them almost always 0
         y,
         metrics=["accuracy"],
         epochs=epochs,

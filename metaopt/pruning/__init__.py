@@ -1,8 +1,8 @@
-"""Pruners decide from a trial's reports, beside those of others, whether it goes on.
+"""Pruners: stop a trial early, based on its reports and those of other trials.
 
-A decision is a pure function of its arguments: of the trial's own curve, its number, the study's
-seed and the curves of others. Nothing is remembered and nothing drawn, so a resumed study decides
-as an uninterrupted one.
+A decision is a pure function of the trial's curve, its number, the study's seed and the curves of
+the other trials. A pruner has no state and draws no random numbers, so a resumed study makes the
+same decisions as an uninterrupted one.
 """
 
 from metaopt.core.types import Curve
@@ -13,7 +13,9 @@ from metaopt.pruning.percentile import MedianPruner, PercentilePruner
 from metaopt.pruning.registry import PRUNERS, find_pruner, make_pruner, pruner_from_json
 from metaopt.pruning.successive_halving import SuccessiveHalvingPruner
 from metaopt.pruning.threshold import PatientPruner, ThresholdPruner
-from metaopt.pruning.tracker import Tracker
+from metaopt.pruning.tracker import ReportTracker
+
+Judge = ReportTracker  # its name in earlier versions
 
 __all__ = [
     "PRUNERS",
@@ -21,13 +23,14 @@ __all__ = [
     "Curve",
     "CurvePruner",
     "HyperbandPruner",
+    "Judge",
     "MedianPruner",
     "PatientPruner",
     "PercentilePruner",
     "Pruner",
+    "ReportTracker",
     "SuccessiveHalvingPruner",
     "ThresholdPruner",
-    "Tracker",
     "TrialPruner",
     "find_pruner",
     "make_pruner",

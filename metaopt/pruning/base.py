@@ -1,7 +1,7 @@
-"""The contract of a pruner, and how curves are read.
+"""The base classes of pruners, and functions that read curves.
 
-Values are to be minimised. A step is any real number that grows from report to report: epochs,
-batches, seconds. A trial has reached a level with its first report at or beyond it.
+Values are minimised. A step is any real number that increases from report to report: epochs,
+batches, seconds. A trial reaches a level with its first report at or above it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from metaopt.trials.records import Json, plain
 
 @dataclass(frozen=True)
 class Candidate:
-    """A running trial whose last report is to be judged.
+    """A running trial whose last report a pruner judges.
 
     Attributes:
-        curve: its reports so far as (step, value), at least one; values are to be minimised.
+        curve: its reports so far as (step, value), at least one; lower values are better.
         number: of the trial.
         seed: of the study.
         cohort: numbers of the trials that run in lockstep with it; empty if it runs alone.
-        direction: of the study; for settings in the user's own sign.
+        direction: of the study; needed for settings in the sign of the user's objective.
     """
 
     curve: Curve
@@ -51,31 +51,31 @@ class Candidate:
 
 
 class Pruner(ABC):
-    """Decides whether a trial stops early.
+    """Base class of pruners, which decide whether a trial stops early.
 
-    The least a pruner implements is `decide`. One that needs more than the last report derives
-    from `TrialPruner` and implements `judge`.
+    A subclass has a class attribute `name` and implements `decide`. A pruner that needs more than
+    the last report derives from `TrialPruner` instead and implements `judge`.
     """
 
     name: ClassVar[str]
 
     @abstractmethod
     def decide(self, step: float, value: float, others: Mapping[int, Curve]) -> bool:
-        """Return True to stop a trial that has just reported `value` at `step`.
+        """Return whether to stop a trial that has just reported `value` at `step`.
 
         Args:
-            step: what the trial counts: epochs, batches, seconds.
-            value: its report, to be minimised.
-            others: the curves of the trials to compare with, by trial number.
+            step: in the unit of the trial: epochs, batches, seconds.
+            value: the report; lower is better.
+            others: the curves of the other trials as (step, value), by trial number.
         """
 
     def judge(self, trial: Candidate, others: Mapping[int, Curve]) -> bool:
-        """Return True to stop a trial; every report of a trial is judged once, in order.
+        """Return whether to stop a trial; called once for each report of a trial, in order.
 
         Args:
             trial: the running trial.
-            others: the curves of the trials to compare with, by number: those that the strategy
-                has learnt, and those of the trial's cohort up to the trial's step.
+            others: the curves of the other trials, by number: finished trials that were told to
+                the strategy, and the trial's cohort up to the trial's step.
         """
         return self.decide(trial.step, trial.value, others)
 
@@ -83,7 +83,7 @@ class Pruner(ABC):
         """Return the pruner's name and settings as JSON.
 
         Raises:
-            StudyError: the class has no `name`, or a setting is no JSON.
+            StudyError: the class has no `name`, or JSON cannot store a setting.
         """
         kind = type(self).__name__
         name = getattr(type(self), "name", "")
@@ -98,10 +98,19 @@ class Pruner(ABC):
 
 
 class TrialPruner(Pruner):
-    """A pruner that looks at the trial and not only at its last report."""
+    """Base class of pruners that need the whole trial and not only its last report.
+
+    A subclass has a class attribute `name` and implements `judge`.
+    """
 
     def decide(self, step: float, value: float, others: Mapping[int, Curve]) -> bool:
-        """Judge trial 0 of a study with seed 0, as if this were its first report."""
+        """Return whether to stop trial 0 of a study with seed 0 after this first report.
+
+        Args:
+            step: in the unit of the trial: epochs, batches, seconds.
+            value: the report; lower is better.
+            others: the curves of the other trials as (step, value), by trial number.
+        """
         return self.judge(Candidate(((step, value),)), others)
 
     @abstractmethod
@@ -109,24 +118,24 @@ class TrialPruner(Pruner):
 
 
 def or_worst(value: float) -> float:
-    """Return `value`, or +inf for a NaN."""
+    """Return `value`, or +inf for NaN."""
     return math.inf if math.isnan(value) else value
 
 
 def best(curve: Curve) -> float:
-    """Return the best report; +inf if all are NaN or there is none."""
+    """Return the lowest report; +inf if there is none or all are NaN."""
     return min((v for _, v in curve if not math.isnan(v)), default=math.inf)
 
 
 def until(curve: Curve, step: float) -> Curve:
-    """Return the reports up to and at `step`."""
+    """Return the reports up to and including `step`."""
     if not curve or curve[-1][0] <= step:
         return curve
     return curve[: bisect_right(curve, step, key=_step)]
 
 
 def value_at(curve: Curve, level: float) -> float | None:
-    """Return the first report at or beyond `level` (NaN as +inf); None if there is none."""
+    """Return the first report at or above step `level` (NaN as +inf); None if there is none."""
     if not curve or curve[-1][0] < level:
         return None
     return or_worst(curve[bisect_left(curve, level, key=_step)][1])

@@ -1,4 +1,4 @@
-"""Hyperband: successive halving in brackets that trade many short trials against few long ones.
+"""Hyperband: successive halving in brackets, from many short trials to few long ones.
 
 Notation: R the maximum resource, r the minimum resource, eta the reduction factor; bracket s
 starts n_s trials with R * eta^-s steps each, s = s_max, ..., 0.
@@ -17,19 +17,24 @@ from metaopt.pruning.successive_halving import reached_now, resource, stops_at
 
 
 class HyperbandPruner(TrialPruner):
-    """Hyperband (Li et al. 2018) over trials that any strategy proposes.
+    """Hyperband (Li et al. 2018) for the trials of any strategy.
 
     Every trial belongs to a bracket and is compared with trials of that bracket only, by the rule
-    of `SuccessiveHalvingPruner`, at the rungs R * eta^-s, ..., R / eta. Bracket s gets n_s =
-    floor((s_max + 1) / (s + 1)) * eta^s of every sum(n_s) trials in a row, as in the paper's
-    Table 1 and its authors' program (algorithm 1 has the ceiling of the product, some more for
-    the middle brackets); which ones is a permutation drawn from the study's seed, so that the
-    bracket is a function of the trial's number and that seed.
+    of `SuccessiveHalvingPruner`, at the rungs R * eta^-s, ..., R / eta. Of every sum(n_s)
+    consecutive trials, bracket s gets n_s = floor((s_max + 1) / (s + 1)) * eta^s, as in Table 1 of
+    the paper and the code of its authors (algorithm 1 has the ceiling of the product, which gives
+    slightly larger middle brackets). A random permutation, drawn from the study's seed, assigns
+    the trials to the brackets, so the bracket depends on the trial's number and that seed only.
 
     Args:
-        max_resource: R, steps that a full trial takes.
-        min_resource: r; no rung stands below it.
+        max_resource: R, the steps of a full trial.
+        min_resource: r, the lowest step at which a trial may stop.
         reduction_factor: eta, at least 2.
+
+    Raises:
+        StudyError: a setting is out of range, or `max_resource` is below `min_resource`.
+
+    Source: Li, Jamieson, DeSalvo, Rostamizadeh and Talwalkar (2018), JMLR 18, Table 1.
     """
 
     name = "hyperband"
@@ -48,7 +53,7 @@ class HyperbandPruner(TrialPruner):
 
     @property
     def brackets(self) -> dict[int, list[tuple[int, float]]]:
-        """(n_i, r_i) of the rungs of each bracket s, the last one at R: the paper's Table 1."""
+        """Table 1 of the paper: (n_i, r_i) of the rungs of each bracket s, the last one at R."""
         eta, sizes = self.reduction_factor, self._sizes()
         return {
             s: [(n // eta**i, self._level(s - i)) for i in range(s + 1)]
@@ -56,7 +61,12 @@ class HyperbandPruner(TrialPruner):
         }
 
     def bracket(self, number: int, seed: int) -> int:
-        """Return the bracket s of a trial of a study with this seed."""
+        """Return the bracket s of a trial.
+
+        Args:
+            number: of the trial, from 0.
+            seed: of the study.
+        """
         sizes = self._sizes()
         block, place = divmod(number, sum(sizes))
         return _places(sizes, seed, block)[place]
@@ -70,7 +80,7 @@ class HyperbandPruner(TrialPruner):
         return any(stops_at(rung, self.reduction_factor, trial, rivals) for rung in rungs)
 
     def _level(self, k: int) -> float:
-        """R * eta^-k, exact where it is whole."""
+        """Return R * eta^-k, exact if it is an integer."""
         level: float = self.max_resource / self.reduction_factor**k
         return level
 
@@ -89,6 +99,6 @@ def _sizes(most: float, least: float, eta: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=64)
 def _places(sizes: tuple[int, ...], seed: int, block: int) -> tuple[int, ...]:
-    """Return the brackets of the trials of one block, in order."""
+    """Return the brackets of the trials of one block, in the order of their numbers."""
     brackets = [s for s, n in enumerate(sizes) for _ in range(n)]
     return tuple(stream(seed, "hyperband", block).permutation(brackets).tolist())

@@ -1,8 +1,8 @@
-"""Extrapolation of learning curves: will this trial beat the best?
+"""Extrapolation of learning curves: will this trial become better than the best one?
 
-Notation: n reports y_i at steps x_i, T the last step of a full trial; u = 1 + (x - x_1) / (x_2 -
-x_1) counts steps in units of the first, t = (x - x_1) / (T - x_1) is the share of the way. A
-shape g falls from g(x_1) towards 0, and a curve is y = c + a g(x) + noise.
+Notation: n reports y_i at steps x_i; T is the last step of a full trial. u = 1 + (x - x_1) / (x_2
+- x_1) is the step in units of the first step width; t = (x - x_1) / (T - x_1) is the fraction of
+the full trial. A shape g decreases from g(x_1) towards 0; a curve is y = c + a g(x) + noise.
 """
 
 from __future__ import annotations
@@ -17,28 +17,32 @@ from metaopt.core.types import Curve, FloatArray
 from metaopt.pruning.base import Candidate, TrialPruner, best
 from metaopt.pruning.successive_halving import resource
 
-PRIOR_WEIGHT = 1.0  # reports that the noise's prior counts for
-PRIOR_NOISE = 0.02  # its scale, as a share of the curve's range
-FLAT = 1e-9  # shapes that fall by less over the reports say nothing
+PRIOR_WEIGHT = 1.0  # weight of the prior on the noise, as a number of reports
+PRIOR_NOISE = 0.02  # scale of that prior, as a fraction of the range of the reports
+FLAT = 1e-9  # shapes that decrease by less over the reports are left out
 TEMPER = 0.5  # power of the likelihood in the weights of shapes; see `probability_below`
 
 
 class CurvePruner(TrialPruner):
-    """Stops a trial that will hardly beat the best, by extrapolation of its own learning curve.
+    """Stops a trial whose extrapolated learning curve will hardly beat the best trial.
 
-    After Domhan, Springenberg and Hutter (2015): a trial stops when the probability that its
-    report at the last step will be better than the best report of any other trial is below a
-    threshold. The curve is modelled by five of their parametric families with two linear
-    parameters each (`probability_below`). Simplified: families are averaged by their posterior
-    probabilities instead of summed with weights, and their shape parameters lie on a grid, so
-    that all else has a closed form and nothing is sampled. A trial that has beaten the others
-    already goes on; a report that is NaN stops a trial.
+    A trial stops if the probability is below a threshold that its report at the last step will be
+    better than the best report of any other trial. The curve is modelled by five of the parametric
+    families of Domhan et al., with two linear parameters each (`probability_below`). Two things
+    are simplified: families are averaged by their posterior probabilities instead of summed with
+    weights, and their shape parameters are on a grid, so that the rest has a closed form and
+    needs no sampling. A trial that is already better than the others continues; NaN stops a trial.
 
     Args:
-        max_resource: T, steps that a full trial takes.
-        threshold: stop below this probability.
-        k: the trial must come to beat the k-th best of the others.
+        max_resource: T, the steps of a full trial.
+        threshold: the trial stops below this probability, between 0 and 1.
+        k: the trial is compared with the k-th best of the others.
         min_reports: finite reports before the first extrapolation, at least 3.
+
+    Raises:
+        StudyError: a setting is out of range.
+
+    Source: Domhan, Springenberg and Hutter (2015).
     """
 
     name = "curve"
@@ -66,7 +70,7 @@ class CurvePruner(TrialPruner):
         ):
             return False
         x, y = np.array(reports, dtype=np.float64).T
-        with np.errstate(all="ignore"):  # extremes become NaN, and the trial goes on
+        with np.errstate(all="ignore"):  # extreme values give NaN: the trial continues
             chance = probability_below(reached[self.k - 1], x, y, self.max_resource)
         return chance < self.threshold
 
@@ -74,19 +78,19 @@ class CurvePruner(TrialPruner):
 def probability_below(target: float, x: FloatArray, y: FloatArray, end: float) -> float:
     """Return the probability that the next report, at step `end`, lies below `target`.
 
-    Given a shape, c and a have a flat prior (on the curve's values at its first and last report,
-    so that families are comparable) and the noise's variance a weak scaled inverse chi-squared
-    one; the prediction is Student's t (Gelman et al. 2013, section 14.2). Families have equal
-    prior probabilities, and so have the shapes of each. No shape is quite the true one, and
-    neighbouring residuals are alike: with the square root of the likelihood (a power posterior,
-    Holmes and Walker 2017) the probabilities hold what they promise, with all of it they are too
-    sure.
+    Given a shape, c and a have a flat prior (on the values of the curve at the first and the last
+    report, so that families are comparable) and the variance of the noise has a weak scaled
+    inverse chi-squared prior; the prediction is then Student's t (Gelman et al. 2013, section
+    14.2). All families have equal prior probabilities, and so have the shapes within a family. No
+    shape is exactly the true one, and neighbouring residuals are correlated: with the full
+    likelihood the probabilities are overconfident; with its square root (a power posterior, Holmes
+    and Walker 2017) they are calibrated.
 
     Args:
         target: in the unit of `y`.
         x: (n,) steps, ascending, n at least 3.
         y: (n,) reports, finite.
-        end: a step after them.
+        end: a step after all of `x`.
     """
     from scipy.special import stdtr
 
@@ -106,7 +110,7 @@ def probability_below(target: float, x: FloatArray, y: FloatArray, end: float) -
 def _posterior(
     g: FloatArray, last: FloatArray, z: FloatArray, prior: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return location and scale of the prediction under each shape, and its probability.
+    """Return location and scale of the prediction for each shape, and the shape's probability.
 
     Args:
         g: (m, n) the shapes at the reports.
@@ -134,7 +138,7 @@ def _posterior(
 def shapes(x: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the shapes at steps `x`, the last of which is T, and their prior probabilities.
 
-    The families of Domhan et al. (2015, table 1), after taking out their linear parameters.
+    The families of Domhan et al. (2015, table 1) without their linear parameters.
 
     Returns:
         (m, len(x)) and (m,).
@@ -147,7 +151,7 @@ def shapes(x: FloatArray) -> tuple[FloatArray, FloatArray]:
     families = [
         u**-powers,  # pow3
         np.exp(-rates * t),  # exp3
-        np.exp(-np.sqrt(rates * t)),  # exp4, its power at 1/2
+        np.exp(-np.sqrt(rates * t)),  # exp4 with the power 1/2
         np.concatenate([1 / (1 + (u / middles) ** c) for c in (1, 1.5, 2, 3)]),  # log power
         1 / np.log1p(u)[None, :],  # ilog2
     ]

@@ -1,4 +1,4 @@
-"""Pruners that compare a trial with a percentile of the others at the same step."""
+"""Pruners that compare a trial with a percentile of the other trials at the same step."""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ from metaopt.trials.records import Json
 
 
 class PercentilePruner(TrialPruner):
-    """Stops a trial that is worse than a percentile of the others at the same step.
+    """Stops a trial that is worse than a percentile of the other trials at the same step.
 
-    Every trial counts with its best report up to that step, the judged one too; another trial
-    that has not come as far does not count. This is the median stopping rule of Vizier (Golovin
-    et al. 2017, section 3.2.2) for any percentile, with best reports where Vizier averages those
-    of the others: ranks, so that monotone transforms of the objective change no decision. A
-    report that is NaN stops its trial.
+    Each trial, including the judged one, is represented by its best report up to that step; trials
+    that have not reached the step do not count. This is the median stopping rule of Vizier for any
+    percentile. Vizier averages the reports of the others; here their best reports are used, so
+    that monotone transforms of the objective change no decision. NaN stops a trial.
 
     Args:
-        percentile: between 0 and 100; the share of trials that are good enough to go on.
+        percentile: between 0 and 100; the percentage of trials that are good enough to continue.
         warmup_steps: reports before this step never stop a trial.
-        min_trials: how many others must have come as far.
+        min_trials: no trial is stopped until so many others have reached the step.
+
+    Raises:
+        StudyError: a setting is out of range.
+
+    Source: Golovin et al. (2017), section 3.2.2.
     """
 
     name = "percentile"
@@ -51,13 +55,23 @@ class PercentilePruner(TrialPruner):
             return False
         if math.isnan(trial.value):
             return True
-        # An order statistic, so that monotone transforms of the objective change nothing.
+        # An order statistic, so that monotone transforms of the objective change no decision.
         limit = float(np.percentile(reached, self.percentile, method="higher"))
         return best(trial.curve) > limit
 
 
 class MedianPruner(PercentilePruner):
-    """Stops a trial that is worse than the median of the others at the same step."""
+    """Stops a trial that is worse than the median of the other trials at the same step.
+
+    See `PercentilePruner` for the rule.
+
+    Args:
+        warmup_steps: reports before this step never stop a trial.
+        min_trials: no trial is stopped until so many others have reached the step.
+
+    Raises:
+        StudyError: a setting is out of range.
+    """
 
     name = "median"
 

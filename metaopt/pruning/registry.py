@@ -1,4 +1,4 @@
-"""Pruners by name, and back from JSON."""
+"""The pruners of metaopt by name, and their reconstruction from JSON."""
 
 from __future__ import annotations
 
@@ -31,11 +31,23 @@ PRUNERS: dict[str, type[Pruner]] = {
 
 
 def make_pruner(name: str, **settings: Any) -> Pruner:
-    """Make a pruner of ours by name: ``make_pruner("hyperband", max_resource=81)``.
+    """Make one of metaopt's pruners by name.
+
+    Args:
+        name: a key of `PRUNERS`, such as "median", "asha" or "hyperband".
+        settings: arguments of the pruner's class.
+
+    Returns:
+        The pruner.
 
     Raises:
         UnknownNameError: the pruner, or a setting, does not exist.
-        StudyError: a setting is wrong, or one that has no default is missing.
+        StudyError: a setting is out of range, or one without a default is missing.
+
+    Example:
+        >>> from metaopt import make_pruner
+        >>> make_pruner("median", warmup_steps=3)
+        MedianPruner(percentile=50.0, warmup_steps=3.0, min_trials=5)
     """
     if name not in PRUNERS:
         raise unknown_name("pruner", name, PRUNERS)
@@ -55,11 +67,18 @@ def make_pruner(name: str, **settings: Any) -> Pruner:
 
 
 def find_pruner(given: Any) -> Pruner | None:
-    """Read a pruner, None, or a text: "asha", "hyperband:max_resource=81,reduction_factor=3".
+    """Return the pruner that a user has given as an object or as a text.
+
+    Args:
+        given: a pruner, None, or a text such as "asha" or
+            "hyperband:max_resource=81,reduction_factor=3".
+
+    Returns:
+        The pruner, or None if None was given.
 
     Raises:
-        UnknownNameError: see `make_pruner`.
-        StudyError: see `make_pruner`; or it is something else.
+        UnknownNameError: the pruner, or a setting, does not exist.
+        StudyError: `given` is none of these, a setting is out of range, or one is missing.
     """
     if given is None or isinstance(given, Pruner):
         return given
@@ -80,10 +99,16 @@ def find_pruner(given: Any) -> Pruner | None:
 
 
 def pruner_from_json(data: Mapping[str, Json] | None) -> Pruner | None:
-    """Rebuild a pruner of ours from `to_json`.
+    """Rebuild one of metaopt's pruners from the result of `to_json`.
+
+    Args:
+        data: name and settings; None for no pruner.
+
+    Returns:
+        The pruner, or None if `data` is None.
 
     Raises:
-        StudyError: it is somebody else's.
+        StudyError: the pruner is not one of metaopt's.
     """
     if data is None:
         return None

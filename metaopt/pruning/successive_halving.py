@@ -1,7 +1,7 @@
-"""Successive halving, asynchronous (ASHA) and, for trials in lockstep, synchronous.
+"""Successive halving: asynchronous (ASHA), or synchronous for trials in lockstep.
 
 Notation: r the minimum resource, eta the reduction factor, s the minimum early-stopping rate.
-Rung k stands at r * eta^(s + k) steps.
+Rung k is at r * eta^(s + k) steps.
 """
 
 from __future__ import annotations
@@ -17,25 +17,31 @@ from metaopt.pruning.base import Candidate, TrialPruner, value_at
 class SuccessiveHalvingPruner(TrialPruner):
     """Stops a trial at a rung unless it is among the best 1/eta that have reached it.
 
-    A trial that runs alone is judged as by ASHA's stopping variant (that of Optuna, and type
-    "stopping" in Syne Tune, as opposed to the promotion of paused trials in Li et al. 2020,
-    algorithm 2): of the n trials that have reached a rung, itself included, the max(1, floor(n /
-    eta)) best go on, and whoever has passed is not judged there again. Trials that run in
-    lockstep are compared with their cohort only, all at once, which is synchronous successive
-    halving (Jamieson and Talwalkar 2016): of n members exactly floor(n / eta) go on. At a rung
-    that fewer than eta of a cohort have reached, all other trials count too.
+    A trial that runs alone is judged by the stopping variant of ASHA (that of Optuna, and type
+    "stopping" in Syne Tune; Li et al. 2020, algorithm 2, promote paused trials instead): of the n
+    trials that have reached a rung, including the judged one, the max(1, floor(n / eta)) best
+    continue. A trial that has passed a rung is not judged there again. Trials that run in lockstep
+    are compared with their cohort only, all at once, which is synchronous successive halving
+    (Jamieson and Talwalkar 2016): exactly floor(n / eta) of n members continue. If fewer than eta
+    members of a cohort have reached a rung, they are compared with all trials.
 
-    A rung is decided by the first report at or beyond it, so steps may skip it and may be seconds.
-    Ranks alone count, so monotone transforms of the objective change no decision; among equals
-    the lower number is the better one. NaN stops a trial.
+    The first report at or above a rung decides, so the steps of the reports need not match the
+    rungs and may be seconds. Only ranks count, so monotone transforms of the objective change no
+    decision; of equal trials the one with the lower number is better. NaN stops a trial.
 
     Args:
-        min_resource: r, steps before the first rung.
+        min_resource: r, the step of the first rung.
         reduction_factor: eta, at least 2.
-        min_early_stopping_rate: s, by how many powers of eta the first rung comes later.
-        max_resource: steps that a full trial takes; no rung at or beyond it, where there is
-            nothing to save. None: rungs without end.
-        bootstrap_count: a trial goes on only where more than so many have reached the rung.
+        min_early_stopping_rate: s; the first rung is at r * eta^s instead.
+        max_resource: the steps of a full trial; there is no rung at or above it. None: the rungs
+            have no end.
+        bootstrap_count: a trial stops at a rung that at most so many trials have reached, itself
+            included.
+
+    Raises:
+        StudyError: a setting is out of range.
+
+    Source: Li et al. (2020); Jamieson and Talwalkar (2016).
     """
 
     name = "asha"
@@ -71,7 +77,7 @@ class SuccessiveHalvingPruner(TrialPruner):
 
 
 def resource(name: str, value: float) -> float:
-    """Return a positive finite number of steps; a whole one stays an int."""
+    """Return a positive finite number of steps, as an int if it is an integer."""
     number = real(name, value, StudyError, above=0)
     if math.isinf(number):
         raise StudyError(f"{name} must be finite, got {value!r}")
@@ -79,7 +85,7 @@ def resource(name: str, value: float) -> float:
 
 
 def reached_now(rungs: Iterable[float], trial: Candidate) -> Iterator[float]:
-    """Yield those of the ascending rungs that the trial has reached with its last report."""
+    """Yield the rungs that the trial has reached with its last report; `rungs` are ascending."""
     for rung in rungs:
         if rung > trial.step:
             return
@@ -94,15 +100,15 @@ def stops_at(
     others: Mapping[int, Curve],
     bootstrap_count: int = 0,
 ) -> bool:
-    """Tell whether a trial that has just reached a rung is not among the best 1/eta there."""
+    """Return whether a trial that has just reached a rung is not among the best 1/eta there."""
     if math.isnan(trial.value):
         return True
     rivals = {n: value_at(curve, rung) for n, curve in others.items()}
     members = [(v, n) for n, v in rivals.items() if v is not None and n in trial.cohort]
     everyone = [(v, n) for n, v in rivals.items() if v is not None]
-    company = members if len(members) + 1 >= eta else everyone
-    reached = len(company) + 1
+    group = members if len(members) + 1 >= eta else everyone
+    reached = len(group) + 1
     if reached <= bootstrap_count:
         return True
-    before = sum(rival < (trial.value, trial.number) for rival in company)
+    before = sum(rival < (trial.value, trial.number) for rival in group)
     return before >= max(1, reached // eta)

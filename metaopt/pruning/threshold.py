@@ -1,4 +1,4 @@
-"""Pruners that look at the trial alone: bounds, and patience before another pruner is heard."""
+"""Pruners based on the trial alone: fixed bounds, and patience before another pruner decides."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from metaopt.pruning.base import Candidate, Pruner, TrialPruner, best
 
 
 class ThresholdPruner(TrialPruner):
-    """Stops a trial whose report is NaN or outside bounds.
+    """Stops a trial whose report is NaN or out of bounds.
 
     Args:
-        lower: reports below it stop a trial; in the objective's own sign, like `upper`.
-        upper: reports above it do.
+        lower: reports below it stop a trial; in the objective's own sign. None: no bound.
+        upper: reports above it stop a trial; in the objective's own sign. None: no bound.
         warmup_steps: reports before this step never stop a trial.
+
+    Raises:
+        StudyError: both bounds are missing, one is not finite, or `lower` is above `upper`.
     """
 
     name = "threshold"
@@ -44,16 +47,19 @@ class ThresholdPruner(TrialPruner):
 
 
 class PatientPruner(TrialPruner):
-    """Lets another pruner stop a trial only after it has got worse for a while.
+    """Delays another pruner until the trial has become worse for a while.
 
-    The other is heard when the best of the last `patience` + 1 reports is worse than the best of
-    those before them by more than `min_delta` (Optuna's rule; a plateau is not worse). NaN is no
-    report here. Without another pruner, the trial stops then.
+    The other pruner decides once the best of the last `patience` + 1 reports is worse than the
+    best of the reports before them by more than `min_delta` (the rule of Optuna; a plateau is not
+    worse). Reports of NaN are ignored. Without another pruner, the trial stops at that point.
 
     Args:
-        wrapped_pruner: the other, or None.
+        wrapped_pruner: the other pruner, or None.
         patience: in reports.
-        min_delta: how much worse is still the same.
+        min_delta: a smaller difference does not count as worse; in the unit of the objective.
+
+    Raises:
+        StudyError: a setting is out of range, or `wrapped_pruner` is not a pruner.
     """
 
     name = "patient"

@@ -1,4 +1,4 @@
-"""Puts every report of a running trial before the pruner, once."""
+"""Passes every report of a running trial to the pruner, exactly once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from metaopt.core.types import Curve
 from metaopt.pruning.base import Candidate, Pruner, until
 
 
-class Tracker:
-    """Keeps which reports of which trials were judged, and the verdicts.
+class ReportTracker:
+    """Remembers which reports of each trial were judged, and which trials were stopped.
 
-    An objective may ask seldom: all reports since it last asked are judged then, one by one, so
-    that no rung is missed.
+    An objective need not call `should_stop` after every report: all reports since the last call
+    are judged one by one, so that no rung is missed.
 
     Args:
-        pruner: None lets every trial go on.
+        pruner: the pruner; with None, no trial is stopped.
         seed: of the study.
         direction: of the study.
     """
@@ -30,16 +30,25 @@ class Tracker:
 
     @property
     def idle(self) -> bool:
-        """Whether there is no pruner, and so no verdict to ask for."""
+        """Whether there is no pruner, so that no trial can be stopped."""
         return self._pruner is None
 
     def forget(self, number: int) -> None:
-        """Drop what is known of a trial: an attempt at it begins or has ended."""
+        """Delete the state of a trial, at the beginning and the end of an attempt.
+
+        Args:
+            number: of the trial.
+        """
         self._judged.pop(number, None)
         self._stopped.discard(number)
 
     def pass_over(self, number: int, curve: Curve) -> None:
-        """Let a trial go on whatever it has reported so far: that was judged before."""
+        """Mark the reports of a trial so far as judged: a resumed trial has passed them before.
+
+        Args:
+            number: of the trial.
+            curve: its reports so far.
+        """
         self._judged[number] = len(curve)
 
     def stops(
@@ -49,14 +58,14 @@ class Tracker:
         told: Mapping[int, Curve],
         cohort: Mapping[int, Curve],
     ) -> bool:
-        """Tell whether a trial ends now; all curves are to be minimised.
+        """Return whether a trial stops now; lower values are better in all curves.
 
         Args:
             number: of the trial.
-            curve: what it has reported so far.
-            told: curves of the trials that the strategy has learnt.
-            cohort: curves of those that run in lockstep with it. They count up to the trial's
-                step only: when a batch is resumed, members that had finished are further.
+            curve: its reports so far.
+            told: curves of the finished trials that were told to the strategy.
+            cohort: curves of the trials that run in lockstep with it. They are cut off at the
+                trial's step: in a resumed batch, finished members have later reports, too.
         """
         if self._pruner is None or number in self._stopped:
             return number in self._stopped

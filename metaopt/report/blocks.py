@@ -1,4 +1,4 @@
-"""Parts that the reports of studies and of comparisons have in common."""
+"""Parts that are common to the reports of studies and of comparisons."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PACKAGES = (
     "numpy", "scipy", "torch", "scikit-learn", "scikit-optimize", "deap", "pyswarms", "SQLAlchemy",
     "matplotlib",
 )  # fmt: skip
-MANY = 40  # rows of failures; the file holds no more than the page
+MANY = 40  # largest number of rows in the table of failures, on the page and in the files
 
 
 def environment() -> dict[str, str]:
-    """Versions and machine of this process, without importing anything heavy."""
+    """Versions of packages and the system; reads metadata, imports none of the packages."""
     found = {"metaopt": __version__, "Python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -32,12 +32,12 @@ def environment() -> dict[str, str]:
 
 
 def facts(pairs: Mapping[str, Any]) -> Facts:
-    """Facts of a mapping, without those that are empty."""
+    """Make a key-value list of a mapping, without empty values."""
     return Facts(tuple((k, str(v)) for k, v in pairs.items() if v not in (None, "")))
 
 
 def settings(pruner: Pruner | None) -> str:
-    """A pruner with what it was set to; empty without one."""
+    """The name and the settings of a pruner; empty without one."""
     return "" if pruner is None else _settings(pruner.to_json())
 
 
@@ -51,14 +51,14 @@ def _settings(given: Mapping[str, Any]) -> str:
 
 
 def day(seconds: float | None) -> str:
-    """A point in time for people, in UTC, so that a report does not depend on where it is made."""
+    """A time stamp for people; in UTC, so that it does not depend on the local time zone."""
     if seconds is None:
         return ""
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
 
 
 def period(trials: Iterable[TrialRecord]) -> str:
-    """From the first thing that happened to the last."""
+    """The time from the first to the last event of the trials; empty if unknown."""
     known = [t for r in trials for t in (r.asked, r.started, r.finished) if t is not None]
     if not known:
         return ""
@@ -80,12 +80,12 @@ def duration(seconds: float) -> str:
 
 
 def number(value: float | None) -> str:
-    """A value as people read it; empty where there is none."""
+    """A number with 6 digits, for people; empty for None."""
     return "" if value is None else f"{value:.6g}"
 
 
 def counts(trials: Sequence[TrialRecord]) -> str:
-    """How many trials there are of each status."""
+    """The number of trials, in total and by status."""
     by = {s: sum(t.status == s for t in trials) for s in dict.fromkeys(t.status for t in trials)}
     order = ("complete", "pruned", "failed", "running", "waiting")
     parts = [f"{by[s]} {s}" for s in order if by.get(s)]
@@ -94,7 +94,7 @@ def counts(trials: Sequence[TrialRecord]) -> str:
 
 
 def failures(named: Iterable[tuple[str, TrialRecord]], what: str) -> Table | None:
-    """Failed trials by where and why, the most frequent first; None where nothing failed."""
+    """Table of failed trials by place (column `what`) and error; None if no trial failed."""
     groups: dict[tuple[str, str, str], list[int]] = {}
     for where, t in named:
         if t.result is not None and t.result.error is not None:
@@ -110,6 +110,6 @@ def failures(named: Iterable[tuple[str, TrialRecord]], what: str) -> Table | Non
         for (where, kind, message), numbers in ordered[:MANY]
     )
     more = len(ordered) - MANY
-    rest = f" The {MANY} most frequent of {len(ordered)} kinds are shown." if more > 0 else ""
+    rest = f" The {MANY} most frequent of {len(ordered)} reasons are shown." if more > 0 else ""
     caption = f"Trials that failed, by reason. A failed trial has no value.{rest}"
     return Table("failures", caption, header, rows)

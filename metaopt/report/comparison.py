@@ -1,4 +1,4 @@
-"""What the report of a comparison says, from the finding to the command that makes it again."""
+"""The report of a comparison of strategies: its sections, as a document."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from metaopt import plots
-from metaopt.analysis.conclusions import counted
-from metaopt.analysis.ranking import Analysis
-from metaopt.analysis.standings import LEVEL, Standing
+from metaopt.analysis.comparison import ComparisonData, Run
+from metaopt.analysis.conclusions import blocks_text
+from metaopt.analysis.setup import study_name
+from metaopt.analysis.standings import LEVEL, AnalysisData, Standing
+from metaopt.core.text import brief, counted
 from metaopt.core.version import __version__
-from metaopt.report import blocks, methods, writer
-from metaopt.report import terminal as report_text
+from metaopt.report import blocks, methods, terminal, writer
 from metaopt.report.document import (
     Block,
     Cell,
@@ -31,9 +32,6 @@ from metaopt.report.document import (
 from metaopt.report.escape import FileNames
 from metaopt.trials.records import TrialRecord
 
-if TYPE_CHECKING:
-    from metaopt.analysis.comparison import ComparisonData, Run
-
 
 def write(c: ComparisonData, path: str | Path) -> Path:
     """Write the report into a folder, or as one page if `path` ends with .html; return the page."""
@@ -43,24 +41,24 @@ def write(c: ComparisonData, path: str | Path) -> Path:
 
 
 def compose(c: ComparisonData, figures: list[Picture]) -> Document:
-    """Say it all, in the order in which a reader asks."""
+    """Build the document, section by section, in the order in which a reader asks."""
     several = f"{len(c.problems)} problems" if len(c.problems) > 1 else c.problems[0].name
     how = methods.paragraph(c)
     bibliography = methods.bibliography(how.keys)
     trials = [t for r in c.runs for t in r.trials]
     sections = [
-        Section("What was found", list(_finding(c))),
+        Section("Findings", list(_finding(c))),
         Section("Standings", list(_standings(c))),
         Section("Tests", list(_tests(c))),
         Section("Figures", figures),
         Section("Runs", [_best(c), _runs(c), _trials(c)]),
         Section("Failures", list(_failures(c))),
         Section("Methods, ready to paste", list(_methods(how, bibliography))),
-        Section("How to make this again", list(_again(c))),
+        Section("How to reproduce this page", list(_again(c))),
     ]
     return Document(
         f"Comparison of {', '.join(c.strategies)}",
-        f"On {several}: {counted(c.repeats, 'paired repeats')} of {c.n_trials} trials"
+        f"On {several}: {counted(c.repeats, 'paired repeat')} of {c.n_trials} trials"
         f" each. {blocks.period(trials)}",
         sections,
         f"Written by metaopt {__version__}. Every number comes from the stored trials.",
@@ -72,8 +70,8 @@ def _finding(c: ComparisonData) -> Iterator[Block]:
     if c.unfinished:
         yield Words(
             f"This comparison is not finished: {c.unfinished} of"
-            f" {c.repeats + c.unfinished} planned repeats are missing, and what follows is of the"
-            f" {c.repeats} that are whole. To stop as soon as a difference shows would find"
+            f" {c.repeats + c.unfinished} planned repeats are missing; this report is about the"
+            f" {c.repeats} complete ones. Stopping as soon as a difference shows would find"
             f" differences where there are none.",
             "warning",
         )
@@ -86,7 +84,7 @@ def _finding(c: ComparisonData) -> Iterator[Block]:
     missing = sum(s.without for a in c.analyses for s in a.standings)
     if missing:
         yield Words(
-            f"{counted(missing, 'runs')} ended without any complete trial and rank last; see"
+            f"{counted(missing, 'run')} ended without any complete trial and rank last; see"
             f" the failures below.",
             "warning",
         )
@@ -111,7 +109,7 @@ def _standings(c: ComparisonData) -> Iterator[Table]:
     names = FileNames()
     looks = plots.styles(c.strategies)
     for analysis in reversed(c.analyses):
-        header, shown = report_text.table(analysis)
+        header, shown = terminal.table(analysis)
         rows = []
         for s, texts in zip(analysis.standings, shown, strict=True):
             numbers = _sorted_by(analysis, s)
@@ -120,7 +118,7 @@ def _standings(c: ComparisonData) -> Iterator[Table]:
             rows.append(tuple(cells))
         yield Table(
             names(f"standings-{analysis.title}"),
-            f"Standings on {analysis.title} over {counted(analysis.blocks, analysis.over)},"
+            f"Standings on {analysis.title} over {blocks_text(analysis)},"
             f" the best mean rank first.",
             tuple(header),
             tuple(rows),
@@ -128,8 +126,8 @@ def _standings(c: ComparisonData) -> Iterator[Table]:
         )
 
 
-def _sorted_by(analysis: Analysis, s: Standing) -> dict[str, Value]:
-    """The numbers behind what the terminal shows, by column."""
+def _sorted_by(analysis: AnalysisData, s: Standing) -> dict[str, Value]:
+    """The numbers by which a table is sorted, by column."""
     return {
         "rank": s.rank,
         "validation": None if s.value is None else s.value.estimate,
@@ -142,7 +140,7 @@ def _sorted_by(analysis: Analysis, s: Standing) -> dict[str, Value]:
 
 
 def _exact(s: Standing) -> dict[str, Any]:
-    """All numbers of a standing, an interval as three."""
+    """All numbers of a standing; an interval gives three."""
     out: dict[str, Any] = {}
     for name, value in asdict(s).items():
         if isinstance(value, dict):
@@ -167,7 +165,7 @@ def _tests(c: ComparisonData) -> Iterator[Block]:
         rows.append(
             (
                 cell(a.title),
-                cell(counted(a.blocks, a.over)),
+                cell(blocks_text(a)),
                 cell(", ".join(shown) or ("none" if tested else "no test")),
                 cell(", ".join(others) or ("none" if tested else "no test")),
                 cell(a.friedman_p, ".3g"),
@@ -176,16 +174,18 @@ def _tests(c: ComparisonData) -> Iterator[Block]:
     header = (
         "on", "blocks", f"differ from {c.control}", "not shown to differ", "p that none differ",
     )  # fmt: skip
+    plan = c.analyses[0].plan
+    pairs = f" ({plan.pairs.short}s)" if plan is not None and plan.pairs else ""
+    any_ = f" ({plan.omnibus.short})" if plan is not None and plan.omnibus else ""
     caption = (
-        f"Which strategies differ from {c.control} at the level {LEVEL} (signed-rank tests), and"
-        f" whether any differ at all (Friedman). All p-values are corrected for their number."
+        f"Which strategies differ from {c.control} at the level {LEVEL}{pairs}, and whether any"
+        f" differ at all{any_}. All p-values are corrected for their number."
     )
     yield _without_empty(Table("tests", caption, header, tuple(rows)))
-    plan = c.analyses[0].plan
     if plan is not None:
         text = f"{plan.why} {plan.advice}".strip()
         yield Words(f"{text} Correction: {plan.correction}.")
-    yield Words(report_text.HOW_TO_READ.replace("`", ""))
+    yield Words(terminal.how_to_read(c.analyses))
 
 
 def _best(c: ComparisonData) -> Table:
@@ -204,7 +204,7 @@ def _best(c: ComparisonData) -> Table:
                 (
                     cell(p.name), cell(s, color=looks[s].color), cell(best.value, ".6g"),
                     cell(best.metrics.get("test"), ".6g"), cell(run.repeat), cell(best.number),
-                    cell(", ".join(f"{k}={_brief(v)}" for k, v in best.params.items())),
+                    cell(", ".join(f"{k}={brief(v)}" for k, v in best.params.items())),
                 )
             )  # fmt: skip
     header = ("problem", "strategy", "best value", "test", "repeat", "trial", "configuration")
@@ -241,7 +241,7 @@ def _run_row(run: Run, color: str) -> tuple[Cell, ...]:
 
 
 def _without_empty(table: Table) -> Table:
-    """The table less columns that hold nothing, such as test values where there are none."""
+    """Return the table without empty columns, such as test values if there are none."""
     kept = [j for j in range(len(table.header)) if any(row[j].text for row in table.rows)]
     return Table(
         table.name,
@@ -274,7 +274,7 @@ def _trials(c: ComparisonData) -> Table:
 
 def _failures(c: ComparisonData) -> Iterator[Block]:
     table = blocks.failures(
-        ((f"{r.problem}/{r.strategy}/{r.repeat}", t) for r in c.runs for t in r.trials), "run"
+        ((study_name(r.problem, r.strategy, r.repeat), t) for r in c.runs for t in r.trials), "run"
     )
     yield table or Words("No trial failed.")
 
@@ -282,20 +282,18 @@ def _failures(c: ComparisonData) -> Iterator[Block]:
 def _methods(how: methods.Cited, bibliography: str) -> Iterator[Block]:
     yield Words(how.plain())
     yield Code(how.latex(), "The same as LaTeX (natbib)", "latex", folded=True)
-    yield Code(bibliography.strip(), "Its sources as BibTeX", "bibtex", folded=True)
+    yield Code(bibliography.strip(), "Sources as BibTeX", "bibtex", folded=True)
 
 
 def _again(c: ComparisonData) -> Iterator[Block]:
     if c.storage is None:
         yield Words(
-            'This comparison was kept in memory only. With storage="comparison.db" given to'
-            " metaopt.compare, one command writes this page from the stored trials again:"
+            'This comparison was in memory only. With storage="comparison.db" in the call of'
+            " metaopt.compare, this command writes the page again from the stored trials:"
         )
     else:
-        yield Words("This command writes this page, with every number on it, from the store again:")
+        yield Words(
+            "This command writes this page again from the stored trials, with the same numbers:"
+        )
     yield Code(f"metaopt report {shlex.quote(c.storage or 'comparison.db')}", "In a shell", "sh")
     yield blocks.facts(blocks.environment())
-
-
-def _brief(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

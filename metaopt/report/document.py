@@ -1,6 +1,6 @@
-"""What a report says, as values: sections of words, facts, tables, code and pictures.
+"""The content of a report as data: sections of paragraphs, facts, tables, code and figures.
 
-A report is composed once and written as an HTML page and as Markdown.
+A report is composed once as a `Document`, then written as an HTML page and as Markdown.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from typing import Any, ClassVar
 
 Value = float | str | None
 
-WIDE = 30  # characters of a cell that asks for room
+WIDE = 30  # characters from which a cell needs a wide column
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: `text` for people, `value` for sorting and for programs; None where it is empty.
+    """One cell of a table.
 
-    `color` is a patch before the text, the colour of the row in the figures.
+    Attributes:
+        text: what people read; may be rounded.
+        value: the exact value, for sorting and for CSV files; None for an empty cell.
+        color: CSS colour of a patch before the text, that of the row in the figures; "" for none.
     """
 
     text: str
@@ -27,7 +30,7 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """What a page sorts by, as JavaScript reads it; empty cells come last."""
+        """The sort key, in the form that JavaScript reads; "" for empty cells, which come last."""
         if isinstance(self.value, int):
             return str(self.value)
         if isinstance(self.value, float):
@@ -36,7 +39,7 @@ class Cell:
 
 
 def cell(value: Any, form: str = "", color: str = "") -> Cell:
-    """Make a cell of a value and a format for people; None makes an empty one."""
+    """Make a cell; `form` is the format specification of a number; None makes an empty cell."""
     if value is None:
         return Cell("")
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -46,14 +49,15 @@ def cell(value: Any, form: str = "", color: str = "") -> Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `data` are its exact numbers for CSV, where they are more than its cells show.
+    """A table of a report.
 
     Attributes:
-        name: of the files, unique in the report.
+        name: name of its files without extension, unique in the report.
         caption: what it shows.
         header: names of the columns.
         rows: cells, as many in each row as there are columns.
-        only_file: whether it is too long for a page, which then names the file.
+        data: rows of the CSV file, if they hold more than the cells; all with the same keys.
+        only_file: whether it is too long for the page, which then only links the CSV file.
     """
 
     name: str
@@ -66,7 +70,7 @@ class Table:
 
     @property
     def looks(self) -> list[str]:
-        """How a page sets each column: "number", "wide" for long text, or ""."""
+        """CSS class of each column: "number", "wide" for long text, or ""."""
         columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.header)
         wide = [any(len(c.text) > WIDE for c in column) for column in columns]
         return [
@@ -76,7 +80,7 @@ class Table:
 
     @property
     def numeric(self) -> list[bool]:
-        """Which columns hold numbers only."""
+        """For each column, whether it holds only numbers."""
         columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.header)
         return [
             any(c.value is not None for c in column)
@@ -86,13 +90,13 @@ class Table:
 
     @property
     def long(self) -> bool:
-        """Whether it has so many rows that a page shows it in a box."""
+        """Whether it has so many rows that the page shows it in a box that scrolls."""
         return len(self.rows) > 15
 
 
 @dataclass(frozen=True)
 class Words:
-    """A paragraph; its role is "text", "finding", "limit" or "warning"."""
+    """A paragraph with its role: "text", "finding", "limit" (a limitation) or "warning"."""
 
     text: str
     role: str = "text"
@@ -101,7 +105,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and what they are."""
+    """A key-value list."""
 
     pairs: tuple[tuple[str, str], ...]
     kind: ClassVar[str] = "facts"
@@ -109,7 +113,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Code:
-    """Text to copy as it stands."""
+    """Text to copy verbatim; `folded` shows it only after a click on its label."""
 
     text: str
     label: str
@@ -120,7 +124,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: `svg` is markup that matplotlib made, `draw()` gives the figure for files."""
+    """A figure as SVG markup by matplotlib, with its texts as in `metaopt.plots.FigureSpec`."""
 
     name: str
     title: str
@@ -135,7 +139,7 @@ Block = Table | Words | Facts | Code | Picture
 
 @dataclass(frozen=True)
 class Section:
-    """A headed part of a report."""
+    """A part of a report with its own heading."""
 
     title: str
     blocks: Sequence[Block]
@@ -143,14 +147,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A whole report."""
+    """A whole report; `files` are additional text files: name in the folder -> content."""
 
     title: str
     subtitle: str
     sections: Sequence[Section]
     footer: str
-    bibliography: str = ""
-    files: Mapping[str, str] = field(default_factory=dict)  # further text files by name
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tables(self) -> list[Table]:

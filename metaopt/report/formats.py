@@ -1,4 +1,4 @@
-"""Tables as files: CSV with exact numbers, LaTeX (booktabs) and Markdown with rounded ones."""
+"""Tables as text: CSV with exact numbers, LaTeX (booktabs) and Markdown with rounded numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from metaopt.report.document import Table
 
 
 def to_csv(table: Table) -> str:
-    """Return the exact numbers, a header first; text that looks like a formula is defused."""
+    """Return a header and the exact numbers; text that looks like a formula is escaped."""
     header: list[str] = list(table.header)
     rows: Iterable[list[Any]] = [[c.value for c in row] for row in table.rows]
     if table.data:
@@ -28,7 +28,7 @@ def to_csv(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """Return a table for a paper; it needs the package booktabs."""
+    """Return a table for a paper; it needs the LaTeX package booktabs."""
     columns = "".join("r" if number else "l" for number in table.numeric)
     lines = [
         "% \\usepackage{booktabs}",
@@ -51,12 +51,14 @@ def _latex_row(cells: Iterable[str], numeric: Sequence[bool] = ()) -> str:
     shown = [escape.latex(c) for c in cells]
     for j, number in enumerate(numeric):
         if number:
-            shown[j] = re.sub(r"-(?=\d)", "$-$", shown[j])  # a minus and not a hyphen
+            shown[j] = re.sub(
+                r"-(?=\d)", "$-$", shown[j]
+            )  # LaTeX shows a minus sign instead of a hyphen
     return " & ".join(shown) + " \\\\"
 
 
 def to_markdown(table: Table) -> str:
-    """Return a pipe table with its caption below."""
+    """Return a Markdown table with its caption below."""
     lines = [
         markdown_row(table.header),
         "|" + "|".join(" ---: " if number else " --- " for number in table.numeric) + "|",
@@ -66,5 +68,5 @@ def to_markdown(table: Table) -> str:
 
 
 def markdown_row(cells: Iterable[str]) -> str:
-    """Return one row of a pipe table, its cells made harmless."""
+    """Return one row of a Markdown table with escaped cells."""
     return "| " + " | ".join(escape.markdown(c) for c in cells) + " |"

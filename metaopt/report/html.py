@@ -1,7 +1,7 @@
-"""A document as one HTML page that needs nothing else: style, script and figures are in it.
+"""A document as one self-contained HTML page, which includes its style, script and figures.
 
-The page may load nothing from anywhere: its content security policy allows its own script, by its
-hash, inline styles, and no connection at all.
+The page cannot load anything: its content security policy allows only its own script (by hash) and
+inline styles.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import jinja2
 
 
-def render(document: Document, *, beside: bool) -> str:
-    """Return the page; `beside` links the files of figures and tables, which lie beside it."""
+def render(document: Document, *, with_files: bool) -> str:
+    """Return the page; with `with_files` it links the files of figures and tables in its folder."""
     engine = _engine()
     style, script = (_source(name) for name in ("style.css", "script.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -30,7 +30,7 @@ def render(document: Document, *, beside: bool) -> str:
         style=style,
         script=script,
         script_hash=f"sha256-{digest}",
-        beside=beside,
+        with_files=with_files,
     )
 
 
@@ -49,7 +49,7 @@ def _engine() -> jinja2.Environment:
 
 
 def _source(name: str) -> str:
-    """Return a file that stands in the page as it is."""
+    """Return a file of `templates/` without rendering, to include it in the page unchanged."""
     engine = _engine()
     assert engine.loader is not None
     return engine.loader.get_source(engine, name)[0]

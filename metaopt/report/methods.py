@@ -1,7 +1,7 @@
 r"""How a comparison was made, as a paragraph for a paper, with its sources.
 
-Sources stand in the text as ``{wilcoxon1945}``, the keys of ``references.bib``; they become
-"(Wilcoxon 1945)" on the page and ``\citep{wilcoxon1945}`` in LaTeX.
+Sources appear in the text as ``{wilcoxon1945}``, the keys of ``metaopt/stats/references.bib``;
+they become "(Wilcoxon 1945)" on the page and ``\citep{wilcoxon1945}`` in LaTeX.
 """
 
 from __future__ import annotations
@@ -9,47 +9,24 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from metaopt.analysis.ranking import Analysis
 from metaopt.analysis.standings import LEVEL
+from metaopt.core.text import counted
 from metaopt.core.version import __version__
 from metaopt.report import blocks, escape
+from metaopt.stats.references import references
 
 if TYPE_CHECKING:
     from metaopt.analysis.comparison import ComparisonData
 
-SHORT = {  # how the page cites
-    "alpaydin1999": "Alpaydin 1999",
-    "benavoli2016": "Benavoli et al. 2016",
-    "benavoli2017": "Benavoli et al. 2017",
-    "bouckaert2004": "Bouckaert and Frank 2004",
-    "cochran1950": "Cochran 1950",
-    "corani2015": "Corani and Benavoli 2015",
-    "demsar2006": "Demsar 2006",
-    "dietterich1998": "Dietterich 1998",
-    "efron1979": "Efron 1979",
-    "friedman1937": "Friedman 1937",
-    "holm1979": "Holm 1979",
-    "iman1980": "Iman and Davenport 1980",
-    "mann1947": "Mann and Whitney 1947",
-    "mcnemar1947": "McNemar 1947",
-    "nadeau2003": "Nadeau and Bengio 2003",
-    "vargha2000": "Vargha and Delaney 2000",
-    "wilcoxon1945": "Wilcoxon 1945",
-}
-OMNIBUS = {  # how its p-value was found
-    "friedman": "with the F approximation of Iman and Davenport {iman1980}",
-    "friedman_permutation": "with arrangements of ranks counted or drawn, since blocks are few",
-}
 CITED = re.compile(r"\{(\w+(?:, \w+)*)\}")
 
 
 @dataclass(frozen=True)
 class Cited:
-    """A paragraph with sources in braces, and the names that users chose kept apart from it."""
+    """A paragraph with sources in braces, and user-chosen names for its placeholders."""
 
     text: str
     names: Sequence[str] = ()
@@ -62,8 +39,7 @@ class Cited:
 
     def plain(self) -> str:
         """For reading."""
-        text = CITED.sub(lambda m: f"({'; '.join(SHORT[k] for k in m[1].split(', '))})", self.text)
-        return _filled(text, self.names)
+        return _filled(CITED.sub(_short, self.text), self.names)
 
     def latex(self) -> str:
         """For a paper."""
@@ -75,18 +51,15 @@ class Cited:
         return _filled("".join(cited), [escape.latex(name) for name in self.names])
 
 
+def _short(found: re.Match[str]) -> str:
+    """Sources in parentheses, for the keys in braces."""
+    return f"({'; '.join(references()[key].short for key in found[1].split(', '))})"
+
+
 def _filled(text: str, names: Sequence[str]) -> str:
-    """Put the names where the text says @, one after the other, without looking into them."""
+    """Replace each @ of the text by the next name, as it is."""
     pieces = text.split("@")
     return "".join(p + n for p, n in zip(pieces, [*names, ""], strict=True))
-
-
-@cache
-def references() -> dict[str, str]:
-    """All BibTeX entries by their key."""
-    text = (files("metaopt.report") / "templates" / "references.bib").read_text(encoding="utf-8")
-    entries = [entry.strip() for entry in text.split("\n\n") if entry.strip()]
-    return {entry[entry.index("{") + 1 : entry.index(",")]: entry for entry in entries}
 
 
 def bibliography(keys: Sequence[str]) -> str:
@@ -97,16 +70,16 @@ def bibliography(keys: Sequence[str]) -> str:
         f"  version = {{{__version__}}}\n"
         "}"
     )
-    return "\n\n".join([*(references()[key] for key in sorted(keys)), ours]) + "\n"
+    return "\n\n".join([*(references()[key].bibtex for key in sorted(keys)), ours]) + "\n"
 
 
 def paragraph(c: ComparisonData) -> Cited:
-    """Say how the comparison was made; only what was done is said, and cited."""
+    """Describe how the comparison was made: only what was done, with its sources."""
     text = (
-        f"We compared {_counted(len(c.strategies), 'search strategy', 'search strategies')} (@) on"
-        f" {_counted(len(c.problems), 'problem', 'problems')} (@) with metaopt {__version__}. Each"
-        f" run had {_counted(c.n_trials, 'trial', 'trials')}, and there"
-        f" {'was' if c.repeats == 1 else 'were'} {_counted(c.repeats, 'repeat', 'repeats')} under"
+        f"We compared {counted(len(c.strategies), 'search strategy', 'search strategies')} (@) on"
+        f" {counted(len(c.problems), 'problem')} (@) with metaopt {__version__}. Each"
+        f" run had {counted(c.n_trials, 'trial')}, and there"
+        f" {'was' if c.repeats == 1 else 'were'} {counted(c.repeats, 'repeat')} under"
         f" seeds derived from {c.seed}. Within a repeat all strategies shared the seed, and with"
         f" it the trial seeds, data splits and order of samples, so that repeats are paired blocks."
         f" The score of a run is the best validation value that it found."
@@ -133,12 +106,8 @@ def paragraph(c: ComparisonData) -> Cited:
     return Cited(text, names)
 
 
-def _counted(n: int, one: str, more: str) -> str:
-    return f"{n} {one if n == 1 else more}"
-
-
 def _planned(analyses: Sequence[Analysis]) -> list[Analysis]:
-    """One analysis of a problem, since all have one plan, and that over problems."""
+    """One analysis of a problem, since all problems have the same plan, and that over problems."""
     by_unit = {a.over: a for a in analyses if a.plan is not None}
     return list(by_unit.values())
 
@@ -153,7 +122,7 @@ def _sizes(analyses: Sequence[Analysis]) -> str:
 
 
 def _tests(a: Analysis) -> str:
-    """What was tested on each problem, or over all; a test that was not made is not claimed."""
+    """Describe the tests on each problem, or over all; only tests that were made."""
     assert a.plan is not None
     over = a.over == "problems"
     if not any(s.p is not None for s in a.standings):
@@ -161,24 +130,30 @@ def _tests(a: Analysis) -> str:
     where = (
         "Over problems, whose mean ranks are the blocks {demsar2006}," if over else "Over repeats,"
     )
-    text = f" {where} each strategy was tested against @ by Wilcoxon's signed-rank test"
-    text += " {wilcoxon1945}"
+    pairs = a.plan.pairs
+    assert pairs is not None
+    cited = "{" + ", ".join(pairs.sources[:1]) + "}"
+    text = f" {where} each strategy was tested against @ by {pairs.title} {cited}"
+    if pairs.detail:
+        text += f", {pairs.detail}"
     if a.plan.comparisons > 1:
         text += (
             f", with p-values adjusted by Holm's method {{holm1979}} for all {a.plan.comparisons}"
             f" comparisons"
         )
     text += f", at the level {LEVEL}."
-    if a.friedman_p is not None:
+    omnibus = a.plan.omnibus
+    if a.friedman_p is not None and omnibus is not None:
         text += (
-            f" That any strategies differ was tested by Friedman's test {{friedman1937}},"
-            f" {OMNIBUS[next(t for t in a.plan.tests if t in OMNIBUS)]}; pairs were not tested by"
-            f" mean ranks, in which the other strategies decide on a pair {{benavoli2016}}."
+            f" That any strategies differ was tested by {omnibus.title}"
+            f" {{{omnibus.sources[0]}}}{', ' + omnibus.detail if omnibus.detail else ''}; pairs"
+            f" were not tested by mean ranks, in which the other strategies decide on a pair"
+            f" {{benavoli2016}}."
         )
-    if a.posterior is not None:
+    if a.posterior is not None and a.plan.posterior is not None:
         text += (
-            " How probable a practical difference is on another problem comes from the Bayesian"
-            " signed-rank test {benavoli2017}; mean ranks are practically equal within"
-            f" {a.posterior.rope:g} of each other."
+            f" How probable a practical difference is on another problem comes from"
+            f" {a.plan.posterior.title} {{{a.plan.posterior.sources[0]}}}; mean ranks are"
+            f" practically equal within {a.posterior.rope:g} of each other."
         )
     return text

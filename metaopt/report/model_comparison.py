@@ -1,4 +1,4 @@
-"""What the report of a comparison of models says."""
+"""The report of a comparison of models: its sections, as a document."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from metaopt.report.document import (
     Words,
     cell,
 )
-from metaopt.stats.recommend import CITATIONS
 
 
 def write(c: ModelComparisonData, path: str | Path) -> Path:
@@ -38,12 +37,12 @@ def write(c: ModelComparisonData, path: str | Path) -> Path:
 
 
 def compose(c: ModelComparisonData, figures: list[Picture]) -> Document:
-    """Say it all, in the order in which a reader asks."""
+    """Build the document, section by section, in the order in which a reader asks."""
     *found, limit = model_conclusions.sentences(c, LEVEL)
-    bibliography = methods.bibliography(_keys(c.plan.citations))
+    bibliography = methods.bibliography(c.plan.keys)
     findings = [Words(" ".join(found), "finding")] if found else []
     sections = [
-        Section("What was found", [*findings, Words(limit, "limit"), _facts(c)]),
+        Section("Findings", [*findings, Words(limit, "limit"), _facts(c)]),
         Section("Models", [_models(c)]),
         Section("Pairs", list(_pairs(c))),
         Section("Figures", figures),
@@ -52,7 +51,7 @@ def compose(c: ModelComparisonData, figures: list[Picture]) -> Document:
             "Methods, ready to paste",
             [
                 Words(model_tables.methods(c)),
-                Code(bibliography.strip(), "Its sources as BibTeX", "bibtex", folded=True),
+                Code(bibliography.strip(), "Sources as BibTeX", "bibtex", folded=True),
             ],
         ),
         Section("Made with", [blocks.facts(blocks.environment())]),
@@ -72,7 +71,7 @@ def _facts(c: ModelComparisonData) -> Block:
             "Models": ", ".join(c.scores),
             "Score": f"{c.scoring} (higher is better)",
             "Compared": "all pairs" if c.control is None else f"each with {c.control}",
-            "Differences that do not matter": "" if c.rope is None else f"up to {c.rope:g}",
+            "Region of practical equivalence": "" if c.rope is None else f"up to {c.rope:g}",
             "Folds": f"{c.repeats} x {c.folds}",
             "Seed": c.seed,
             "Time of all fits": blocks.duration(
@@ -116,7 +115,8 @@ def _pairs(c: ModelComparisonData) -> Iterator[Block]:
         }
         for p in c.pairs
     )  # fmt: skip
-    caption = "Differences in score by the corrected repeated k-fold t test; p adjusted by Holm."
+    test = c.plan.pairs.title if c.plan.pairs else "no test"
+    caption = f"Differences in score by {test}; p adjusted by Holm."
     if c.rope is not None:
         caption += (
             " P: probability that the first is practically better, equal and worse than the second."
@@ -125,7 +125,7 @@ def _pairs(c: ModelComparisonData) -> Iterator[Block]:
 
 
 def _number(text: str) -> Cell:
-    """A cell that is sorted by the number that its text begins with, if it does."""
+    """A cell that is sorted by the number at the start of its text, if there is one."""
     found = re.match(r"[<\s]*(-?\d[\d.]*(?:e[+-]?\d+)?)", text)
     return Cell(text, float(found[1]) if found else text or None)
 
@@ -162,15 +162,3 @@ def _figures(c: ModelComparisonData) -> Iterator[FigureSpec]:
         f"Mean {c.scoring} over {c.repeats} x {c.folds} folds: {means}.",
         lambda: plots.values({c.scoring: panel}, colors=list(c.scores), xlabel=c.scoring),
     )
-
-
-def _keys(citations: tuple[str, ...]) -> list[str]:
-    """The BibTeX keys of sources in words."""
-    by_text = {text: key for key, text in CITATIONS.items()}
-    known = methods.references()
-    out = []
-    for text in citations:
-        key, year = by_text[text], re.search(r"\((\d{4})\)", text)
-        assert year is not None
-        out.append(key if key in known else f"{key}{year[1]}")
-    return out

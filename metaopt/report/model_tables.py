@@ -8,6 +8,7 @@ from metaopt.analysis import model_conclusions
 from metaopt.analysis.model_comparison import ModelComparisonData
 from metaopt.analysis.standings import LEVEL
 from metaopt.core.seeds import global_random_kept
+from metaopt.core.text import p_cell
 from metaopt.report import escape, formats
 
 Table = tuple[list[str], list[list[str]]]
@@ -19,8 +20,15 @@ def conclusion(c: ModelComparisonData) -> str:
 
 
 def models_table(c: ModelComparisonData) -> Table:
-    """One row a model, by mean score."""
-    header = ["model", f"mean {c.scoring}", "sd over folds", "lowest", "highest", "seconds a fold"]
+    """One row per model, sorted by mean score."""
+    header = [
+        "model",
+        f"mean {c.scoring}",
+        "sd over folds",
+        "lowest",
+        "highest",
+        "seconds per fold",
+    ]
     rows = []
     for label in c.ranking:
         s, seconds = c.scores[label], c.seconds[label]
@@ -37,8 +45,10 @@ def models_table(c: ModelComparisonData) -> Table:
 
 
 def pairs_table(c: ModelComparisonData) -> Table:
-    """One row a pair: the difference with its interval, p by Holm, and, with a region of practical
-    equivalence, the probabilities that it lies above, within and below that region.
+    """One row per pair: the difference with its interval and p adjusted by Holm's method.
+
+    With a region of practical equivalence, also the probabilities that the difference lies above,
+    within and below that region.
     """
     header = ["pair", "difference", "95 % interval", "p"]
     if c.rope is not None:
@@ -50,7 +60,7 @@ def pairs_table(c: ModelComparisonData) -> Table:
             f"{p.first} - {p.second}",
             f"{t.difference:.3g}",
             f"[{t.low:.2g}, {t.high:.2g}]",
-            f"{p.p:.3f}" if p.p >= 0.001 else "< 0.001",
+            p_cell(p.p),
         ]
         if p.posterior is not None:
             q = p.posterior

@@ -1,4 +1,4 @@
-"""What the report of one study says, from the best configuration to how to go on."""
+"""The report of one study."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from metaopt.trials.records import TrialRecord, best_first
 if TYPE_CHECKING:
     from metaopt.storage.study_view import StudyView
 
-TOP = 10  # trials in the table of the best
-MOST = 5000  # trials in the table of all, so that the page opens quickly
+TOP = 10  # number of trials in the table of the best
+MOST = 5000  # largest number of trials on the page, so that it opens quickly
 
 
 def write(study: StudyView, path: str | Path) -> Path:
-    """Write the report into a folder, or as one page if `path` ends with .html; return the page."""
+    """Write the report to a folder, or to one page if `path` ends with .html; return the page."""
     page, folder = writer.destination(path)
     figures = list(writer.pictures(plots.study_figures(study).values(), folder))
     return writer.write(compose(study, figures), page, folder)
 
 
 def compose(study: StudyView, figures: list[Picture]) -> Document:
-    """Say it all, in the order in which a reader asks."""
+    """Build the document, section by section."""
     trials = study.trials
     best = best_first(trials, study.direction)
     made = study.strategy.header()
-    sections = [Section("What was found", list(_finding(study, trials, best)))]
+    sections = [Section("Findings", list(_finding(study, trials, best)))]
     if best:
         caption = f"The best {min(TOP, len(best))} of {len(best)} complete trials."
         sections.append(Section("The best trials", [_table("best", caption, best[:TOP])]))
@@ -55,8 +55,8 @@ def compose(study: StudyView, figures: list[Picture]) -> Document:
     failures = blocks.failures((("", t) for t in trials), "")
     sections += [
         Section("Failures", [failures or Words("No trial failed.")]),
-        Section("What was searched", [_space(made["space"])]),
-        Section("How to go on", list(_again(study, len(trials)))),
+        Section("Search space", [_space(made["space"])]),
+        Section("How to continue", list(_again(study, len(trials)))),
     ]
     return Document(
         f"Study {study.name}",
@@ -72,14 +72,14 @@ def _finding(
 ) -> Iterator[Block]:
     ended = [t for t in trials if t.result is not None]
     if not best:
-        yield Words(f"No trial of {len(trials)} is complete yet, so there is no best.", "warning")
+        yield Words(f"No trial is complete yet (of {len(trials)} trials).", "warning")
     else:
         yield from _winner(study, best, ended)
     failed = sum(t.status == "failed" for t in trials)
     if failed and failed * 5 >= len(ended):
         yield Words(
             f"{failed} of {len(ended)} finished trials failed; see the reasons below. A search"
-            f" learns little from failures.",
+            f" learns little from failed trials.",
             "warning",
         )
     made = study.strategy.header()
@@ -90,10 +90,12 @@ def _finding(
             "Options": ", ".join(f"{k}={v}" for k, v in made["options"].items() if v is not None),
             "Pruner": blocks.settings(study.pruner),
             "Seed": made["seed"],
-            "Budget told to the strategy": made["budget"],
+            "Budget given to the strategy": made["budget"],
             "Trials": blocks.counts(trials),
             "Time of all trials": blocks.duration(sum(seconds)) if seconds else None,
-            "Median of a trial": (blocks.duration(seconds[len(seconds) // 2]) if seconds else None),
+            "Median time per trial": (
+                blocks.duration(seconds[len(seconds) // 2]) if seconds else None
+            ),
         }
     )
 
@@ -107,31 +109,31 @@ def _winner(study: StudyView, best: list[TrialRecord], ended: list[TrialRecord])
         if len(best) > 1
         else ""
     )
-    later = f"; {since} later trials did not beat it" if since else ", the latest one"
+    later = f"; none of the {since} later trials is better" if since else ", the latest one"
     yield Words(
         f"The best of {len(best)} complete trials has the value {blocks.number(first.value)}"
         f" ({aim} is best), in trial {first.number}{later}.{runner_up}",
         "finding",
     )
     yield Words(
-        "This is one run of one strategy: it says nothing about how another seed or strategy would"
-        " have done. If the objective is noisy, the best of many values is partly luck: train the"
-        " chosen configuration again, and judge it on data that played no part in the search.",
+        "This is one run of one strategy: it does not show how another seed or strategy would have"
+        " performed. If the objective is noisy, the best of many values is partly luck: train the"
+        " chosen configuration again, and evaluate it on data that the search did not use.",
         "limit",
     )
     yield blocks.facts(
         {
             "Trial": first.number,
             "Value": blocks.number(first.value),
-            **{f"Its {name}": blocks.number(v) for name, v in first.metrics.items()},
+            **{f"Metric {name}": blocks.number(v) for name, v in first.metrics.items()},
         }
     )
-    yield Code(json.dumps(first.params, indent=2, ensure_ascii=False), "Its configuration", "json")
+    yield Code(json.dumps(first.params, indent=2, ensure_ascii=False), "Best configuration", "json")
 
 
 def _trials(study: StudyView, trials: list[TrialRecord]) -> Iterator[Block]:
-    """All trials; of very many the best on the page, and all in a file."""
-    caption = "Every trial; empty where there is nothing, such as the value of a failed one."
+    """Table of all trials; if there are very many, the best on the page and all in a file."""
+    caption = "All trials. A cell is empty if there is no such value: a failed trial has none."
     if len(trials) <= MOST:
         yield _table("trials", caption, trials)
         return
@@ -142,7 +144,7 @@ def _trials(study: StudyView, trials: list[TrialRecord]) -> Iterator[Block]:
 
 
 def _table(name: str, caption: str, trials: list[TrialRecord]) -> Table:
-    """Trials as rows, each parameter and metric a column."""
+    """Table with one row per trial, and a column for each parameter and metric."""
     parameters = list(dict.fromkeys(k for t in trials for k in t.params))
     metrics = list(dict.fromkeys(k for t in trials for k in t.metrics))
     failed = any(t.status == "failed" for t in trials)
@@ -176,7 +178,7 @@ def _reason(trial: TrialRecord) -> str | None:
 
 
 def _space(space: Any) -> Table:
-    """The parameters with their ranges, and when they are active."""
+    """Table of the parameters: their ranges, and the conditions under which they are active."""
     rows = []
     for given in space["parameters"]:
         p = dict(given)
@@ -218,9 +220,9 @@ def _again(study: StudyView, done: int) -> Iterator[Block]:
     more = max(10, round(done / 2))
     if storage is None:
         yield Words(
-            'This study was kept in memory only. With storage="study.db" given to metaopt.Study'
-            " it is kept in a file: an interrupted search then goes on where it was, and this page"
-            " can be written again from the file."
+            'This study was kept in memory only. Pass storage="study.db" to metaopt.Study to store'
+            " it in a file: an interrupted search can then be resumed, and this page can be written"
+            " again from the file."
         )
     where = storage or "study.db"
     code = (
@@ -231,7 +233,7 @@ def _again(study: StudyView, done: int) -> Iterator[Block]:
     yield Code(code, "To add trials", "python")
     yield Code(
         f"metaopt report {shlex.quote(where)} --study {shlex.quote(study.name)}",
-        "To write this page, with every number on it, again",
+        "To write this page again, with the same numbers",
         "sh",
     )
     yield blocks.facts(blocks.environment())

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from metaopt import stats
-from metaopt.analysis.conclusions import counted
-from metaopt.analysis.ranking import Analysis
+from metaopt.analysis.comparison import ComparisonData
+from metaopt.analysis.conclusions import blocks_text
+from metaopt.analysis.standings import AnalysisData
 from metaopt.core.seeds import global_random_kept
-
-if TYPE_CHECKING:
-    from metaopt.analysis.comparison import ComparisonData
-
-HOW_TO_READ = (
-    "Values are medians over the repeats with 95 % bootstrap intervals. Search sees validation"
-    " values only; `test` is the hidden test value of the configuration that validation chose."
-    " `rank` is the mean rank over the repeats, 1 the best. `p` is of Wilcoxon's signed-rank test"
-    " against the control over paired repeats, adjusted by Holm for all comparisons on all problems"
-    " (over several problems: of their mean ranks); where the design can show nothing, there is no"
-    " p. A12 is the probability of a better value than the control's, with its interval (0.5: no"
-    " difference; Vargha and Delaney 2000)."
-)
+from metaopt.core.text import p_cell
 
 WIDE = 100  # columns of a terminal
 SPARE = ("rank by test", "effect")
 
 
-def table(analysis: Analysis) -> tuple[list[str], list[list[str]]]:
+def how_to_read(analyses: Sequence[AnalysisData]) -> str:
+    """Explain the columns of the tables; the words for the test come from the plan.
+
+    Args:
+        analyses: of the comparison.
+    """
+    titles = [a.plan.pairs.title for a in analyses if a.plan is not None and a.plan.pairs]
+    p = (
+        f" p is of {titles[0]} against the control over paired repeats, adjusted by Holm for all"
+        f" comparisons on all problems (over several problems: of their mean ranks); where the"
+        f" design can show nothing, there is no p."
+        if titles
+        else " The design can show nothing, so there is no p."
+    )
+    return (
+        "Values are medians over the repeats with 95 % bootstrap intervals. The search sees"
+        " validation values only; test is the hidden test value of the configuration that"
+        f" validation chose. rank is the mean rank over the repeats, 1 is best.{p} A12 is the"
+        " probability of a better value than the control's, with its interval (0.5: no difference;"
+        " Vargha and Delaney 2000)."
+    )
+
+
+def table(analysis: AnalysisData) -> tuple[list[str], list[list[str]]]:
     """Return the header and the rows of an analysis' table, leaving out empty columns."""
     columns = {
         "strategy": [s.label for s in analysis.standings],
@@ -34,7 +46,7 @@ def table(analysis: Analysis) -> tuple[list[str], list[list[str]]]:
         "validation": [_interval(s.value) for s in analysis.standings],
         "test": [_interval(s.test) for s in analysis.standings],
         "rank by test": [_number(s.test_rank, ".2f") for s in analysis.standings],
-        f"p vs {analysis.control}": [_p(s.p) for s in analysis.standings],
+        f"p vs {analysis.control}": [p_cell(s.p) for s in analysis.standings],
         "A12": [_share(s.a12) for s in analysis.standings],
         "effect": [
             "" if s.a12 is None else stats.magnitude(s.a12.estimate) for s in analysis.standings
@@ -47,12 +59,6 @@ def table(analysis: Analysis) -> tuple[list[str], list[list[str]]]:
 
 def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
-
-
-def _p(p: float | None) -> str:
-    if p is None:
-        return ""
-    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def _interval(x: stats.Interval | None) -> str:
@@ -79,7 +85,7 @@ def show(comparison: ComparisonData) -> None:
     console = Console()
     for analysis in comparison.analyses:
         header, rows = table(analysis)
-        # What a narrow terminal has no room for stands in the report.
+        # Columns that do not fit into a narrow terminal are shown in the report only.
         narrow = console.width < WIDE
         shown = [j for j, n in enumerate(header) if not (narrow and n in SPARE)]
         if narrow and "A12" in header:
@@ -100,6 +106,5 @@ def show(comparison: ComparisonData) -> None:
     console.print()
 
 
-def _heading(comparison: ComparisonData, analysis: Analysis) -> str:
-    blocks = counted(analysis.blocks, analysis.over)
-    return f"{analysis.title}: {blocks}, {comparison.n_trials} trials each"
+def _heading(comparison: ComparisonData, analysis: AnalysisData) -> str:
+    return f"{analysis.title}: {blocks_text(analysis)}, {comparison.n_trials} trials each"

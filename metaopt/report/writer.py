@@ -1,8 +1,8 @@
-"""A document to files: one page alone, or a folder with the page and everything in it as files.
+"""Write a document: a single HTML page, or a folder with the page, its figures and its tables.
 
 The folder holds ``report.html``, ``report.md``, ``figures/`` (SVG, PNG, PDF), ``tables/`` (CSV,
-LaTeX, Markdown) and, where there are sources, ``references.bib`` and ``methods.tex``. The same
-document gives the same bytes.
+LaTeX, Markdown) and the document's other text files, such as ``references.bib``. The same document
+always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ KINDS = ("svg", "png", "pdf")
 
 
 def destination(path: str | Path) -> tuple[Path, Path | None]:
-    """Return where the page goes, and the folder for files, None where only the page is wanted.
+    """Return the path of the page, and the folder for all files; None for the page alone.
+
+    Missing folders are created.
 
     Raises:
-        StudyError: `path` is a file that is no page, or a folder named like one.
+        StudyError: `path` is an existing file other than .html, or a folder that ends with .html.
     """
     given = Path(path)
     if given.suffix.lower() in (".html", ".htm"):
@@ -43,7 +45,7 @@ def destination(path: str | Path) -> tuple[Path, Path | None]:
 
 
 def pictures(specs: Iterable[FigureSpec], folder: Path | None) -> Iterator[Picture]:
-    """Draw the figures, write them into the folder if there is one, and give them for a page."""
+    """Draw the figures, save them in the folder if there is one, and yield them for the page."""
     for spec in specs:
         figure = spec.draw()
         if folder is not None:
@@ -53,14 +55,14 @@ def pictures(specs: Iterable[FigureSpec], folder: Path | None) -> Iterator[Pictu
 
 
 def write(document: Document, path: Path, folder: Path | None) -> Path:
-    """Write the page to `path`, and the rest into `folder`; return the page."""
+    """Write the page to `path` and the other files to `folder`; return the path of the page."""
     if folder is not None:
         for table in document.tables:
             _write_table(table, folder / "tables")
         for name, text in document.files.items():
             _put(folder / name, text)
         _put(folder / "report.md", "\n".join(_markdown(document)) + "\n")
-    _put(path, html.render(document, beside=folder is not None))
+    _put(path, html.render(document, with_files=folder is not None))
     return path
 
 

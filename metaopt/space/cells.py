@@ -1,8 +1,8 @@
 """The cells of discrete values in the unit interval.
 
 Notation: u is a point of [0, 1]; k in 0..n-1 is the index of a discrete value, whose cell is an
-interval of [0, 1] around its own u. Every value has a cell of equal room on the parameter's scale
-(linear or logarithmic), so that uniform u means the natural sampling.
+interval of [0, 1] around its own u. On the parameter's scale (linear or logarithmic) all cells have
+the same width, so that uniform u samples the values uniformly on that scale.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ from metaopt.space.values import IntArray
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells of n discrete values in [0, 1]; values low + k step matter on a log scale only."""
+    """The cells of n discrete values in [0, 1].
+
+    Attributes:
+        count: number of values, n.
+        low, step: value k is low + k step; used on a logarithmic scale only.
+        log: whether the scale is logarithmic.
+    """
 
     count: int
     low: float = 0.0
@@ -26,13 +32,13 @@ class Cells:
     log: bool = False
 
     def _log_edges(self) -> tuple[float, float]:
-        # Cells meet half-way between two values; the first one must stay above 0.
+        # A cell ends half-way between two values; the lower end of the first must stay above 0.
         first = self.low - min(self.step, self.low) / 2
         last = self.low + (self.count - 0.5) * self.step
         return math.log(first), math.log(last)
 
     def index(self, u: FloatArray) -> IntArray:
-        """Indices of the cells that hold `u`, shape (n,)."""
+        """Return the indices of the cells that contain the coordinates `u`, shape (n,)."""
         u = np.clip(np.asarray(u, dtype=np.float64), 0.0, 1.0)
         if self.log:
             first, last = self._log_edges()
@@ -43,7 +49,7 @@ class Cells:
         return np.clip(k, 0, self.count - 1).astype(np.int64)
 
     def width(self, k: IntArray) -> FloatArray:
-        """Widths of the cells with the indices `k`: the shares of values in uniform sampling."""
+        """Return the widths of the cells `k`: the probability of each value in uniform sampling."""
         k = np.asarray(k, dtype=np.float64)
         if not self.log:
             return np.full(k.shape, 1.0 / self.count)
@@ -53,7 +59,7 @@ class Cells:
         return share
 
     def unit(self, k: IntArray) -> FloatArray:
-        """Coordinates of the values with the indices `k`, each inside its own cell."""
+        """Return the coordinates of the values `k`, each inside its own cell."""
         k = np.asarray(k, dtype=np.float64)
         if not self.log:
             return (k + 0.5) / self.count

@@ -1,4 +1,4 @@
-"""Parameters whose values are given one by one: Ordinal, Categorical and Constant."""
+"""Parameters whose values are listed: Ordinal, Categorical and Constant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from metaopt.space.values import BadValue, IntArray, as_tuple, native, typed
 
 @dataclass(frozen=True)
 class _Listed(Parameter):
-    """Values given one by one."""
+    """Base of the parameters whose values are listed."""
 
     def _normalise(self) -> None:
         values = self._values
@@ -81,7 +81,12 @@ class _Listed(Parameter):
 
 @dataclass(frozen=True)
 class Ordinal(_Listed):
-    """One of `values`, whose order carries meaning: ``Ordinal([32, 64, 128])``."""
+    """One of several ordered values: ``Ordinal([32, 64, 128])``.
+
+    Attributes:
+        values: JSON scalars (str, int, float, bool, None), all different, in their order.
+        when: maps the name of a parent to the values that activate this parameter.
+    """
 
     values: Sequence[Any]
     kind: ClassVar[str] = "ordinal"
@@ -90,7 +95,13 @@ class Ordinal(_Listed):
 
 @dataclass(frozen=True)
 class Categorical(_Listed):
-    """One of `choices`, JSON scalars without an order; True and 1 are distinct."""
+    """One of several values without an order: ``Categorical(["sgd", "adam"])``.
+
+    Attributes:
+        choices: JSON scalars (str, int, float, bool, None), all different; True, 1 and 1.0 count
+            as different values.
+        when: maps the name of a parent to the values that activate this parameter.
+    """
 
     choices: Sequence[Any]
     kind: ClassVar[str] = "categorical"
@@ -99,7 +110,12 @@ class Categorical(_Listed):
 
 @dataclass(frozen=True)
 class Constant(_Listed):
-    """One fixed value, a JSON scalar."""
+    """One fixed value: ``Constant(0.1)``.
+
+    Attributes:
+        value: a JSON scalar (str, int, float, bool, None).
+        when: maps the name of a parent to the values that activate this parameter.
+    """
 
     value: Any
     kind: ClassVar[str] = "constant"

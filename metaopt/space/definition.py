@@ -1,4 +1,4 @@
-"""The definition of a space: parameters, when they are active, and what is forbidden."""
+"""The definition of a space: parameters, their conditions and forbidden combinations."""
 
 from __future__ import annotations
 
@@ -15,27 +15,32 @@ from metaopt.core.errors import SpaceError, did_you_mean
 from metaopt.space.parameter import Parameter
 from metaopt.space.values import BadValue, Config, as_tuple, typed
 
-EXACT_SIZE = 10**6  # the largest size that is counted; above it an upper bound is given
+EXACT_SIZE = 10**6  # larger spaces are not counted: `size` gives an upper bound
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many configurations a space holds: `math.inf` for a continuum; `exact` or a bound."""
+    """The number of configurations of a space.
+
+    Attributes:
+        count: the number; `math.inf` if a parameter is continuous.
+        exact: whether `count` is the exact number; otherwise it is an upper bound.
+    """
 
     count: float
     exact: bool
 
 
 class SpaceDefinition:
-    """Named parameters, their conditions, and forbidden combinations; all checked.
+    """Named parameters, their conditions and forbidden combinations, checked when it is made.
 
     Args:
         given: the parameters by name.
-        forbid: combinations that never occur.
+        forbid: combinations that never occur, as ``{name: value or [values]}``.
 
     Attributes:
-        names: of the parameters, in declared order.
-        order: the same names, parents before their children.
+        names: names of the parameters, in declared order.
+        order: the same names, sorted so that parents come before their children.
         forbid: the forbidden combinations, with canonical values.
 
     Raises:
@@ -53,7 +58,7 @@ class SpaceDefinition:
         self.forbid: tuple[Mapping[str, tuple[Any, ...]], ...] = self._read_forbid(forbid)
         self._active_values = {
             name: {
-                # Canonical, so that 1 means 1.0 where the parent is a float.
+                # Canonical values, so that 1 means 1.0 if the parent is a float.
                 parent: {typed(given[parent].canonical(v)) for v in values}
                 for parent, values in parents.items()
             }
@@ -85,7 +90,7 @@ class SpaceDefinition:
                 self._check_listed(f"parameter {name!r}: when", parent, values)
 
     def _check_listed(self, where: str, name: str, values: tuple[Any, ...]) -> None:
-        """Check that `name` is a discrete parameter and each of `values` one of its own."""
+        """Check that `name` is a discrete parameter and that it has all of `values`."""
         if name not in self._parameters:
             hint = did_you_mean(name, self.names)
             raise SpaceError(f"{where} names the unknown parameter {name!r}{hint}")
@@ -129,20 +134,29 @@ class SpaceDefinition:
             read = {name: as_tuple(values) for name, values in entry.items()}
             for name, values in read.items():
                 self._check_listed("forbid", name, values)
-                # Canonical values, so that 1 means 1.0 where the parameter is a float.
+                # Canonical values, so that 1 means 1.0 if the parameter is a float.
                 read[name] = tuple(self._parameters[name].canonical(v) for v in values)
             entries.append(read)
         return tuple(entries)
 
     def is_active(self, name: str, config: Mapping[str, Any]) -> bool:
-        """Tell whether `name` is active beside the values of `config` (its parents' suffice)."""
+        """Return whether a parameter is active, given the values of its parents.
+
+        Args:
+            name: of the parameter.
+            config: a configuration; the values of the parents are enough.
+        """
         return all(
             parent in config and typed(config[parent]) in values
             for parent, values in self._active_values[name].items()
         )
 
     def is_forbidden(self, config: Mapping[str, Any]) -> bool:
-        """Tell whether an entry of `forbid` matches the configuration."""
+        """Return whether an entry of `forbid` matches a configuration.
+
+        Args:
+            config: the active parameters with canonical values, as `decode` returns them.
+        """
         return any(
             all(name in config and typed(config[name]) in values for name, values in f.items())
             for f in self._forbidden
@@ -150,7 +164,7 @@ class SpaceDefinition:
 
     @cached_property
     def _linked(self) -> tuple[str, ...]:
-        """Parameters on which the existence of others, or a forbidden entry, depends."""
+        """Parameters used in conditions or in forbidden entries, with their ancestors."""
         used = {parent for parents in self._parents.values() for parent in parents}
         used |= {name for entry in self._forbidden for name in entry}
         return tuple(name for name in self.order if name in self._with_parents(used))
@@ -160,12 +174,12 @@ class SpaceDefinition:
         return names if more == names else self._with_parents(more)
 
     def _assignments(self, names: tuple[str, ...] | None = None) -> Iterator[Config]:
-        """All allowed joint values of discrete parameters (default: the linked ones), lazily."""
+        """Yield all allowed combinations of discrete parameters (default: the linked ones)."""
         todo = self._linked if names is None else names
 
         def extend(config: Config, depth: int) -> Iterator[Config]:
             if self.is_forbidden(config):
-                return  # an entry that matches now matches all that follows
+                return  # the entry also matches every extension of `config`
             if depth == len(todo):
                 yield config
                 return
@@ -182,7 +196,7 @@ class SpaceDefinition:
 
     @cached_property
     def size(self) -> Size:
-        """Number of configurations: exact up to 10^6, else an upper bound, flagged."""
+        """Number of configurations: exact up to 10^6, otherwise an upper bound (see `Size`)."""
         counts = {name: p.count for name, p in self._parameters.items()}
         bound = math.prod(math.inf if c is None else c for c in counts.values())
         free = [name for name in self.order if name not in self._linked]

@@ -1,6 +1,6 @@
-"""Configurations as points of the unit cube, a column a parameter, vectorised over rows.
+"""Configurations as points of the unit cube: one row each, one column per parameter.
 
-Notation: U (n, d) coordinates; A (n, d) mask of active parameters; K index of a discrete column.
+Notation: U (n, d) coordinates; A (n, d) mask of active parameters; k index of a discrete value.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from metaopt.space.values import Config, typed
 
 BoolArray = NDArray[np.bool_]
 
-INACTIVE = 0.5  # the coordinate of a parameter that is not there
+INACTIVE = 0.5  # the coordinate of an inactive parameter
 REJECTIONS = 200  # rounds of rejection sampling before the allowed combinations are listed
-LISTED = 10**5  # how many combinations are listed at most
+LISTED = 10**5  # at most so many combinations are listed
 
 
 def encode(
     space: SpaceDefinition, configs: Sequence[Mapping[str, Any]]
 ) -> tuple[FloatArray, BoolArray]:
-    """Coordinates and mask of valid configurations; see `Space.encode`."""
+    """Return coordinates and mask of valid configurations; see `Space.encode`."""
     U = np.full((len(configs), len(space)), INACTIVE)
     A = np.zeros(U.shape, dtype=bool)
     for j, name in enumerate(space.names):
@@ -39,7 +39,7 @@ def encode(
 
 
 def decode(space: SpaceDefinition, U: FloatArray) -> tuple[list[Config], BoolArray]:
-    """Configurations at the rows of U, and the mask of forbidden rows, shape (n,)."""
+    """Return the configurations at the rows of U, and the mask of forbidden rows, shape (n,)."""
     U = np.asarray(U, dtype=np.float64)
     if U.ndim != 2 or U.shape[1] != len(space):
         raise SpaceError(f"U must have shape (n, {len(space)}), got {U.shape}")
@@ -56,7 +56,7 @@ def decode(space: SpaceDefinition, U: FloatArray) -> tuple[list[Config], BoolArr
 def _indices(
     space: SpaceDefinition, U: FloatArray
 ) -> tuple[dict[str, NDArray[np.int64]], BoolArray]:
-    """Indices of the discrete columns, and the mask of active parameters."""
+    """Return the indices of the discrete values by name, and the mask of active parameters."""
     index: dict[str, NDArray[np.int64]] = {}
     column = {name: j for j, name in enumerate(space.names)}
     A = np.ones(U.shape, dtype=bool)
@@ -89,7 +89,7 @@ def _forbidden(
 
 
 def _assemble(names: Sequence[str], columns: list[list[Any]], A: BoolArray) -> list[Config]:
-    """Put columns of values together to dicts, by groups of rows with the same active names."""
+    """Build the configurations; rows with the same active parameters are handled together."""
     if A.all():
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
     configs: list[Config] = [{} for _ in range(len(A))]
@@ -114,9 +114,9 @@ def sample(space: SpaceDefinition, rng: np.random.Generator, n: int) -> list[Con
 
 
 def _sample_listed(space: SpaceDefinition, rng: np.random.Generator, n: int) -> list[Config]:
-    """Draw among the few combinations that `forbid` allows, all else at random."""
+    """Draw from the list of allowed combinations; draw all other parameters uniformly."""
     listed = [c for c, _ in zip(space._assignments(), range(LISTED), strict=False)]
-    # Values keep the shares that they have among each other without `forbid`.
+    # Relative probabilities of the allowed combinations are the same as without `forbid`.
     weight = np.array([_share(space, config) for config in listed])
     configs = []
     for i in rng.choice(len(listed), size=n, p=weight / weight.sum()).tolist():
@@ -129,7 +129,7 @@ def _sample_listed(space: SpaceDefinition, rng: np.random.Generator, n: int) -> 
 
 
 def _share(space: SpaceDefinition, config: Config) -> float:
-    """Share of the unit cube that decodes to these values of discrete parameters."""
+    """Return the volume of the unit cube that decodes to these values of discrete parameters."""
     share = 1.0
     for name, value in config.items():
         p = space.parameters[name]
@@ -141,7 +141,7 @@ def _share(space: SpaceDefinition, config: Config) -> float:
 def neighbours(
     space: SpaceDefinition, config: Config, rng: np.random.Generator, scale: float
 ) -> list[Config]:
-    """Configurations one change away; see `Space.neighbours`."""
+    """Return the configurations that differ in one parameter; see `Space.neighbours`."""
     U, A = encode(space, [config])
     moves: list[tuple[int, float]] = []
     for j, name in enumerate(space.names):
@@ -150,14 +150,14 @@ def neighbours(
     if not moves:
         return []
     rows = np.repeat(U, len(moves), axis=0)
-    # Parameters that a move switches on have no value yet: they get a random one.
+    # Parameters that a move activates have no value yet: they get a random one.
     rows = np.where(A, rows, rng.random(rows.shape))
     for i, (j, u) in enumerate(moves):
         rows[i, j] = u
     found, bad = decode(space, rows)
     seen, out = {_identity(config)}, []
     for (j, _), other, forbidden in zip(moves, found, bad.tolist(), strict=True):
-        # A float that did not move must stay what it was, to the last bit.
+        # Parameters that did not move keep their exact value: decoding may round a float.
         moved = space.names[j]
         other = {k: config[k] if k in config and k != moved else v for k, v in other.items()}
         if not forbidden and _identity(other) not in seen:
@@ -171,7 +171,7 @@ def _identity(config: Config) -> tuple[Any, ...]:
 
 
 def _moves(p: Parameter, value: Any, rng: np.random.Generator, scale: float) -> list[float]:
-    """Coordinates that a neighbour may take in the column of `p`."""
+    """Return the coordinates of the neighbours of `value` in the column of `p`."""
     if p.cells is None:
         here = float(p.to_unit([value])[0])
         jump = np.abs(rng.normal(0.0, scale, size=2)) + 1e-6

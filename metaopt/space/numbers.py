@@ -1,4 +1,4 @@
-"""Parameters with a range of numbers: Int and Float."""
+"""Numerical parameters: Int and Float."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from metaopt.space.cells import Cells
 from metaopt.space.parameter import Parameter
 from metaopt.space.values import BadValue, IntArray, Scalar, is_finite, is_number, native
 
-LARGEST_INT = 2**53  # beyond it a float64 cannot tell neighbouring integers apart
-# The most values that float64 coordinates can tell apart: a logarithm loses some bits.
+LARGEST_INT = 2**53  # above it float64 cannot represent every integer
+# The most values that float64 coordinates can distinguish; a logarithm loses some bits.
 MOST, MOST_LOG = 2**50, 2**44
 
 
@@ -61,8 +61,8 @@ class _Range(Parameter):
         finest = self.cells.low / self.cells.step + self.cells.count if self.log else 0
         if self.cells.count > MOST or finest > MOST_LOG:
             return (
-                f"high = {self.high!r} and step = {self.cells.step!r} make more values than"
-                f" coordinates can tell apart; take a larger step or a Float"
+                f"high = {self.high!r} and step = {self.cells.step!r} give more values"
+                f" than float64 coordinates can distinguish; use a larger step or a Float"
             )
         return None
 
@@ -78,8 +78,14 @@ class _Range(Parameter):
 class Int(_Range):
     """An integer from `low` to `high`, both included.
 
-    With `log=True` each integer gets equal room in log([low - 1/2, high + 1/2]).
-    With `step` only low, low + step, ... are values.
+    With `log=True`, integer k is sampled with the probability of the interval
+    [k - 1/2, k + 1/2] under the log-uniform distribution.
+
+    Attributes:
+        low, high: the bounds, both included; within +-2^53.
+        log: whether the scale is logarithmic; `low` must then be above 0.
+        step: if given, the values are low, low + step, low + 2 step, ...
+        when: maps the name of a parent to the values that activate this parameter.
     """
 
     low: int
@@ -125,8 +131,23 @@ class Int(_Range):
 class Float(_Range):
     """A real number from `low` to `high`, both included.
 
-    With `log=True` uniform on the logarithm. With `step` it is discrete: low, low + step, ...,
-    as exact decimals (0.3 and not 0.30000000000000004).
+    Attributes:
+        low, high: the bounds, both included.
+        log: whether the scale is logarithmic (log-uniform); `low` must then be above 0.
+        step: if given, the parameter is discrete, with the values low, low + step, ..., as exact
+            decimals (0.3 and not 0.30000000000000004).
+        when: maps the name of a parent to the values that activate this parameter.
+
+    Example:
+        >>> from metaopt import Categorical, Float, Space
+        >>> space = Space(
+        ...     optimizer=Categorical(["sgd", "adam"]),
+        ...     lr=Float(1e-5, 1e-1, log=True),
+        ...     dropout=Float(0, 0.5, step=0.1),
+        ...     momentum=Float(0, 0.99, when={"optimizer": ["sgd"]}),
+        ... )
+        >>> space.contains({"optimizer": "adam", "lr": 1e-3, "dropout": 0.3})
+        True
     """
 
     kind: ClassVar[str] = "float"
@@ -136,19 +157,19 @@ class Float(_Range):
         for name in ("low", "high", "step"):
             value = getattr(self, name)
             if is_finite(value):
-                self._set(name, float(value) + 0.0)  # -0.0 and 0.0 are one bound
+                self._set(name, float(value) + 0.0)  # turns -0.0 into 0.0
 
     @property
     def cells(self) -> Cells | None:
         if self.step is None:
             return None
         low, high, step = (Decimal(repr(v)) for v in (self.low, self.high, self.step))
-        # The slack is for steps that were computed: 0.1 * 3 is not 0.3.
+        # With a tolerance, since a step may be the result of a calculation: 0.1 * 3 is not 0.3.
         count = math.floor(float((high - low) / step) * (1 + 1e-12) + 1e-9) + 1
         return Cells(count, self.low, self.step, self.log)
 
     def take(self, k: IntArray) -> list[Any]:
-        # In decimals as the user wrote them: 0.3 and not 0.1 + 0.1 + 0.1.
+        # Decimal arithmetic gives 0.3, unlike 0.1 + 0.1 + 0.1.
         low, step = Decimal(repr(self.low)), Decimal(repr(self.step))
         different, where = np.unique(np.asarray(k, dtype=np.int64), return_inverse=True)
         values = np.array([float(low + int(i) * step) for i in different])
@@ -174,7 +195,7 @@ class Float(_Range):
             raise BadValue(f"must be a number, got {value!r} ({type(value).__name__})")
         if not self.low <= value <= self.high:  # NaN fails here too
             raise self._outside(value)
-        return float(value) + 0.0  # -0.0 and 0.0 are one value
+        return float(value) + 0.0  # turns -0.0 into 0.0
 
     def canonical(self, value: Any) -> Scalar:
         return self._number(value) if self.step is None else super().canonical(value)
@@ -196,5 +217,5 @@ class Float(_Range):
         low, high = self.low, self.high
         if self.log:
             x, low, high = np.log(x), math.log(low), math.log(high)
-        # Halving keeps the widest float64 range finite.
+        # Halved, so that high - low cannot overflow.
         return np.clip((x / 2 - low / 2) / (high / 2 - low / 2), 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""The kinds of parameters, by name."""
+"""The classes of parameters, by name."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ KINDS: dict[str, type[Parameter]] = {
 
 
 def parameter_from_json(data: Mapping[str, Any]) -> Parameter:
-    """Rebuild a parameter from its JSON, `kind` and `when` included."""
+    """Rebuild a parameter from its JSON, which includes `kind` and `when`."""
     fields = dict(data)
     return KINDS[fields.pop("kind")](**fields)

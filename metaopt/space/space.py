@@ -1,6 +1,6 @@
-"""The search space: named parameters, when they are active, and what is forbidden.
+"""The search space: named parameters, their conditions and forbidden combinations.
 
-A configuration is a plain dict that holds the active parameters only, in declared order.
+A configuration is a plain dict of the active parameters only, in declared order.
 """
 
 from __future__ import annotations
@@ -22,15 +22,31 @@ from metaopt.space.values import BadValue, Config, Scalar
 
 
 class Space(SpaceDefinition):
-    """A search space: ``Space(lr=Float(1e-5, 1e-1, log=True), width=Ordinal([32, 64]))``.
+    """A search space: named parameters, their conditions and forbidden combinations.
 
-    `Space(mapping)` takes any names. A parameter with ``when={"optimizer": ["sgd"]}`` exists only
-    while `optimizer` is "sgd" (all parents must agree, and a parent may itself be conditional).
-    `forbid` lists combinations that never occur: ``forbid=[{"a": 1, "b": [2, 3]}]``.
-    Spaces are immutable and equal when their JSON is.
+    A parameter with ``when={"optimizer": ["sgd"]}`` is active only if `optimizer` is "sgd". With
+    several parents all must match, and a parent may itself be conditional. Spaces are immutable;
+    two spaces are equal if their JSON is equal.
+
+    Args:
+        mapping: the parameters by name; for names that are not Python identifiers.
+        forbid: combinations that never occur, as a list of ``{name: value or [values]}``.
+        parameters: the parameters as keywords; they may be mixed with `mapping`.
 
     Raises:
         SpaceError: a definition is wrong; the message names the parameter.
+
+    Example:
+        >>> from metaopt import Categorical, Float, Int, Space
+        >>> space = Space(
+        ...     lr=Float(1e-5, 1e-1, log=True),
+        ...     layers=Int(1, 3),
+        ...     optimizer=Categorical(["sgd", "adam"]),
+        ...     momentum=Float(0, 0.99, when={"optimizer": ["sgd"]}),
+        ...     forbid=[{"optimizer": "sgd", "layers": [2, 3]}],
+        ... )
+        >>> space.validate({"optimizer": "adam", "layers": 2, "lr": 0.001})
+        {'lr': 0.001, 'layers': 2, 'optimizer': 'adam'}
     """
 
     def __init__(
@@ -62,7 +78,7 @@ class Space(SpaceDefinition):
 
     @cached_property
     def _identity(self) -> str:
-        return json.dumps(self.to_json())  # typed, unlike ==, under which True is 1
+        return json.dumps(self.to_json())  # distinguishes True from 1, which == does not
 
     def __repr__(self) -> str:
         return f"Space({', '.join(f'{name}={p!r}' for name, p in self._parameters.items())})"
@@ -73,10 +89,14 @@ class Space(SpaceDefinition):
     # -- membership ------------------------------------------------------------------------------
 
     def validate(self, config: Mapping[str, Any]) -> Config:
-        """Return `config` in canonical form: declared order, native types.
+        """Return a configuration in canonical form: declared order, native types.
+
+        Args:
+            config: the values of the active parameters by name, in any order.
 
         Raises:
-            SpaceError: a name is unknown, missing or inactive, or a value lies outside.
+            SpaceError: a name is unknown, missing or inactive, a value lies outside the
+                parameter's range, or the combination is forbidden.
         """
         if not isinstance(config, Mapping):
             raise SpaceError(f"a configuration must be a dict, got {type(config).__name__}")
@@ -107,7 +127,11 @@ class Space(SpaceDefinition):
         return " and ".join(f"{p} in {list(v)!r}" for p, v in self._parents[name].items())
 
     def contains(self, config: Mapping[str, Any]) -> bool:
-        """Tell whether `validate` would accept the configuration."""
+        """Return whether a configuration is valid.
+
+        Args:
+            config: the values of the active parameters by name, in any order.
+        """
         try:
             self.validate(config)
         except SpaceError:
@@ -115,48 +139,96 @@ class Space(SpaceDefinition):
         return True
 
     def key(self, config: Mapping[str, Any]) -> str:
-        """Return the identity of a configuration: typed and in declared order."""
+        """Return a text that is equal for equal configurations only; True and 1 differ.
+
+        Args:
+            config: the values of the active parameters by name, in any order.
+
+        Raises:
+            SpaceError: the configuration is not valid.
+        """
         return json.dumps(self.validate(config), separators=(",", ":"))
 
     # -- coordinates -----------------------------------------------------------------------------
 
     def encode(self, configs: Iterable[Mapping[str, Any]]) -> tuple[FloatArray, encoding.BoolArray]:
-        """Coordinates U in [0, 1] and the mask of active parameters, both (n, d).
+        """Return configurations as points of the unit cube.
 
-        Columns follow `names`. Inactive columns lie at 0.5 and are False in the mask.
+        Args:
+            configs: n valid configurations.
+
+        Returns:
+            The coordinates U in [0, 1] and the mask of active parameters, both of shape (n, d)
+            with one column per parameter, in the order of `names`. Inactive parameters have the
+            coordinate 0.5 and are False in the mask.
+
+        Raises:
+            SpaceError: a configuration is not valid.
         """
         return encoding.encode(self, [self.validate(c) for c in configs])
 
     def decode(self, U: FloatArray) -> list[Config]:
-        """Configurations at the rows of U, shape (n, d); inactive columns are not looked at.
+        """Return the configurations at points of the unit cube; the inverse of `encode`.
 
-        Inverse of `encode`: exact for discrete parameters, to 1e-12 relative for floats. A row may
+        Exact for discrete parameters, with a relative error of up to 1e-12 for floats. A row may
         decode to a forbidden combination; see `is_forbidden`.
+
+        Args:
+            U: coordinates, shape (n, d), clipped to [0, 1]; those of inactive parameters have no
+                effect.
+
+        Returns:
+            n configurations.
+
+        Raises:
+            SpaceError: U has another shape or contains NaN.
         """
         return encoding.decode(self, U)[0]
 
     def sample(self, rng: np.random.Generator, n: int = 1) -> list[Config]:
-        """Draw n independent configurations, uniform on each parameter's own scale."""
+        """Draw independent allowed configurations, uniform on each parameter's scale.
+
+        Args:
+            rng: the random generator.
+            n: how many.
+
+        Returns:
+            n configurations, which may repeat.
+
+        Raises:
+            SpaceError: `n` is not an integer of at least 0.
+        """
         return encoding.sample(self, rng, whole("n", n, SpaceError, least=0))
 
     def neighbours(
         self, config: Mapping[str, Any], rng: np.random.Generator, scale: float = 0.1
     ) -> list[Config]:
-        """Configurations that differ from `config` in one active parameter each, all distinct.
+        """Return configurations that differ from `config` in one active parameter each.
 
-        Every other choice of a categorical; one value up and one down of an ordinal or number,
-        whose distance is half-normal with standard deviation `scale` of the unit interval (at
-        least one value away). Parameters that become active are drawn at random.
+        A categorical parameter gives one neighbour for each other choice. An ordinal or a number
+        gives one neighbour above and one below, at a half-normal distance (at least one value
+        away if it is discrete). Parameters that become active get random values.
+
+        Args:
+            config: a valid configuration.
+            rng: the random generator.
+            scale: standard deviation of the distance, in units of the unit interval.
+
+        Returns:
+            Distinct allowed configurations, without `config`; may be empty.
+
+        Raises:
+            SpaceError: `config` is not valid.
         """
         return encoding.neighbours(self, self.validate(config), rng, scale)
 
     # -- enumeration ------------------------------------------------------------------------------
 
     def configurations(self) -> Iterator[Config]:
-        """All configurations of a finite space, lazily, in a fixed order.
+        """Yield all configurations of a finite space, in a fixed order.
 
         Raises:
-            SpaceError: a continuous parameter makes the space infinite.
+            SpaceError: a parameter is continuous.
         """
         for name, parameter in self._parameters.items():
             if parameter.cells is None:
@@ -167,7 +239,7 @@ class Space(SpaceDefinition):
     # -- JSON ------------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
-        """Return the space as a JSON-able dict, from which `from_json` makes an equal one."""
+        """Return the space as a dict that JSON can store; `from_json` rebuilds it."""
         parameters = []
         for name, p in self._parameters.items():
             entry = {"name": name, "kind": p.kind, **p.to_json()}
@@ -179,7 +251,17 @@ class Space(SpaceDefinition):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any] | str) -> Space:
-        """Rebuild a space from what `to_json` gave, as a dict or as JSON text."""
+        """Rebuild a space from the result of `to_json`.
+
+        Args:
+            data: a dict or a JSON text.
+
+        Returns:
+            A space equal to the original.
+
+        Raises:
+            SpaceError: the data does not describe a valid space.
+        """
         try:
             data = json.loads(data) if isinstance(data, str) else data
             entries = [dict(entry) for entry in data["parameters"]]

@@ -1,4 +1,4 @@
-"""Values of parameters: JSON scalars, and how they are told apart."""
+"""Values of parameters: JSON scalars, compared with their types."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class BadValue(ValueError):
 
 
 def native(value: Any) -> Any:
-    """Turn a numpy scalar into the Python value it stands for; leave the rest alone."""
+    """Convert a NumPy scalar to the Python value; return anything else unchanged."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def typed(value: Any) -> tuple[str, Any]:
-    """Identify a scalar with its type: True, 1, 1.0 and "1" are four different values."""
+    """Return a key of type and value, under which True, 1, 1.0 and "1" are all different."""
     value = native(value)
     return (type(value).__name__, value)
 
 
 def as_tuple(values: Any) -> tuple[Any, ...]:
-    """Read one scalar or a sequence of them as a tuple of native values."""
-    if isinstance(values, Set):  # without an order of their own: it must not vary
+    """Return one scalar, or a sequence or set of scalars, as a tuple of native values."""
+    if isinstance(values, Set):  # sorted, since the order of a set varies between processes
         return tuple(sorted((native(v) for v in values), key=lambda v: repr(typed(v))))
     if isinstance(values, (list, tuple, np.ndarray)):
         return tuple(native(v) for v in values)
@@ -39,7 +39,7 @@ def as_tuple(values: Any) -> tuple[Any, ...]:
 
 
 def is_finite(value: Any) -> bool:
-    """Tell whether `value` is a number within the range of floats."""
+    """Return whether `value` is a finite number within the range of floats."""
     try:
         return is_number(value) and math.isfinite(value)
     except OverflowError:
@@ -47,5 +47,5 @@ def is_finite(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether `value` is an int or float (bool is not a number here)."""
+    """Return whether `value` is an int or float; a bool does not count as a number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,9 +1,10 @@
 """Statistics for comparing strategies and models: arrays in, numbers out.
 
-Imports numpy alone; scipy is loaded by the functions that need it, and nothing of metaopt. Lower
-is better wherever a function must know.
+Importing it loads numpy alone; scipy is loaded by the functions that need it. All functions assume
+minimisation where the direction matters.
 
-- Which test: `Design`, `recommend`, `power`.
+- Which test: `Design`, `recommend`, `power`; the table that `recommend` picks from is
+  `PLANNED_TESTS`.
 - Two treatments by pairs: `wilcoxon`, `paired_t`, `permutation`, `sign_test`, `smallest_p`,
   `fewest_pairs`; without pairs: `rank_sum`.
 - Two models on resampled data: `corrected_t`, `repeated_kfold_t`, `five_by_two_f`; models on one
@@ -35,7 +36,7 @@ from metaopt.stats.bayes import Posterior, bayes_signed_rank, correlated_t
 from metaopt.stats.corrected_t import FiveByTwo, corrected_t, five_by_two_f, repeated_kfold_t
 from metaopt.stats.critical_difference import CriticalDifference, critical_groups
 from metaopt.stats.curves import Band, at_times, band, best_so_far
-from metaopt.stats.design import Design, Recommendation
+from metaopt.stats.design import Design
 from metaopt.stats.effect import (
     Interval,
     a12,
@@ -58,6 +59,7 @@ from metaopt.stats.friedman import (
 from metaopt.stats.mcnemar import CochranQ, McNemar, cochran_q, mcnemar
 from metaopt.stats.paired import SignTest, TTest, paired_t, sign_test
 from metaopt.stats.permutation import PermutationTest, friedman_permutation, permutation
+from metaopt.stats.plan import PLANNED_TESTS, PlannedTest
 from metaopt.stats.posthoc import (
     Pair,
     Pairwise,
@@ -69,10 +71,11 @@ from metaopt.stats.posthoc import (
 )
 from metaopt.stats.power import Power, power
 from metaopt.stats.rank_sum import RankSum, rank_sum
-from metaopt.stats.recommend import recommend
+from metaopt.stats.recommend import Recommendation, recommend
 from metaopt.stats.signed_rank import Wilcoxon, fewest_pairs, smallest_p, wilcoxon
 
 __all__ = [
+    "PLANNED_TESTS",
     "AgainstControl",
     "Band",
     "CochranQ",
@@ -86,6 +89,7 @@ __all__ = [
     "Pair",
     "Pairwise",
     "PermutationTest",
+    "PlannedTest",
     "Posterior",
     "Power",
     "Profile",

@@ -1,8 +1,8 @@
-"""Few repeats on many problems, summed up with honest intervals (Agarwal et al. 2021).
+"""Aggregates over many problems with few repeats each, with bootstrap intervals.
 
 Scores have the shape (problems, repeats) or (problems, repeats, treatments); lower is better.
-Intervals come from the stratified bootstrap: repeats are drawn anew within each problem, problems
-stay, so they speak for these problems and not for others.
+Intervals come from the stratified bootstrap of Agarwal et al. (2021): repeats are resampled within
+each problem and the set of problems is fixed, so the intervals hold for these problems only.
 """
 
 from __future__ import annotations
@@ -17,19 +17,30 @@ from metaopt.core.types import FloatArray
 from metaopt.stats.checks import as_floats, as_level, as_whole
 from metaopt.stats.effect import Interval
 
-CHUNK = 4_000_000  # numbers held at once while resampling
+CHUNK = 4_000_000  # numbers in memory at once while resampling
 
 
 def interquartile_mean(scores: Any, level: float = 0.95, n: int = 2000, seed: int = 0) -> Interval:
-    """Mean of the middle half of all scores, (problems, repeats), with a bootstrap interval.
+    """Interquartile mean (IQM) of all scores, with a bootstrap interval.
 
-    The IQM of Agarwal et al. (2021), a mean trimmed by a quarter on both sides: more
-    robust than the mean, more efficient than the median. It pools all problems, whose scores must
-    share a scale (normalise them first, by the optimum and by random search, say).
+    The mean of the middle half of all scores. It is more robust than the mean and more efficient
+    than the median. Scores of all problems are pooled, so they must be on one scale: normalise them
+    first, for example with the optimum as 0 and the typical value of random search as 1.
+
+    Args:
+        scores: shape (problems, repeats), finite, at least 2 repeats.
+        level: confidence level of the interval, between 0 and 1.
+        n: number of bootstrap resamples.
+        seed: of the resampling; the same seed gives the same interval.
+
+    Returns:
+        The IQM with its percentile interval.
 
     Raises:
-        StatisticsError: scores have another shape, fewer than 2 repeats, a value that is not
-            finite, or level or n is wrong.
+        StatisticsError: `scores` has another shape, fewer than 2 repeats or a value that is not
+            finite, or `level` or `n` is not valid.
+
+    Source: Agarwal et al. (2021).
     """
     table = _problems(scores, 2, infinite=False)
     level, n = as_level(level), as_whole(n, "n")
@@ -58,13 +69,13 @@ class Improvement:
     """Probabilities of improvement among k treatments.
 
     Attributes:
-        probability: (k, k), entry [i, j] the probability that i is better (lower) than j; 1/2 on
-            the diagonal, and [j, i] is 1 - [i, j].
-        low: lower bounds of their intervals, (k, k).
-        high: upper bounds.
-        level: confidence level of each interval, not of all together.
-        n: number of problems and repeats.
-        method: in words.
+        probability: shape (k, k); entry [i, j] is the probability that treatment i is better
+            (lower) than j; 1/2 on the diagonal, and [j, i] is 1 - [i, j].
+        low: lower bounds of the confidence intervals, shape (k, k).
+        high: upper bounds, shape (k, k).
+        level: confidence level of each single interval, not of all intervals together.
+        n: numbers of problems and of repeats.
+        method: description of the method.
     """
 
     probability: FloatArray
@@ -78,16 +89,27 @@ class Improvement:
 def improvement(
     scores: Any, *, paired: bool = True, level: float = 0.95, n: int = 2000, seed: int = 0
 ) -> Improvement:
-    """Probability of improvement for all pairs of treatments; scores (problems, repeats, k).
+    """Probability of improvement for all pairs of treatments.
 
-    Agarwal et al. (2021): the A12 on each problem, averaged over problems; only the
-    order of scores within a problem counts, so problems need no common scale and a failed run may
-    be +inf. `paired` repeats (a repeat has one seed for all treatments) are resampled together,
-    which keeps what they have in common; else each treatment on its own.
+    The A12 (see `a12`) on each problem, averaged over problems. Only the order of scores within a
+    problem counts, so problems need no common scale, and a failed run may be +inf.
+
+    Args:
+        scores: shape (problems, repeats, k), at least 2 repeats and 2 treatments.
+        paired: resample all treatments of a repeat together, because they share a seed or split;
+            False resamples each treatment separately.
+        level: confidence level of each interval, between 0 and 1.
+        n: number of bootstrap resamples.
+        seed: of the resampling; the same seed gives the same intervals.
+
+    Returns:
+        The probabilities and their percentile intervals.
 
     Raises:
-        StatisticsError: scores have another shape, fewer than 2 repeats or treatments, NaN, or
-            level or n is wrong.
+        StatisticsError: `scores` has another shape, fewer than 2 repeats or treatments or a NaN, or
+            `level` or `n` is not valid.
+
+    Source: Agarwal et al. (2021).
     """
     table = _problems(scores, 3, infinite=True)
     level, n = as_level(level), as_whole(n, "n")
@@ -95,7 +117,7 @@ def improvement(
     if k < 2:
         raise StatisticsError(f"scores need at least 2 treatments, got shape {table.shape}")
     rng = np.random.Generator(np.random.PCG64(seed))
-    # How often each repeat is drawn: all that a mean over pairs needs to know of a resample.
+    # A mean over pairs depends on a resample only by how often each repeat was drawn.
     shape = (1 if paired else k, problems, n)
     counts = rng.multinomial(repeats, np.full(repeats, 1 / repeats), size=shape).astype(np.float64)
     probability, low, high = (np.full((k, k), 0.5) for _ in range(3))
@@ -110,7 +132,7 @@ def improvement(
             low[i, j], high[i, j] = np.quantile(drawn, [tail, 1 - tail])
             probability[j, i] = 1 - probability[i, j]
             low[j, i], high[j, i] = 1 - high[i, j], 1 - low[i, j]
-    how = "paired" if paired else "each treatment on its own"
+    how = "paired" if paired else "treatments resampled separately"
     method = f"probability of improvement, stratified bootstrap, {how}, n={n}"
     return Improvement(probability, low, high, level, (problems, repeats), method)
 
@@ -122,7 +144,7 @@ def _problems(scores: Any, ndim: int, *, infinite: bool) -> FloatArray:
         raise StatisticsError(f"scores must have the shape {shape}, got shape {table.shape}")
     if table.shape[1] < 2:
         raise StatisticsError(
-            f"scores need at least 2 repeats of each problem to resample, got shape {table.shape};"
-            f" run more repeats, or treat problems as the blocks of a rank test"
+            f"scores need at least 2 repeats per problem for a bootstrap, got shape {table.shape};"
+            f" run more repeats, or use a rank test with problems as blocks"
         )
     return table

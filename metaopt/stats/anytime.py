@@ -1,8 +1,8 @@
-"""Comparison at every moment of a run, as numbers: areas, ranks, profiles, runtime distributions.
+"""Anytime performance: areas under curves, ranks over time, profiles, runtime distributions.
 
 A curve is the best value so far after each trial (or at each time of a common grid), shape (...,
-T); values as they came are accumulated first. A run without a value yet (NaN) counts as worse than
-all others and has reached no target.
+T); raw values of trials are turned into best-so-far curves first. Where a run has no value yet
+(NaN), it counts as worse than all others and has reached no target.
 """
 
 from __future__ import annotations
@@ -19,19 +19,27 @@ from metaopt.stats.curves import best_so_far
 
 
 def area(curves: Any, best: float, worst: float) -> FloatArray:
-    """Area under each best-so-far curve, (..., T), between 0 (best) and 1 (worst), shape (...).
+    """Area under each best-so-far curve, scaled to lie between 0 (best) and 1 (worst).
 
-    The mean over trials of (value - best) / (worst - best), cut to [0, 1]; before the first value
-    it is 1. Of two runs with the same end, the one that got there earlier has the smaller area.
-    `best` and `worst` are the problem's, the same for all that are compared: the optimum and the
-    typical value of one random trial. `worst` below `best` means that higher is better.
+    The mean over trials of (value - best) / (worst - best), clipped to [0, 1]; trials before the
+    first value count as 1. Of two runs with the same final value, the one that reached it earlier
+    has the smaller area.
+
+    Args:
+        curves: values of the trials, shape (..., T).
+        best: value that counts as 0, such as the optimum of the problem.
+        worst: value that counts as 1, such as the typical value of one random trial. `worst` below
+            `best` means that higher values are better. Use the same two for all compared runs.
+
+    Returns:
+        The areas, shape (...).
 
     Raises:
         StatisticsError: there is no trial, or `best` and `worst` are equal or not finite.
     """
     ends = as_sample([best, worst], "best and worst")
     if ends[0] == ends[1]:
-        raise StatisticsError(f"best and worst must differ to give a scale, got {best!r} for both")
+        raise StatisticsError(f"best and worst must differ to set a scale, got {best!r} for both")
     curve = _curves(curves, "minimize" if ends[0] < ends[1] else "maximize")
     scaled = np.clip((curve - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0)
     means: FloatArray = np.where(np.isnan(scaled), 1.0, scaled).mean(axis=-1)
@@ -39,13 +47,21 @@ def area(curves: Any, best: float, worst: float) -> FloatArray:
 
 
 def rank_over_time(curves: Any, direction: str = "minimize") -> FloatArray:
-    """Mean rank of each treatment after each trial; curves (N, k, T), ranks (k, T), 1 is best.
+    """Mean rank of each treatment after each trial; rank 1 is best.
 
-    N blocks (repeats, or repeats of all problems) of k treatments. Treatments are ranked within
-    each block; ties share the mean of their ranks, as do those without a value yet, last.
+    Treatments are ranked within each block. Tied treatments get the mean of their ranks; treatments
+    without a value yet share the last ranks.
+
+    Args:
+        curves: values of the trials, shape (N, k, T): N blocks (repeats, or repeats of all
+            problems), k treatments, T trials.
+        direction: "minimize" or "maximize".
+
+    Returns:
+        Mean ranks over the blocks, shape (k, T).
 
     Raises:
-        StatisticsError: curves have another shape, or `direction` is wrong.
+        StatisticsError: `curves` has another shape, or `direction` is not valid.
     """
     curve = _curves(curves, direction)
     if curve.ndim != 3:
@@ -54,7 +70,7 @@ def rank_over_time(curves: Any, direction: str = "minimize") -> FloatArray:
         )
     cost = np.where(np.isnan(curve), np.inf, curve if direction == "minimize" else -curve)
     ranks = np.empty(curve.shape)
-    for j in range(curve.shape[1]):  # by treatment: k^2 comparisons at once would be large
+    for j in range(curve.shape[1]):  # all k^2 comparisons at once need too much memory
         below = (cost < cost[:, j : j + 1]).sum(axis=1)
         equal = (cost == cost[:, j : j + 1]).sum(axis=1)  # itself included
         ranks[:, j] = below + (equal + 1) / 2
@@ -69,7 +85,8 @@ class Profile:
     Attributes:
         factor: factors tau of the best cost, shape (m,), ascending from 1.
         share: share of problems solved within tau times the best cost, shape (k, m).
-        ratios: cost over the best cost of each problem, (problems, k); inf where not solved.
+        ratios: cost divided by the best cost of the problem, shape (problems, k); inf where the
+            problem was not solved.
     """
 
     factor: FloatArray
@@ -78,16 +95,27 @@ class Profile:
 
 
 def performance_profile(costs: Any, factor: Any = None) -> Profile:
-    """Performance profiles of k treatments over problems; costs (problems, k), +inf: not solved.
+    """Performance profiles of k treatments over problems.
 
-    Dolan and More (2002, section 2): rho_j(tau) is the share of problems on which treatment j costs
-    at most tau times the least cost of any. rho_j(1) is how often it is the best, its limit how
-    often it solves the problem at all. A problem that none solves counts against all. `factor`
-    are the tau, all places where a profile steps by default. What is best depends on who takes
-    part: with more than two, read the order of profiles with care (Gould and Scott 2016).
+    rho_j(tau) is the share of problems on which the cost of treatment j is at most tau times the
+    lowest cost of all treatments. rho_j(1) is how often treatment j is the best; for large tau it
+    is how often treatment j solves the problem. A problem that no treatment solves counts against
+    all. The best cost depends on which treatments are compared: with more than two, interpret the
+    order of the profiles with care (Gould and Scott 2016).
+
+    Args:
+        costs: shape (problems, k), above 0; +inf where a problem was not solved.
+        factor: values of tau, shape (m,), at least 1; by default all values at which a profile
+            steps.
+
+    Returns:
+        The profiles, with `factor` sorted.
 
     Raises:
-        StatisticsError: costs are not (problems, k), NaN, or not above 0; a factor is below 1.
+        StatisticsError: `costs` is not (problems, k), holds NaN or a value not above 0, or a factor
+            is below 1.
+
+    Source: Dolan and More (2002, section 2).
     """
     table = as_floats(costs, "costs", infinite=True)
     if table.ndim != 2 or not table.size:
@@ -96,8 +124,8 @@ def performance_profile(costs: Any, factor: Any = None) -> Profile:
         )
     if table.min() <= 0:
         raise StatisticsError(
-            f"costs must be above 0, for ratios are taken, got {float(table.min())!r}; count from"
-            f" one trial, or use runtime_distribution"
+            f"costs must be above 0 because ratios are computed, got {float(table.min())!r};"
+            f" count trials from 1, or use runtime_distribution"
         )
     least = table.min(axis=1, keepdims=True)
     ratios = np.where(np.isinf(table), np.inf, table / np.where(np.isinf(least), 1.0, least))
@@ -114,13 +142,23 @@ def performance_profile(costs: Any, factor: Any = None) -> Profile:
 def runtimes(
     curves: Any, targets: Any, direction: str = "minimize", times: Any = None
 ) -> FloatArray:
-    """Trials until each target is reached; curves (..., T), targets (m,), shape (..., m).
+    """Number of trials, or seconds, until each target is reached.
 
-    1 is the first trial; inf where the target is not reached. A target is reached by a value at
-    least as good. With `times`, (..., T), when each trial ended, ascending: seconds instead.
+    A target is reached by a value that is at least as good.
+
+    Args:
+        curves: values of the trials, shape (..., T).
+        targets: values to reach, shape (m,).
+        direction: "minimize" or "maximize".
+        times: when each trial ended, in seconds, shape (..., T), ascending; the result is then in
+            seconds. None counts trials.
+
+    Returns:
+        Runtimes, shape (..., m): 1 is the first trial; inf where a target is not reached.
 
     Raises:
-        StatisticsError: there is no trial or target, `direction` is wrong, or times do not fit.
+        StatisticsError: there is no trial or no target, `direction` is not valid, or `times` has
+            another shape than `curves` or does not ascend.
     """
     curve, goal = _curves(curves, direction), as_sample(targets, "targets")
     when = np.arange(1.0, curve.shape[-1] + 1)
@@ -128,13 +166,13 @@ def runtimes(
         when = as_floats(times, "times")
         if when.shape != curve.shape or (np.diff(when, axis=-1) < 0).any():
             raise StatisticsError(
-                f"times must ascend and have the shape of curves, {curve.shape}, got shape"
-                f" {when.shape}; at_times brings runs to a common grid"
+                f"times must be ascending and have the shape of curves, {curve.shape}, got shape"
+                f" {when.shape}; use at_times to put runs on a common grid"
             )
     at = np.broadcast_to(when, curve.shape)
     found = np.empty((*curve.shape[:-1], len(goal)))
     for i, target in enumerate(goal):
-        # Comparisons with NaN are False: no value, no target.
+        # Comparisons with NaN are False: a run without a value reaches no target.
         reached = curve <= target if direction == "minimize" else curve >= target
         first = np.take_along_axis(at, reached.argmax(axis=-1)[..., None], axis=-1)[..., 0]
         found[..., i] = np.where(reached.any(axis=-1), first, np.inf)
@@ -146,9 +184,9 @@ class RuntimeDistribution:
     """Empirical distribution of runtimes.
 
     Attributes:
-        budget: budgets, shape (m,), ascending.
+        budget: budgets in trials or seconds, shape (m,), ascending.
         share: share of (run, target) pairs reached within each budget, shape (m,).
-        n: number of such pairs.
+        n: number of (run, target) pairs.
     """
 
     budget: FloatArray
@@ -157,15 +195,23 @@ class RuntimeDistribution:
 
 
 def runtime_distribution(found: Any, budget: Any = None) -> RuntimeDistribution:
-    """Share of all (run, target) pairs reached within a budget, from `runtimes`, any shape.
+    """Share of all (run, target) pairs that are reached within a budget.
 
-    The runtime ECDF of COCO (Hansen et al. 2021): runs, targets and problems are
-    pooled, so targets of all problems must be chosen alike, such as a fixed set of distances to
-    the optimum. Targets not reached count as not reached at any budget; there are no simulated
-    restarts. `budget` are all places where the distribution steps by default.
+    The runtime ECDF of COCO. Runs, targets and problems are pooled, so targets must be chosen by
+    the same rule on all problems, such as a fixed set of distances to the optimum. A target that
+    was not reached counts as not reached at any budget; restarts are not simulated.
+
+    Args:
+        found: result of `runtimes`, any shape.
+        budget: budgets, shape (m,); by default all values at which the distribution steps.
+
+    Returns:
+        The distribution, with `budget` sorted.
 
     Raises:
         StatisticsError: there is no runtime, or one is NaN.
+
+    Source: Hansen et al. (2021).
     """
     flat = np.sort(as_floats(found, "runtimes", infinite=True).ravel())
     if not len(flat):
@@ -177,13 +223,22 @@ def runtime_distribution(found: Any, budget: Any = None) -> RuntimeDistribution:
 
 
 def expected_runtime(found: Any, spent: float) -> FloatArray:
-    """Average runtime to each target with restarts; `found` (runs, m) from `runtimes`, shape (m,).
+    """Average runtime (ERT) to each target if failed runs are restarted.
 
-    What all runs spent until the target or their end (`spent` for each), divided by the number of
-    runs that reached it (Hansen et al. 2021); inf where none did.
+    The total that all runs spent until they reached the target or ended, divided by the number of
+    runs that reached it.
+
+    Args:
+        found: result of `runtimes`, shape (runs, m).
+        spent: budget of each run, in the unit of `found`; what a run costs that fails.
+
+    Returns:
+        The average runtimes, shape (m,); inf for a target that no run reached.
 
     Raises:
-        StatisticsError: `found` is not (runs, m), or a run lasted longer than `spent`.
+        StatisticsError: `found` is not (runs, m), or a runtime is larger than `spent`.
+
+    Source: Hansen et al. (2021).
     """
     table = as_floats(found, "runtimes", infinite=True)
     if table.ndim != 2 or not len(table):
@@ -191,7 +246,7 @@ def expected_runtime(found: Any, spent: float) -> FloatArray:
     reached = np.isfinite(table)
     if (table[reached] > spent).any():
         raise StatisticsError(
-            f"spent must be what every run may use, at least {float(table[reached].max())!r},"
+            f"spent must be the budget of each run, at least {float(table[reached].max())!r},"
             f" got {spent!r}"
         )
     total, hits = np.where(reached, table, spent).sum(axis=0), reached.sum(axis=0)

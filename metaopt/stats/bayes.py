@@ -1,12 +1,12 @@
-"""Bayesian comparison of two: how probable it is that one is practically better.
+"""Bayesian comparison of two treatments: the probability that one is practically better.
 
 Notation: d = x - y are n paired differences; the region of practical equivalence (rope) is [-r, r],
 in the units of the scores; `below`, `equivalent` and `above` are the posterior probabilities that
-the difference lies under, in and over it. Below means that x is lower: better for errors and
+the difference lies below, inside and above it. Below means that x is lower: better for errors and
 losses, worse for accuracies.
 
-A p-value cannot say that two treatments are equal, these probabilities can (Benavoli, Corani,
-Demsar and Zaffalon 2017). They hang on r, which is to be chosen before the data are seen.
+A p-value cannot show that two treatments are equal; these probabilities can (Benavoli, Corani,
+Demsar and Zaffalon 2017). They depend on r, which must be chosen before looking at the data.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from metaopt.core.types import FloatArray
 from metaopt.stats.checks import as_fraction, as_pairs, as_whole, deviation, differences
 from metaopt.stats.corrected_t import corrected_error
 
-CHUNK = 4_000_000  # numbers held at once while sampling
+CHUNK = 4_000_000  # numbers in memory at once while sampling
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """What is known of a difference after the data.
+    """Posterior probabilities of a difference x - y.
 
     Attributes:
-        below: probability that x - y lies below the region of practical equivalence.
-        equivalent: probability that it lies within.
-        above: probability that it lies above.
-        rope: half the width of that region.
-        difference: posterior median of the difference, or the Hodges-Lehmann estimate.
-        error: largest Monte Carlo standard error of the probabilities, 0 where they are exact.
+        below: probability that x - y lies below the region of practical equivalence (rope).
+        equivalent: probability that it lies inside the rope.
+        above: probability that it lies above the rope.
+        rope: half the width of the rope, in the units of the scores.
+        difference: posterior median of the difference for `correlated_t`, the Hodges-Lehmann
+            estimate for `bayes_signed_rank`.
+        error: largest Monte Carlo standard error of the three probabilities; 0 if they are exact.
         n: number of differences.
-        method: in words.
+        method: description of the method.
     """
 
     below: float
@@ -51,23 +52,43 @@ class Posterior:
     method: str
 
     def verdict(self, level: float = 0.95) -> str:
-        """Return the region whose probability reaches `level`, else "open"."""
+        """Return the region whose probability reaches `level`, or "open" if none does.
+
+        Args:
+            level: required probability, between 0 and 1.
+
+        Returns:
+            "below", "equivalent", "above" or "open".
+        """
         chances = {"below": self.below, "equivalent": self.equivalent, "above": self.above}
         return next((word for word, chance in chances.items() if chance >= level), "open")
 
 
 def correlated_t(x: Any, y: Any, rope: float, test_fraction: float) -> Posterior:
-    """Posterior of the difference of two models from n scores on resampled data, both (n,).
+    """Posterior of the difference of two models from scores on resampled data.
 
-    The Bayesian correlated t test of Corani and Benavoli (2015): with an uninformative
-    prior and a correlation of `test_fraction` between scores, the mean difference is Student with
-    n - 1 degrees of freedom about the mean of d, with the standard error of `corrected_t`, whose
-    p-value is twice the smaller of `below` and `above` at `rope` 0. For k folds, repeated or not,
-    `test_fraction` is 1 / k. Without any difference all mass is at 0.
+    The Bayesian correlated t test. With an uninformative prior and a correlation of `test_fraction`
+    between scores, the mean difference has a Student t posterior with n - 1 degrees of freedom,
+    centred at the mean of d, with the standard error of `corrected_t`. For `rope` = 0 the p-value
+    of `corrected_t` is twice the smaller of `below` and `above`. If all differences are 0, the
+    whole probability is at 0.
+
+    Args:
+        x, y: scores of two models on the same splits in the same order, shape (n,), finite.
+        rope: half the width of the region of practical equivalence, at least 0, in the units of the
+            scores.
+        test_fraction: share of the data in each test set, between 0 and 1; 1 / k for k folds,
+            repeated or not.
+
+    Returns:
+        The posterior probabilities, exact.
 
     Raises:
         StatisticsError: lengths differ, there are fewer than 2 pairs, a value is not finite, all
-            differences are equal and not 0, `rope` is below 0, or `test_fraction` is wrong.
+            differences are equal and not 0, `rope` is below 0 or not finite, or `test_fraction` is
+            not between 0 and 1.
+
+    Source: Corani and Benavoli (2015).
     """
     from scipy.special import stdtr
 
@@ -89,18 +110,31 @@ def correlated_t(x: Any, y: Any, rope: float, test_fraction: float) -> Posterior
 def bayes_signed_rank(
     x: Any, y: Any, rope: float, prior: float = 0.5, samples: int = 50_000, seed: int = 0
 ) -> Posterior:
-    """Posterior of the difference of two treatments over n blocks (problems), both (n,).
+    """Posterior of the difference of two treatments over n blocks, such as problems.
 
-    The Bayesian signed-rank test (Benavoli et al. 2014; 2017): a Dirichlet process on
-    d whose prior of strength `prior` sits at 0, so that weights w over (0, d_1, ..., d_n) are
-    Dirichlet(prior, 1, ..., 1). The mean of two draws from it lies below, in or above the rope with
-    chances that w decides, ties counting half to both sides; a probability here is the share of
-    `samples` w's in which that region is the most probable. So with a true difference it tends to
-    1, as n grows, for the region where most of the means of two differences lie.
+    The Bayesian signed-rank test: a Dirichlet process on d with a prior of strength `prior` at 0,
+    so that the weights w of (0, d_1, ..., d_n) are Dirichlet(prior, 1, ..., 1). For each w, the
+    mean of two draws lies below, inside or above the rope with known probabilities; a mean at the
+    border counts half for each side. `below`, `equivalent` and `above` are the shares of sampled w
+    in which that region is the most probable. As n grows, one of them tends to 1: the region that
+    holds most means of two differences.
+
+    Args:
+        x, y: scores of two treatments on the same blocks, shape (n,), finite.
+        rope: half the width of the region of practical equivalence, at least 0, in the units of the
+            scores.
+        prior: strength of the prior, above 0, in number of observations at 0.
+        samples: number of sampled weight vectors w.
+        seed: of the sampling; the same seed gives the same posterior.
+
+    Returns:
+        The posterior probabilities with their Monte Carlo error.
 
     Raises:
-        StatisticsError: lengths differ, there is no pair, a value is not finite, `rope` is below
-            0, `prior` not above 0, or `samples` not a positive whole number.
+        StatisticsError: lengths differ, there is no pair, a value is not finite, `rope` is below 0
+            or not finite, `prior` is not above 0, or `samples` is not a positive whole number.
+
+    Source: Benavoli et al. (2014; 2017).
     """
     x, y = as_pairs(x, y)
     rope, samples = _as_rope(rope), as_whole(samples, "samples")
@@ -109,12 +143,12 @@ def bayes_signed_rank(
     d, slack = differences(x, y)
     z = np.concatenate([[0.0], d])
     sums = z[:, None] + z
-    # A sum at the border of the rope belongs half to it; rounding must not decide.
+    # A sum at the border of the rope counts half for each side, also if rounding moved it.
     above = _heaviside(sums - 2 * rope, 2 * slack)
     below = _heaviside(-sums - 2 * rope, 2 * slack)
     wins = _winners(below, above, prior, samples, seed, rope)
     low, inside, high = (wins / samples).tolist()
-    # A share of 0 or 1 is known no better than to one sample.
+    # A simulated share of 0 or 1 has an estimated error of 0: bound it from below by one sample.
     error = math.sqrt(max(1 / samples, *(p * (1 - p) for p in (low, inside, high))) / samples)
     i, j = np.triu_indices(len(d))
     median = float(np.median((d[i] + d[j]) / 2))
@@ -138,7 +172,7 @@ def _heaviside(values: FloatArray, slack: float) -> FloatArray:
 def _winners(
     below: FloatArray, above: FloatArray, prior: float, samples: int, seed: int, rope: float
 ) -> NDArray[np.float64]:
-    """How often each region (below, in, above) is the most probable, shape (3,)."""
+    """How often each region (below, inside, above) is the most probable, shape (3,)."""
     rng = np.random.Generator(np.random.PCG64(seed))
     weights = np.ones(len(below))
     weights[0] = prior
@@ -149,6 +183,6 @@ def _winners(
         high = ((w @ above) * w).sum(axis=1)
         inside = 1 - low - high if rope > 0 else np.full(len(w), -1.0)
         regions = np.stack([low, inside, high])
-        best = regions >= regions.max(axis=0) - 1e-12  # equal chances share the sample
+        best = regions >= regions.max(axis=0) - 1e-12  # regions with equal chances share
         wins += (best / best.sum(axis=0)).sum(axis=1)
     return wins

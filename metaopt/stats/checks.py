@@ -1,7 +1,7 @@
-"""Checks of what the statistical functions are given.
+"""Validation of the arguments of the statistical functions.
 
-An array of scores is made of finite numbers. Where only the order counts, infinities are scores
-like others: a failed run enters as +inf, below which everything is better. NaN is never a score.
+Scores are finite numbers. Functions that use only the order of scores also accept infinities: a
+failed run enters as +inf and is worse than all others. NaN is never accepted.
 """
 
 from __future__ import annotations
@@ -18,28 +18,32 @@ def as_floats(values: Any, name: str, *, infinite: bool = False) -> FloatArray:
     """Return `values` as an array of floats; `infinite` allows infinities.
 
     Raises:
-        StatisticsError: it is ragged, holds no numbers, or NaN.
+        StatisticsError: `values` is ragged, not numeric, holds NaN, or an infinity if not allowed.
     """
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise StatisticsError(
-            f"{name} must be an array of numbers with rows of one length, got {values!r:.80}"
+            f"{name} must be an array of numbers with rows of equal length, got {values!r:.80}"
         ) from error
     if np.isnan(array).any():
-        remedy = "give a failed run the value +inf" if infinite else "leave such runs out in pairs"
+        remedy = "give a failed run the value +inf" if infinite else "leave out its pair or block"
         where = tuple(int(i) for i in np.argwhere(np.isnan(array))[0])
         raise StatisticsError(f"{name} must not hold NaN, got one at {list(where)}; {remedy}")
     if not infinite and not np.isfinite(array).all():
         raise StatisticsError(
-            f"{name} must be finite, for differences are taken, got an infinity;"
+            f"{name} must be finite because differences are computed, got an infinity;"
             f" give a failed run a finite value worse than all others"
         )
     return array
 
 
 def as_sample(values: Any, name: str, *, least: int = 1, infinite: bool = False) -> FloatArray:
-    """Return `values` as a one-dimensional sample of at least `least` numbers, shape (n,)."""
+    """Return `values` as a one-dimensional sample of at least `least` numbers, shape (n,).
+
+    Raises:
+        StatisticsError: as `as_floats`, or another shape or too few values.
+    """
     array = as_floats(values, name, infinite=infinite)
     if array.ndim != 1:
         raise StatisticsError(f"{name} must be one-dimensional, got shape {array.shape}")
@@ -51,18 +55,22 @@ def as_sample(values: Any, name: str, *, least: int = 1, infinite: bool = False)
 def as_pairs(
     x: Any, y: Any, *, least: int = 1, infinite: bool = False
 ) -> tuple[FloatArray, FloatArray]:
-    """Return two samples whose i-th members belong together, both (n,)."""
+    """Return two paired samples, shape (n,) each; x[i] and y[i] belong to one pair.
+
+    Raises:
+        StatisticsError: as `as_sample`, or lengths differ.
+    """
     x = as_sample(x, "x", least=least, infinite=infinite)
     y = as_sample(y, "y", least=least, infinite=infinite)
     if len(x) != len(y):
         raise StatisticsError(
-            f"x and y must be paired, one value of each per block, got {len(x)} and {len(y)} values"
+            f"x and y must be paired, one value each per block, got {len(x)} and {len(y)} values"
         )
     return x, y
 
 
 def differences(x: FloatArray, y: FloatArray) -> tuple[FloatArray, float]:
-    """Return x - y, with 0 for what is rounding only, and the largest rounding error in it.
+    """Return x - y with rounding errors set to 0, and the largest possible rounding error.
 
     Each input may be off by half a unit in its last place, and so may the subtraction.
     """
@@ -72,24 +80,28 @@ def differences(x: FloatArray, y: FloatArray) -> tuple[FloatArray, float]:
 
 
 def deviation(d: FloatArray, slack: float) -> float:
-    """Standard deviation of differences, shape (n,), n - 1 below; 0 where all of them are 0.
+    """Sample standard deviation (ddof=1) of differences, shape (n,); 0 if all of them are 0.
 
     Raises:
-        StatisticsError: all differences are equal and not 0: nothing to measure them against.
+        StatisticsError: all differences are equal and not 0, so the standard error would be 0.
     """
     if not d.any():
         return 0.0
     if np.ptp(d) <= 2 * slack:
         raise StatisticsError(
-            f"the {len(d)} differences must vary, for a t or F test measures their mean against"
-            f" their spread, got {float(d.flat[0]):.6g} throughout; if the repeats are really"
+            f"the {len(d)} differences must vary, because a t or F test compares their mean with"
+            f" their spread, got {float(d.flat[0]):.6g} for all of them; if the repeats really are"
             f" different runs, use wilcoxon or sign_test"
         )
     return float(d.std(ddof=1))
 
 
 def as_blocks(scores: Any, *, infinite: bool = False) -> FloatArray:
-    """Return scores of at least 2 treatments in at least 2 blocks, shape (blocks, treatments)."""
+    """Return scores of at least 2 treatments in at least 2 blocks, shape (blocks, treatments).
+
+    Raises:
+        StatisticsError: as `as_floats`, or another shape or too few blocks or treatments.
+    """
     array = as_floats(scores, "scores", infinite=infinite)
     if array.ndim != 2:
         raise StatisticsError(
@@ -104,7 +116,11 @@ def as_blocks(scores: Any, *, infinite: bool = False) -> FloatArray:
 
 
 def as_level(level: Any) -> float:
-    """Return a confidence or test level, strictly between 0 and 1."""
+    """Return a confidence or test level, strictly between 0 and 1.
+
+    Raises:
+        StatisticsError: `level` is not such a number.
+    """
     if isinstance(level, bool) or not isinstance(level, (int, float, np.number)):
         raise StatisticsError(f"level must be a number between 0 and 1, got {level!r}")
     if not 0 < level < 1:
@@ -113,7 +129,11 @@ def as_level(level: Any) -> float:
 
 
 def as_whole(value: Any, name: str, least: int = 1) -> int:
-    """Return `value` if it is a whole number of at least `least`."""
+    """Return `value` as an int of at least `least`.
+
+    Raises:
+        StatisticsError: `value` is not such a whole number.
+    """
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not whole or value < least:
         raise StatisticsError(f"{name} must be a whole number of at least {least}, got {value!r}")
@@ -121,7 +141,11 @@ def as_whole(value: Any, name: str, least: int = 1) -> int:
 
 
 def as_column(value: Any, k: int, name: str = "control") -> int:
-    """Return `value` if it is the number of one of k columns."""
+    """Return `value` as the index of one of k columns.
+
+    Raises:
+        StatisticsError: `value` is not a whole number from 0 to k - 1.
+    """
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not whole or not 0 <= value < k:
         raise StatisticsError(f"{name} must be a column from 0 to {k - 1}, got {value!r}")
@@ -129,7 +153,11 @@ def as_column(value: Any, k: int, name: str = "control") -> int:
 
 
 def as_fraction(value: Any, name: str = "test_fraction") -> float:
-    """Return the share of the data in a test set, strictly between 0 and 1."""
+    """Return the share of the data in a test set, strictly between 0 and 1.
+
+    Raises:
+        StatisticsError: `value` is not such a number.
+    """
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     if not number or not 0 < value < 1:
         raise StatisticsError(

@@ -1,7 +1,7 @@
-"""What a critical-difference diagram shows, as data: an order and the groups in it. No drawing.
+"""The content of a critical-difference diagram as data: the order and the groups. No drawing.
 
-Notation: treatments in the order of their mean ranks, best first; a group is a run of neighbours in
-that order of which no two can be told apart, as long as possible, at least two long.
+Notation: treatments are sorted by mean rank, best first. A group is a set of neighbours in that
+order, at least two, in which no pair differs significantly; it is as long as possible.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ TESTS = ("wilcoxon", "nemenyi", "conover")
 
 @dataclass(frozen=True)
 class CriticalDifference:
-    """Treatments by mean rank, and which cannot be told apart.
+    """Treatments sorted by mean rank, and which of them do not differ significantly.
 
     Attributes:
         ranks: mean rank of each treatment, in the order of columns.
-        order: columns by mean rank, best first.
-        groups: runs of columns, each in that order, within which no two differ.
-        unbarred: pairs that cannot be told apart and yet stand in no common group, since one
-            between them differs from one of both; a diagram must say so in words.
-        difference: Nemenyi's critical difference, None for tests that have no such one.
+        order: columns sorted by mean rank, best first.
+        groups: runs of neighbours in `order` within which no pair differs significantly.
+        unbarred: pairs that do not differ significantly but are in no common group, because a
+            treatment between them differs from one of them; a diagram must list them as text.
+        difference: Nemenyi's critical difference; None for the other tests.
         level: family-wise level of the test.
         n: number of blocks.
-        method: in words.
+        method: description of the test.
     """
 
     ranks: tuple[float, ...]
@@ -47,16 +47,24 @@ class CriticalDifference:
 
 
 def critical_groups(scores: Any, level: float = 0.05, test: str = "wilcoxon") -> CriticalDifference:
-    """Find the groups of a critical-difference diagram (Demsar 2006, figure 1); scores (N, k).
+    """Find the groups of a critical-difference diagram (Demsar 2006, figure 1).
 
-    `test` tells pairs apart at the family-wise `level`: "nemenyi" as in Demsar's diagrams,
-    "wilcoxon" (signed ranks by pairs, Holm; Benavoli, Corani and Mangili 2016), or "conover".
-    With the latter two a pair may be alike although one between them differs; bars cannot show
-    that, so groups hold only runs of which all pairs are alike, and such pairs are listed.
+    With "wilcoxon" and "conover" a pair may not differ significantly although a treatment between
+    the two differs from one of them. Bars cannot show that, so a group holds only treatments of
+    which no pair differs, and the remaining pairs are listed in `unbarred`.
+
+    Args:
+        scores: shape (N, k), N blocks by k treatments; lower is better.
+        level: family-wise level of the test, between 0 and 1.
+        test: "nemenyi" as in Demsar's diagrams, "wilcoxon" (signed-rank tests of all pairs with
+            Holm's correction; Benavoli, Corani and Mangili 2016), or "conover".
+
+    Returns:
+        The mean ranks, their order and the groups.
 
     Raises:
         StatisticsError: fewer than 2 blocks or treatments, NaN (for "wilcoxon" also an infinity),
-            `level` is not between 0 and 1, or there is no such test.
+            `level` is not between 0 and 1, or `test` is not known.
     """
     level = as_level(level)
     if test not in TESTS:
@@ -86,7 +94,7 @@ def critical_groups(scores: Any, level: float = 0.05, test: str = "wilcoxon") ->
 
 
 def _runs(alike: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Longest runs [a, b) of at least two neighbours that are all alike."""
+    """Longest runs [a, b) of at least two neighbours of which no pair differs."""
     k, runs, reached = len(alike), [], 0
     for a in range(k):
         b = a + 1

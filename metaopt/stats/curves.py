@@ -1,4 +1,4 @@
-"""Convergence curves: the best value so far, and how it spreads over repeats."""
+"""Convergence curves: the best value so far, and its quantiles over repeats."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from metaopt.stats.checks import as_sample
 
 
 def best_so_far(values: Any, direction: str = "minimize") -> FloatArray:
-    """Best value up to each trial; values (..., trials) in the order of the trials, same shape.
+    """Best value up to each trial.
 
-    Trials without a value (None, NaN) and infinite ones leave the best as it was; it is NaN until
-    the first value.
+    Args:
+        values: values of the trials, shape (..., trials), in the order of the trials. Trials
+            without a finite value (None, NaN, infinite) do not change the best value.
+        direction: "minimize" or "maximize".
+
+    Returns:
+        The best values, in the shape of `values`; NaN until the first value.
 
     Raises:
-        StatisticsError: rows differ in length, or `direction` is wrong.
+        StatisticsError: `values` is not numeric, has rows of different lengths or is a single
+            number, or `direction` is not valid.
     """
     best = _best_of(direction)
     array = _values(values)
@@ -35,13 +41,13 @@ def _values(values: Any) -> FloatArray:
         return np.array(values, dtype=np.float64)  # None becomes NaN
     except (TypeError, ValueError) as error:
         raise StatisticsError(
-            f"values must be numbers or None, in rows of one length, got {values!r:.80};"
-            f" call best_so_far on each row, and band on the list of them"
+            f"values must be numbers or None, in rows of equal length, got {values!r:.80};"
+            f" call best_so_far for each row, and band with the list of results"
         ) from error
 
 
 def _best_of(direction: str) -> np.ufunc:
-    # fmin and fmax prefer any number to NaN.
+    # fmin and fmax ignore NaN where there is a number.
     table = {"minimize": np.fmin, "maximize": np.fmax}
     if direction not in table:
         raise StatisticsError(f"direction must be 'minimize' or 'maximize', got {direction!r}")
@@ -49,14 +55,24 @@ def _best_of(direction: str) -> np.ufunc:
 
 
 def at_times(times: Any, values: Any, grid: Any, direction: str = "minimize") -> FloatArray:
-    """Best value known at each time of `grid`, (m,), of one run; times and values both (n,).
+    """Best value known at each time of a grid, of one run.
 
-    `times` say when each value became known, in seconds since the run began, in any order:
-    parallel trials end as they like. NaN before the first value. Rows for several runs on one grid
-    make curves by seconds for `band`, `area` and `rank_over_time`.
+    The results of several runs on one grid are curves over seconds for `band`, `area` and
+    `rank_over_time`.
+
+    Args:
+        times: when each value became known, in seconds since the start of the run, shape (n,), in
+            any order (parallel trials may end in any order).
+        values: values of the trials, shape (n,); None or NaN for a trial without a value.
+        grid: times to evaluate, in seconds, shape (m,).
+        direction: "minimize" or "maximize".
+
+    Returns:
+        The best values, shape (m,); NaN before the first value.
 
     Raises:
-        StatisticsError: lengths differ, a time is not finite or below 0, or `direction` is wrong.
+        StatisticsError: lengths differ, a time is not finite or below 0, or `direction` is not
+            valid.
     """
     when, asked = as_sample(times, "times", least=0), as_sample(grid, "grid")
     found = _values(values)
@@ -74,13 +90,13 @@ def at_times(times: Any, values: Any, grid: Any, direction: str = "minimize") ->
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """Quantiles over repeats at each trial; all arrays (trials,).
+    """Quantiles over repeats at each trial; all arrays have the shape (trials,).
 
     Attributes:
         lower: lower quartile.
         median: median.
         upper: upper quartile.
-        count: how many repeats have a value by then.
+        count: number of repeats that have a value by this trial.
     """
 
     lower: FloatArray
@@ -90,14 +106,23 @@ class Band:
 
 
 def band(curves: Iterable[Any], direction: str = "minimize") -> Band:
-    """Median and quartiles over repeats; curves (repeats, trials), or rows of unequal length.
+    """Median and quartiles over repeats at each trial.
 
-    Made for `best_so_far`: a curve that ends early keeps its last value, as a study does whose
-    space is exhausted. A repeat without a value yet (NaN) counts as worse than all others; a
-    quantile that falls on one is NaN. So no curve looks better for having failed.
+    A curve that ends early keeps its last value, like a study whose space is exhausted. A repeat
+    without a value yet (NaN) counts as worse than all others, and a quantile that falls on it is
+    NaN, so failed trials never improve a quantile.
+
+    Args:
+        curves: best-so-far curves (see `best_so_far`), shape (repeats, trials), or rows of
+            different lengths.
+        direction: "minimize" or "maximize".
+
+    Returns:
+        The quantiles, with as many trials as the longest curve.
 
     Raises:
-        StatisticsError: there is no curve, an empty one, or one that is not one-dimensional.
+        StatisticsError: there is no curve, one is empty or not one-dimensional, or `direction` is
+            not valid.
     """
     worst = np.inf if _best_of(direction) is np.fmin else -np.inf
     rows = [np.asarray(row, dtype=np.float64) for row in curves]
@@ -118,14 +143,14 @@ def band(curves: Iterable[Any], direction: str = "minimize") -> Band:
 
 
 def _quantile(ordered: FloatArray, level: float) -> FloatArray:
-    """Quantile of sorted columns by linear interpolation; NaN where it needs an infinity."""
+    """Quantile of sorted columns by linear interpolation; NaN if it involves an infinity."""
     place = level * (len(ordered) - 1)
     k = int(place)
     low, high = ordered[k], ordered[min(k + 1, len(ordered) - 1)]
-    # numpy's own quantile turns a finite value next to an infinity into NaN even at weight 0.
+    # np.quantile returns NaN for a finite value next to an infinity, even if its weight is 0.
     between = low if place == k else _lerp(low, high, place - k)
     return np.where(np.isfinite(between), between, np.nan)
 
 
 def _lerp(low: FloatArray, high: FloatArray, weight: float) -> FloatArray:
-    return low * (1 - weight) + high * weight  # inf with a finite value stays inf, never NaN
+    return low * (1 - weight) + high * weight  # inf and a finite value give inf, never NaN

@@ -1,8 +1,8 @@
-"""What is compared on what: the design of an experiment, and what a recommendation for it holds.
+"""The design of an experiment: what is compared, on what, how often.
 
-A design is stated before the data are seen. The test follows from it alone: to look at the data
-first, say by a test of normality, and then choose the test spoils the level of both (Rochon, Gondan
-and Kieser 2012).
+A design is stated before the data are seen, and the test follows from it alone. Looking at the
+data first, for example by a test of normality, and choosing the test afterwards makes the level of
+both tests wrong (Rochon, Gondan and Kieser 2012).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from metaopt.core.errors import StatisticsError
 from metaopt.stats.checks import as_fraction, as_whole
 
 Resampling = Literal["independent", "repeated k-fold", "5x2cv", "holdout"]
+Unit = Literal["problem", "repeat", "split", "example"]
 RESAMPLINGS = ("independent", "repeated k-fold", "5x2cv", "holdout")
 
 
@@ -44,7 +45,7 @@ class Design:
     control: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what is no design.
+        """Check the design.
 
         Raises:
             StatisticsError: a count is too small, there is no such resampling, or the parts do
@@ -95,33 +96,3 @@ class Design:
         if self.resampling == "repeated k-fold" and self.test_fraction:
             return self.repeats * round(1 / self.test_fraction)
         return 10 if self.resampling == "5x2cv" else self.repeats
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """The tests for a design.
-
-    Attributes:
-        tests: names of functions in `metaopt.stats`, in the order of use; none where no test could
-            reject, whatever the scores.
-        correction: for multiple comparisons, in words.
-        effects: names of functions for what to report beside, or in place of, p-values.
-        unit: what is independent and counted: "problem", "repeat", "split" or "example".
-        n: number of such units, 0 where the design does not say (examples).
-        comparisons: hypotheses that the correction covers.
-        enough: whether n units can reject at all at the level after correction.
-        advice: where they cannot, what is needed and what is reported instead; else "".
-        why: the choice, in words.
-        citations: sources.
-    """
-
-    tests: tuple[str, ...]
-    correction: str
-    effects: tuple[str, ...]
-    unit: str
-    n: int
-    comparisons: int
-    enough: bool
-    advice: str
-    why: str
-    citations: tuple[str, ...]

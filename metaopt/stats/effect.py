@@ -1,6 +1,6 @@
-"""How large a difference is: beside every p-value, a number that one can act on.
+"""Effect sizes: how large a difference is, to report together with every p-value.
 
-Lower is better throughout. Notation: x and y are samples of m and n values.
+Lower is better in all functions. Notation: x and y are samples of m and n values.
 """
 
 from __future__ import annotations
@@ -19,73 +19,119 @@ from metaopt.stats.checks import as_floats, as_level, as_pairs, as_sample, as_wh
 
 # Vargha and Delaney (2000), table 1: distances of A from 1/2.
 MAGNITUDES = ((0.21, "large"), (0.14, "medium"), (0.06, "small"))
-TABLE = 1_000_000  # pairs whose outcomes are held at once
+TABLE = 1_000_000  # pairs whose wins are in memory at once
 
 
 def a12(x: Any, y: Any) -> float:
-    """Probability that a value of x, (m,), is better (lower) than one of y, (n,), ties half.
+    """Probability that a value of x is better (lower) than a value of y; ties count half.
 
-    The measure of stochastic superiority of Vargha and Delaney (2000, eq. 14), P(X < Y) + P(X = Y)
-    / 2, turned round since they have higher as better: 1 means that all of x lie below all of y,
-    0.5 no tendency, 0 that all lie above. The order within a sample plays no part; a failed run
-    may be +inf.
+    The measure of stochastic superiority, P(X < Y) + P(X = Y) / 2. The original assumes that higher
+    is better; here lower is better: 1 means that all of x lie below all of y, 0.5 no tendency, 0
+    that all of x lie above. The order of values within a sample does not matter.
+
+    Args:
+        x: first sample, shape (m,); a failed run may be +inf.
+        y: second sample, shape (n,).
+
+    Returns:
+        A12, between 0 and 1.
 
     Raises:
         StatisticsError: a sample is empty, not one-dimensional, or holds NaN.
+
+    Source: Vargha and Delaney (2000, eq. 14).
+
+    Example:
+        >>> from metaopt.stats import a12
+        >>> a12([0.1, 0.2, 0.5], [0.3, 0.4])  # 4 of 6 pairs have the lower value in x
+        0.6666666666666666
     """
     x, y = as_sample(x, "x", infinite=True), np.sort(as_sample(y, "y", infinite=True))
     upto, below = np.searchsorted(y, x, side="right"), np.searchsorted(y, x, side="left")
-    halves = 2 * (len(y) - upto) + (upto - below)  # twice the members of y that each x beats
+    halves = 2 * (len(y) - upto) + (upto - below)  # twice the values of y that each x beats
     return int(halves.sum()) / (2 * len(x) * len(y))
 
 
 def magnitude(a: float) -> str:
     """Name the size of an A12: negligible, small (0.56), medium (0.64) or large (0.71).
 
-    The thresholds of Vargha and Delaney (2000), the same on both sides of 0.5.
+    The same distances from 0.5 apply below 0.5.
+
+    Args:
+        a: an A12, between 0 and 1.
+
+    Returns:
+        "negligible", "small", "medium" or "large".
 
     Raises:
-        StatisticsError: `a` is no probability.
+        StatisticsError: `a` is not between 0 and 1.
+
+    Source: Vargha and Delaney (2000, table 1).
     """
     if not 0 <= a <= 1:
-        raise StatisticsError(f"A12 lies between 0 and 1, got {a!r}")
-    distance = abs(a - 0.5) + 1e-12  # 0.56 - 0.5 falls short of 0.06 by rounding
+        raise StatisticsError(f"A12 must lie between 0 and 1, got {a!r}")
+    distance = abs(a - 0.5) + 1e-12  # 0.56 - 0.5 is below 0.06 due to rounding
     return next((word for least, word in MAGNITUDES if distance >= least), "negligible")
 
 
 def cliffs_delta(x: Any, y: Any) -> float:
-    """Chance that a value of x, (m,), beats (is lower than) one of y, (n,), less the reverse.
+    """Probability that a value of x is better (lower) than one of y, minus the reverse.
 
-    Cliff (1993): P(X < Y) - P(X > Y) = 2 A12 - 1, from -1 to 1, 0 for no tendency. Its sign is
-    turned round like that of `a12`, so that above 0 x is the better.
+    P(X < Y) - P(X > Y) = 2 A12 - 1. The sign follows the convention of `a12`: above 0, x is better.
+
+    Args:
+        x: first sample, shape (m,); a failed run may be +inf.
+        y: second sample, shape (n,).
+
+    Returns:
+        Cliff's delta, from -1 to 1; 0 means no tendency.
 
     Raises:
         StatisticsError: a sample is empty, not one-dimensional, or holds NaN.
+
+    Source: Cliff (1993).
     """
     return 2 * a12(x, y) - 1
 
 
 def shift(x: Any, y: Any) -> float:
-    """Typical distance x - y of unpaired samples, (m,) and (n,); below 0 where x is better (lower).
+    """Typical difference x - y of unpaired samples; below 0, x is better (lower).
 
-    The estimator that belongs to the rank-sum test (Hodges and Lehmann 1963): the median of all m n
-    differences x_i - y_j. For pairs there is `median_difference`.
+    The Hodges-Lehmann estimator of the rank-sum test: the median of all m n differences x_i - y_j.
+    For pairs use `median_difference`.
+
+    Args:
+        x: first sample, shape (m,), finite.
+        y: second sample, shape (n,), finite.
+
+    Returns:
+        The estimated shift, in the units of the samples.
 
     Raises:
         StatisticsError: a sample is empty, not one-dimensional, or a value is not finite.
+
+    Source: Hodges and Lehmann (1963).
     """
     x, y = as_sample(x, "x"), as_sample(y, "y")
     return float(np.median(x[:, None] - y))
 
 
 def median_difference(x: Any, y: Any) -> float:
-    """Typical difference x - y of paired samples, both (n,); below 0 where x is better (lower).
+    """Typical difference x - y of paired samples; below 0, x is better (lower).
 
-    The estimator that belongs to the signed-rank test (Hodges and Lehmann 1963): the median of
-    the means (d_i + d_j) / 2 over all pairs of differences, i <= j.
+    The Hodges-Lehmann estimator of the signed-rank test: the median of the means (d_i + d_j) / 2
+    over all pairs of differences with i <= j.
+
+    Args:
+        x, y: paired samples, shape (n,), finite.
+
+    Returns:
+        The estimated difference, in the units of the samples.
 
     Raises:
         StatisticsError: lengths differ, there is no pair, or a value is not finite.
+
+    Source: Hodges and Lehmann (1963).
     """
     x, y = as_pairs(x, y)
     d = x - y
@@ -95,7 +141,15 @@ def median_difference(x: Any, y: Any) -> float:
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval: the estimate, its bounds and the level, with the method in words."""
+    """A confidence interval of an estimate.
+
+    Attributes:
+        estimate: value of the statistic on the data.
+        low: lower bound.
+        high: upper bound.
+        level: confidence level, between 0 and 1.
+        method: description of the method.
+    """
 
     estimate: float
     low: float
@@ -111,16 +165,29 @@ def bootstrap(
     n: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Percentile interval of a statistic of x, shape (m,), from n resamples (Efron 1979).
+    """Percentile bootstrap interval of a statistic of one sample.
 
-    `statistic` maps a sample to a number; one that knows `axis` is called once for all resamples.
-    Percentile and not BCa, whose acceleration is erratic for a median: the jackknife sees only the
-    few middle values. With fewer than about 10 values the interval is too short; 2 are required.
-    Equal values give an interval of no length. The same seed gives the same interval, and no
-    global generator is touched.
+    The percentile interval is used and not BCa, because the acceleration of BCa is erratic for a
+    median: the jackknife sees only the few middle values. With fewer than about 10 values the
+    interval is too short. Equal values give an interval of length 0. Global random generators are
+    not used.
+
+    Args:
+        x: sample, shape (m,), finite, at least 2 values.
+        statistic: maps a sample to a number; the median by default. A function with a parameter
+            `axis` is called once for all resamples.
+        level: confidence level, between 0 and 1.
+        n: number of resamples.
+        seed: of the resampling; the same seed gives the same interval.
+
+    Returns:
+        The statistic with its interval.
 
     Raises:
-        StatisticsError: x has fewer than 2 values or one that is not finite; level or n is wrong.
+        StatisticsError: `x` has fewer than 2 values or a value that is not finite, `statistic` does
+            not return one finite number per sample, or `level` or `n` is not valid.
+
+    Source: Efron (1979).
     """
     x = as_sample(x, "x", least=2)
     level = as_level(level)
@@ -144,18 +211,31 @@ def bootstrap_two(
     n: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Percentile interval of an effect of two samples, (m,) and (n,), from `n` resamples.
+    """Percentile bootstrap interval of an effect of two samples.
 
-    `effect` maps x and y to a number: `a12`, `cliffs_delta`, `shift`, `median_difference`. Samples
-    are resampled each on its own, or `paired`, (n,) both, by pairs (Efron and Tibshirani 1993,
-    chapter 8). Where all of x beats all of y, A12 is 1 in every resample and the interval has no
-    length: that shows how little a bootstrap knows at the border, not certainty.
+    If all of x are better than all of y, A12 is 1 in every resample and the interval has length 0.
+    This is a limit of the bootstrap at the border of the range, not certainty.
+
+    Args:
+        x: first sample, shape (m,), at least 2 values.
+        y: second sample, shape (n,), at least 2 values.
+        effect: maps x and y to a number: `a12`, `cliffs_delta`, `shift`, `median_difference`.
+        paired: resample pairs (x_i, y_i), for samples of one length; False resamples each sample
+            separately.
+        level: confidence level, between 0 and 1.
+        n: number of resamples.
+        seed: of the resampling; the same seed gives the same interval.
+
+    Returns:
+        The effect with its interval.
 
     Raises:
-        StatisticsError: a sample has fewer than 2 values or NaN, pairs differ in length, or level
-            or n is wrong.
+        StatisticsError: a sample has fewer than 2 values or NaN, or an infinity where `effect` is
+            not `a12` or `cliffs_delta`, pairs differ in length, or `level` or `n` is not valid.
+
+    Source: Efron and Tibshirani (1993, chapter 8).
     """
-    infinite = effect in (a12, cliffs_delta)  # where only the order counts
+    infinite = effect in (a12, cliffs_delta)  # only the order counts for these effects
     x, y = (as_sample(v, k, least=2, infinite=infinite) for v, k in ((x, "x"), (y, "y")))
     if paired:
         x, y = as_pairs(x, y, infinite=infinite)
@@ -177,21 +257,21 @@ def bootstrap_two(
 def _a12_of(
     x: FloatArray, y: FloatArray, rows: NDArray[np.int64], columns: NDArray[np.int64]
 ) -> FloatArray:
-    """A12 of every resample, shape (n,): a sum over one table of who beats whom."""
-    wins = 2.0 * (x[:, None] < y) + (x[:, None] == y)  # twice, so that sums are exact
+    """A12 of every resample, shape (n,), from one table of pairwise wins."""
+    wins = 2.0 * (x[:, None] < y) + (x[:, None] == y)  # doubled, so that sums are exact
     chosen_x, chosen_y = _counts(rows, len(x)), _counts(columns, len(y))
     out: FloatArray = ((chosen_x @ wins) * chosen_y).sum(axis=1) / (2 * x.size * y.size)
     return out
 
 
 def _counts(rows: NDArray[np.int64], n: int) -> FloatArray:
-    """How often each of n values is in each resample, shape (resamples, n)."""
+    """How often each of n values occurs in each resample, shape (resamples, n)."""
     places = rows + n * np.arange(len(rows))[:, None]
     return np.bincount(places.ravel(), minlength=n * len(rows)).reshape(-1, n).astype(np.float64)
 
 
 def _on_rows(statistic: Callable[..., Any], rows: FloatArray) -> FloatArray:
-    """Value of `statistic` on every row, shape (n,)."""
+    """Value of `statistic` for every row, shape (n,)."""
     try:
         vectorised = "axis" in inspect.signature(statistic).parameters
     except (TypeError, ValueError):  # some built-ins have no signature

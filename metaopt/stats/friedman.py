@@ -1,7 +1,7 @@
-"""Several treatments on the same blocks: ranks, a test of all, and each against a control.
+"""Several treatments on the same blocks: ranks, the Friedman test, and comparisons with a control.
 
-Notation: scores have the shape (N, k), N blocks (problems, or repeats on one) by k treatments
-(strategies); lower is better; R_j is the mean rank of treatment j, 1 being the best.
+Notation: scores have the shape (N, k), N blocks (problems, or repeats on one problem) by k
+treatments (strategies); lower is better; R_j is the mean rank of treatment j, and rank 1 is best.
 """
 
 from __future__ import annotations
@@ -20,10 +20,16 @@ from metaopt.stats.signed_rank import wilcoxon
 
 
 def block_ranks(scores: Any) -> FloatArray:
-    """Rank each row of scores, (N, k): 1 for the lowest, ties share the mean of their ranks.
+    """Rank the treatments within each block; 1 is the lowest score, ties get their mean rank.
+
+    Args:
+        scores: shape (N, k), N blocks by k treatments; a failed run may be +inf.
+
+    Returns:
+        The ranks, shape (N, k).
 
     Raises:
-        StatisticsError: fewer than 2 blocks or treatments, or NaN (a failed run may be +inf).
+        StatisticsError: fewer than 2 blocks or treatments, or NaN.
     """
     s = as_blocks(scores, infinite=True)
     below = (s[:, None, :] < s[:, :, None]).sum(axis=2)
@@ -33,23 +39,34 @@ def block_ranks(scores: Any) -> FloatArray:
 
 
 def mean_ranks(scores: Any) -> FloatArray:
-    """Mean rank of each treatment, shape (k,), from scores (N, k); 1 is best, see `block_ranks`."""
+    """Mean rank of each treatment over the blocks; 1 is best.
+
+    Args:
+        scores: shape (N, k), N blocks by k treatments; a failed run may be +inf.
+
+    Returns:
+        The mean ranks, shape (k,); see `block_ranks` for ties.
+
+    Raises:
+        StatisticsError: fewer than 2 blocks or treatments, or NaN.
+    """
     means: FloatArray = block_ranks(scores).mean(axis=0)
     return means
 
 
 @dataclass(frozen=True)
 class Friedman:
-    """Outcome of the Friedman test.
+    """Result of the Friedman test.
 
     Attributes:
         statistic: Friedman's chi-square, with k - 1 degrees of freedom.
-        p: its p-value; keeps its level with any number of blocks, and is conservative.
+        p: p-value of the chi-square; keeps its level with any number of blocks, but is
+            conservative.
         f: Iman and Davenport's F, with k - 1 and (k - 1)(N - 1) degrees of freedom.
-        f_p: its p-value; sharper, but with under 10 blocks it rejects too often.
-        ranks: mean ranks, one per treatment.
+        f_p: p-value of F; more powerful, but rejects too often with fewer than 10 blocks.
+        ranks: mean rank of each treatment.
         n: number of blocks.
-        method: in words.
+        method: description of the method.
     """
 
     statistic: float
@@ -62,26 +79,45 @@ class Friedman:
 
 
 def friedman(scores: Any, *, correct_ties: bool = True) -> Friedman:
-    """Test whether k treatments rank alike over N blocks; scores (N, k).
+    """Test whether k treatments have the same ranks over N blocks.
 
-    Friedman (1937), with Iman and Davenport's (1980) F = (N - 1) X / (N (k - 1) - X). X is divided
-    by 1 - sum(t^3 - t) / (N k (k^2 - 1)) over groups of t ties (Conover 1999, p. 370), without
-    which ties make it conservative; `correct_ties=False` gives the formula as printed by Demsar
-    (2006). Blocks tied throughout say nothing: where all are, the statistics are 0 and p is 1.
-    Both p are approximations for large N. At level 0.05 and 8 blocks of 4 treatments, the
-    chi-square rejects 4.5 % of true hypotheses and F 6.0 %; at 20 blocks of 7, 4.5 % and 4.9 %
-    (8,000 simulations each). No p is let below (k!)^(1 - N), the exact chance that all blocks
-    agree, which F (infinite then) would put at 0.
+    Friedman's chi-square X, and F = (N - 1) X / (N (k - 1) - X). Both p-values are approximations
+    for large N. At level 0.05 with 8 blocks of 4 treatments, chi-square rejects 4.5 % of true
+    hypotheses and F 6.0 %; with 20 blocks of 7 treatments, 4.5 % and 4.9 % (8,000 simulations
+    each). No p-value is below (k!)^(1 - N), the exact probability that all blocks agree; in that
+    case F is infinite and its p-value would be 0. Blocks in which all scores are tied carry no
+    information; if all blocks are like that, the statistics are 0 and p is 1. For fewer than 10
+    blocks use `friedman_permutation`.
+
+    Args:
+        scores: shape (N, k), N blocks by k treatments; lower is better; a failed run may be +inf.
+        correct_ties: divide X by 1 - sum(t^3 - t) / (N k (k^2 - 1)) over groups of t ties (Conover
+            1999, p. 370); without it, ties make X conservative. False gives the formula as printed
+            by Demsar (2006).
+
+    Returns:
+        Both statistics with their p-values, and the mean ranks.
 
     Raises:
-        StatisticsError: fewer than 2 blocks or treatments, or NaN (a failed run may be +inf).
+        StatisticsError: fewer than 2 blocks or treatments, or NaN.
+
+    Source: Friedman (1937); F by Iman and Davenport (1980).
+
+    Example:
+        >>> from metaopt.stats import friedman
+        >>> scores = [[0.1, 0.2, 0.3], [0.2, 0.5, 0.6], [0.1, 0.4, 0.9], [0.3, 0.4, 0.5]]
+        >>> test = friedman(scores)  # 4 problems, 3 strategies
+        >>> test.ranks
+        (1.0, 2.0, 3.0)
+        >>> round(test.p, 4)
+        0.0183
     """
     from scipy.special import chdtrc, fdtrc
 
     ranks = block_ranks(scores)
     n, k = ranks.shape
     squares = n * float(((ranks.mean(axis=0) - (k + 1) / 2) ** 2).sum())
-    # The spread of untied ranks 1..k, or of the ranks as they are.
+    # The spread of the actual ranks, or of untied ranks 1..k.
     spread = float(((ranks - (k + 1) / 2) ** 2).sum()) if correct_ties else n * (k**3 - k) / 12
     chi = n * (k - 1) * squares / spread if spread > 0 else 0.0
     rest = n * (k - 1) - chi
@@ -94,14 +130,22 @@ def friedman(scores: Any, *, correct_ties: bool = True) -> Friedman:
 
 
 def holm(p: Any) -> FloatArray:
-    """Adjust p-values, shape (m,), for m tests at once; same order, each at least as large.
+    """Adjust the p-values of m tests for multiple testing.
 
-    Holm (1979): the i-th smallest is multiplied by m - i + 1 and kept from falling below its
-    predecessors. A hypothesis with an adjusted p up to a level is rejected at that family-wise
-    level. No p-values give none.
+    The i-th smallest p-value is multiplied by m - i + 1, and is at least as large as the adjusted
+    values before it. Rejecting all hypotheses with an adjusted p-value up to a level keeps the
+    family-wise error rate at that level.
+
+    Args:
+        p: p-values, shape (m,); may be empty.
+
+    Returns:
+        The adjusted p-values in the same order, shape (m,), at most 1.
 
     Raises:
-        StatisticsError: a value is no probability.
+        StatisticsError: a value is not between 0 and 1.
+
+    Source: Holm (1979).
     """
     raw = as_sample(p, "p", least=0)
     if ((raw < 0) | (raw > 1)).any():
@@ -115,14 +159,15 @@ def holm(p: Any) -> FloatArray:
 
 @dataclass(frozen=True)
 class AgainstControl:
-    """One treatment beside the control.
+    """Comparison of one treatment with the control.
 
     Attributes:
         treatment: column of the treatment.
         p: p-value of the signed-rank test.
-        p_holm: the same, adjusted for all treatments tested.
+        p_holm: p-value adjusted for all treatments tested.
         a12: probability that the treatment is better (lower) than the control.
-        difference: Hodges-Lehmann estimate of treatment - control; below 0 is better.
+        difference: Hodges-Lehmann estimate of treatment - control; below 0, the treatment is
+            better.
         n: number of blocks.
     """
 
@@ -135,16 +180,23 @@ class AgainstControl:
 
 
 def against_control(scores: Any, control: int) -> tuple[AgainstControl, ...]:
-    """Compare every treatment with the one in column `control`; scores (N, k), k - 1 outcomes.
+    """Compare every treatment with a control by signed-rank tests, adjusted by Holm.
 
-    Signed-rank tests over the blocks, adjusted by Holm (Demsar 2006, section 3.2.2, advises them
-    over mean-rank tests, whose verdict on a pair depends on the other treatments: Benavoli et al.
-    2016). Differences, and A12, which pools the blocks, mean something where the blocks share one
-    scale: repeats on one problem, or scores brought to a common scale first.
+    Comparing with a control only has more power than comparing all pairs (Demsar 2006, section
+    3.2.2). Signed-rank tests are used because the verdict of mean-rank tests on a pair depends on
+    the other treatments (Benavoli et al. 2016). `difference` and `a12`, which pools the blocks, are
+    meaningful only if all blocks share one scale: repeats on one problem, or normalised scores.
+
+    Args:
+        scores: shape (N, k), N blocks by k treatments, finite; lower is better.
+        control: column of the control.
+
+    Returns:
+        k - 1 comparisons, in the order of columns.
 
     Raises:
-        StatisticsError: fewer than 2 blocks or treatments, a value that is not finite, or no such
-            column.
+        StatisticsError: fewer than 2 blocks or treatments, a value that is not finite, or `control`
+            is not a column.
     """
     s = as_blocks(scores)
     k = s.shape[1]

@@ -1,9 +1,9 @@
-"""Models on one test set, judged by which examples each gets right.
+"""Tests of classifiers on one test set, by which examples each classifies correctly.
 
-Notation: of n examples, b are right by the first model only and c by the second only; examples on
-which both are right or both wrong say nothing about the difference. These tests see the examples as
-the source of chance, not the training: a model trained on other data may fare differently
-(Dietterich 1998, section 3.1).
+Notation: of n examples, b are correct in the first model only and c in the second only. Examples
+that both models get right, or both wrong, carry no information about the difference. The tests
+treat the examples as the source of randomness, not the training: a model trained on other data may
+perform differently (Dietterich 1998, section 3.1).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from metaopt.stats.permutation import arranged
 
 @dataclass(frozen=True)
 class McNemar:
-    """Outcome of McNemar's test.
+    """Result of McNemar's test.
 
     Attributes:
         statistic: the smaller of b and c.
         p: two-sided p-value, exact and conservative.
-        mid_p: mid-p value, which is less conservative; not guaranteed to keep its level.
+        mid_p: mid-p value; less conservative, but not guaranteed to keep its level.
         n: number of examples.
-        only_x: b, examples that only x gets right.
-        only_y: c, examples that only y gets right.
-        difference: accuracy of x less that of y, (b - c) / n.
-        method: in words.
+        only_x: b, number of examples that only x gets right.
+        only_y: c, number of examples that only y gets right.
+        difference: accuracy of x minus accuracy of y, (b - c) / n.
+        method: description of the method.
     """
 
     statistic: int
@@ -45,14 +45,24 @@ class McNemar:
 
 
 def mcnemar(truth: Any, x: Any, y: Any) -> McNemar:
-    """Test whether two classifiers are right equally often; truth and predictions, all (n,).
+    """Test whether two classifiers have the same accuracy on one test set; two-sided.
 
-    McNemar (1947), exact: under the null hypothesis b is binomial(b + c, 1/2). The mid-p value
-    takes half the chance of the observed b (Fagerland, Lydersen and Laake 2013). Labels may be
-    numbers, strings or booleans. Where no example tells the two apart, both p are 1.
+    Exact: under the null hypothesis b is binomial(b + c, 1/2). The mid-p value counts half the
+    probability of the observed b (Fagerland, Lydersen and Laake 2013). If the models never differ
+    in which examples they get right, both p-values are 1.
+
+    Args:
+        truth: true labels, shape (n,): numbers, strings or booleans.
+        x, y: predictions of the two classifiers, shape (n,), of the same kind as `truth`.
+
+    Returns:
+        The test with b, c and the difference in accuracy.
 
     Raises:
-        StatisticsError: lengths differ, there is no example, or a label is missing (NaN or None).
+        StatisticsError: lengths differ, there is no example, a label is missing (NaN or None), or
+            only one of truth and predictions holds strings.
+
+    Source: McNemar (1947).
     """
     from scipy.special import bdtr
 
@@ -62,24 +72,24 @@ def mcnemar(truth: Any, x: Any, y: Any) -> McNemar:
     below = float(bdtr(few - 1, m, 0.5)) if few > 0 else 0.0
     upto = float(bdtr(few, m, 0.5))
     p = min(1.0, 2 * upto)
-    # Both tails hold the observed count, except where b = c, when it is one point.
+    # Both tails contain the observed count; if b = c, they share it.
     mid = upto + below if b != c else 1.0 - (upto - below) / 2
     mid = mid if m else 1.0
-    method = f"McNemar's test, exact, {b} and {c} of {n} examples right by one model only"
+    method = f"McNemar's test, exact, {b} and {c} of {n} examples right in one model only"
     return McNemar(few, p, mid, n, b, c, (b - c) / n, method)
 
 
 @dataclass(frozen=True)
 class CochranQ:
-    """Outcome of Cochran's Q test.
+    """Result of Cochran's Q test.
 
     Attributes:
-        statistic: Q, about chi-square with k - 1 degrees of freedom.
-        p: p-value, by permutation.
+        statistic: Q, approximately chi-square with k - 1 degrees of freedom.
+        p: p-value of the permutation distribution.
         chi2_p: p-value of the chi-square approximation.
         n: number of examples.
-        right: share of examples that each model gets right.
-        method: in words.
+        right: accuracy of each model.
+        method: description of the method.
     """
 
     statistic: float
@@ -91,17 +101,29 @@ class CochranQ:
 
 
 def cochran_q(truth: Any, predictions: Any, samples: int = 20_000, seed: int = 0) -> CochranQ:
-    """Test whether k classifiers are right equally often; truth (n,), predictions (n, k).
+    """Test whether k classifiers have the same accuracy on one test set.
 
-    Cochran (1950): Q = (k - 1) (k sum G_j^2 - T^2) / (k T - sum L_i^2), G_j right answers of model
-    j, L_i models right on example i, T all. p compares Q with its distribution when each example's
-    right answers fall on any of the models: exact while the distinct sums can be held, else
-    `samples` drawn from `seed`. With two models Q is McNemar's (b - c)^2 / (b + c). Where no
-    example tells models apart, p is 1.
+    Q = (k - 1) (k sum G_j^2 - T^2) / (k T - sum L_i^2), where G_j is the number of correct answers
+    of model j, L_i the number of models that are correct on example i, and T the total. p compares
+    Q with its distribution if the correct answers on each example are randomly assigned to models.
+    With two models Q is McNemar's (b - c)^2 / (b + c). If the models never differ in which examples
+    they get right, p is 1.
+
+    Args:
+        truth: true labels, shape (n,): numbers, strings or booleans.
+        predictions: shape (n, k), one column per model, of the same kind as `truth`.
+        samples: number of random arrangements; used only if the exact distribution is too large.
+        seed: of the random arrangements.
+
+    Returns:
+        The test with the accuracies.
 
     Raises:
-        StatisticsError: shapes do not fit, fewer than 2 models, no example, a label is missing, or
-            `samples` is not a positive whole number.
+        StatisticsError: shapes do not match, fewer than 2 models, no example, a label is missing
+            (NaN or None), only one of truth and predictions holds strings, or `samples` is not a
+            positive whole number.
+
+    Source: Cochran (1950).
     """
     from scipy.special import chdtrc
 
@@ -125,7 +147,7 @@ def cochran_q(truth: Any, predictions: Any, samples: int = 20_000, seed: int = 0
 
 
 def _right(truth: Any, predictions: dict[str, Any]) -> NDArray[np.bool_]:
-    """Which predictions equal the truth, (n, models)."""
+    """Which predictions equal the truth, shape (n, models)."""
     expected = _labels(truth, "truth")
     columns = []
     for name, given in predictions.items():
@@ -135,11 +157,11 @@ def _right(truth: Any, predictions: dict[str, Any]) -> NDArray[np.bool_]:
                 f"{name} must have one label for each of the {len(expected)} examples of truth,"
                 f" got {len(labels)}"
             )
-        # Strings never equal numbers: "1" for 1 would make every answer wrong without a word.
+        # Strings never equal numbers: "1" instead of 1 would silently make every answer wrong.
         if isinstance(labels.tolist()[0], str) != isinstance(expected.tolist()[0], str):
             raise StatisticsError(
-                f"{name} and truth must hold labels of one kind, got {labels.tolist()[0]!r} and"
-                f" {expected.tolist()[0]!r}; convert one of them"
+                f"{name} and truth must hold labels of the same kind, got {labels.tolist()[0]!r}"
+                f" and {expected.tolist()[0]!r}; convert one of them"
             )
         columns.append(np.asarray(labels == expected, dtype=np.bool_))
     return np.stack(columns, axis=1)
@@ -153,6 +175,6 @@ def _labels(values: Any, name: str) -> NDArray[Any]:
     if missing:
         raise StatisticsError(
             f"{name} must have a label for every example, got none at [{missing[0]}];"
-            f" leave such examples out for all models"
+            f" leave out such examples for all models"
         )
     return labels

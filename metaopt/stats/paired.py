@@ -1,7 +1,7 @@
-"""Two treatments on the same blocks, beside the signed-rank test: paired t and sign test.
+"""Two treatments on the same blocks: the paired t test and the sign test.
 
-Notation: d_i = x_i - y_i over n pairs; D and S are the mean and the standard deviation (n - 1
-below) of the d_i. Differences that are rounding only count as 0.
+Notation: d_i = x_i - y_i over n pairs; D and S are the mean and the standard deviation (ddof=1) of
+the d_i. Differences that are only rounding errors count as 0.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from metaopt.stats.checks import as_level, as_pairs, deviation, differences
 
 @dataclass(frozen=True)
 class TTest:
-    """Outcome of a t test on paired differences.
+    """Result of a t test on paired differences.
 
     Attributes:
-        statistic: t, the mean difference over its standard error.
+        statistic: t, the mean difference divided by its standard error.
         p: two-sided p-value.
         n: number of differences.
         df: degrees of freedom.
         difference: mean of x - y.
-        low: lower bound of its confidence interval.
+        low: lower bound of the confidence interval of `difference`.
         high: upper bound.
         level: confidence level of that interval.
-        method: in words.
+        method: description of the method.
     """
 
     statistic: float
@@ -43,9 +43,9 @@ class TTest:
 
 
 def student(mean: float, error: float, n: int, level: float, method: str) -> TTest:
-    """Turn a mean difference and its standard error, on n - 1 degrees of freedom, into a test.
+    """Make a t test from a mean difference and its standard error, with n - 1 degrees of freedom.
 
-    An error of 0 comes with a mean of 0 only (see `errors.deviation`): no evidence, p is 1.
+    An error of 0 occurs only with a mean of 0 (see `checks.deviation`); then p is 1.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -56,16 +56,24 @@ def student(mean: float, error: float, n: int, level: float, method: str) -> TTe
 
 
 def paired_t(x: Any, y: Any, level: float = 0.95) -> TTest:
-    """Test whether paired samples x and y, both (n,), differ in their mean; two-sided.
+    """Test whether paired samples differ in their mean; two-sided.
 
-    Student (1908): t = D / (S / sqrt(n)) with n - 1 degrees of freedom, exact for independent,
-    normal differences. Scores of overlapping training sets are not independent: there it rejects
-    far too often (Dietterich 1998), and `corrected_t` or `repeated_kfold_t` is meant. Without any
-    difference, p is 1.
+    t = D / (S / sqrt(n)) with n - 1 degrees of freedom; exact for independent, normal differences.
+    Scores on overlapping training sets are not independent, and there it rejects far too often
+    (Dietterich 1998): use `corrected_t` or `repeated_kfold_t`. If all differences are 0, p is 1.
+
+    Args:
+        x, y: paired samples, shape (n,), finite.
+        level: confidence level of the interval of the mean difference, between 0 and 1.
+
+    Returns:
+        The test with the mean of x - y and its interval.
 
     Raises:
-        StatisticsError: lengths differ, there are fewer than 2 pairs, a value is not finite, or all
-            differences are equal and not 0.
+        StatisticsError: lengths differ, there are fewer than 2 pairs, a value is not finite, all
+            differences are equal and not 0, or `level` is not between 0 and 1.
+
+    Source: Student (1908).
     """
     level = as_level(level)
     x, y = as_pairs(x, y, least=2)
@@ -76,15 +84,15 @@ def paired_t(x: Any, y: Any, level: float = 0.95) -> TTest:
 
 @dataclass(frozen=True)
 class SignTest:
-    """Outcome of the sign test.
+    """Result of the sign test.
 
     Attributes:
         statistic: the smaller of wins and losses.
         p: two-sided p-value, exact.
-        n: number of pairs, ties included.
-        wins: pairs in which x is lower, hence better.
-        losses: pairs in which y is lower.
-        method: in words.
+        n: number of pairs, including ties.
+        wins: number of pairs in which x is lower (better).
+        losses: number of pairs in which y is lower (better).
+        method: description of the method.
     """
 
     statistic: int
@@ -96,14 +104,22 @@ class SignTest:
 
 
 def sign_test(x: Any, y: Any) -> SignTest:
-    """Test whether x beats y as often as the reverse; paired samples, both (n,); two-sided.
+    """Test whether x is better than y as often as the reverse, on paired samples; two-sided.
 
-    Arbuthnott (1710), exact binomial; ties are left out. It asks nothing of the differences, not
-    even that they can be compared across pairs, and has less power for it. A failed run may be
-    +inf. Without any difference, p is 1.
+    Exact binomial test; ties are left out. It makes no assumption about the size of the
+    differences, not even that they are comparable between pairs, and therefore has less power. If
+    all pairs tie, p is 1.
+
+    Args:
+        x, y: paired samples, shape (n,); lower is better; a failed run may be +inf.
+
+    Returns:
+        The test with wins and losses of x.
 
     Raises:
         StatisticsError: lengths differ, there is no pair, or a value is NaN.
+
+    Source: Arbuthnott (1710).
     """
     from scipy.special import bdtr
 

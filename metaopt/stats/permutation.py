@@ -1,11 +1,12 @@
-"""Permutation tests: exact where all arrangements can be counted, else by seeded Monte Carlo.
+"""Permutation tests: exact if all arrangements can be enumerated, else Monte Carlo with a seed.
 
-Two families: signs of paired differences, and arrangements of values within blocks, where the
-statistic is a function of the column sums C_j alone, increasing in sum_j (C_j - mean)^2 (Friedman's
-chi-square and Cochran's Q both are).
+Two kinds: random signs of paired differences, and random arrangements of values within blocks. For
+the latter the statistic must depend only on the column sums C_j and increase with
+sum_j (C_j - mean)^2, as Friedman's chi-square and Cochran's Q do.
 
-A Monte Carlo p is (1 + hits) / (1 + samples): the observed arrangement is one of those possible,
-so p is never 0 and the test keeps its level with any number of samples (Phipson and Smyth 2010).
+A Monte Carlo p-value is (1 + hits) / (1 + samples): the observed arrangement is one of the possible
+ones, so p is never 0 and the test keeps its level for any number of samples (Phipson and Smyth
+2010).
 """
 
 from __future__ import annotations
@@ -25,20 +26,20 @@ from metaopt.stats.friedman import block_ranks, friedman
 IntArray = NDArray[np.int64]
 
 EXACT_SIGNS = 20  # 2^19 sums: 10 ms
-EXACT_STATES = 2_000_000  # sums of columns held at once in the exact count for blocks
+EXACT_STATES = 2_000_000  # column sums in memory at once in the exact enumeration for blocks
 CHUNK = 2_000_000  # numbers drawn at once
 
 
 @dataclass(frozen=True)
 class PermutationTest:
-    """Outcome of a permutation test.
+    """Result of a permutation test.
 
     Attributes:
         statistic: the mean difference x - y, or Friedman's chi-square.
         p: p-value; two-sided for a difference.
         n: number of pairs or blocks.
-        exact: whether all arrangements were counted.
-        method: in words.
+        exact: whether all arrangements were enumerated.
+        method: description of the method.
     """
 
     statistic: float
@@ -49,22 +50,31 @@ class PermutationTest:
 
 
 def permutation(x: Any, y: Any, samples: int = 50_000, seed: int = 0) -> PermutationTest:
-    """Test whether paired samples x and y, both (n,), differ in their mean; two-sided.
+    """Test whether paired samples differ in their mean; two-sided.
 
-    Fisher (1935): under the null hypothesis x_i and y_i may change places, so every d_i = x_i - y_i
-    has a random sign. p is the share of sign vectors with a mean at least as far from 0. Up to 20
-    pairs that differ, all are counted; beyond, `samples` are drawn from `seed`. Without any
-    difference, p is 1.
+    Under the null hypothesis x_i and y_i can be exchanged, so the sign of every d_i = x_i - y_i is
+    random. p is the share of sign vectors whose mean is at least as far from 0 as the observed one.
+    Up to 20 nonzero differences, all sign vectors are enumerated. If all differences are 0, p is 1.
+
+    Args:
+        x, y: paired samples, shape (n,), finite.
+        samples: number of random sign vectors; used only with more than 20 nonzero differences.
+        seed: of the random sign vectors.
+
+    Returns:
+        The test; its statistic is the mean of x - y.
 
     Raises:
         StatisticsError: lengths differ, there is no pair, a value is not finite, or `samples` is
             not a positive whole number.
+
+    Source: Fisher (1935).
     """
     x, y = as_pairs(x, y)
     samples = as_whole(samples, "samples")
     d, slack = differences(x, y)
     signed = d[d != 0]
-    # Sums of m terms that are equal but for rounding count as equal.
+    # Sums of m terms count as equal if they differ only by rounding errors.
     m, eps = len(signed), np.finfo(np.float64).eps
     least = abs(float(signed.sum())) - m * (slack + eps * float(np.abs(signed).sum()))
     exact = m <= EXACT_SIGNS
@@ -77,7 +87,7 @@ def permutation(x: Any, y: Any, samples: int = 50_000, seed: int = 0) -> Permuta
 def _all_signs(d: FloatArray, least: float) -> float:
     if not len(d):
         return 1.0
-    sums = d[:1]  # the first sign is held: the other half of all vectors mirrors this one
+    sums = d[:1]  # the first sign is fixed: the other half of all vectors is the mirror image
     for step in d[1:]:
         sums = np.concatenate([sums + step, sums - step])
     return float(np.mean(np.abs(sums) >= least))
@@ -93,17 +103,26 @@ def _some_signs(d: FloatArray, least: float, samples: int, seed: int) -> float:
 
 
 def friedman_permutation(scores: Any, samples: int = 20_000, seed: int = 0) -> PermutationTest:
-    """Test whether k treatments rank alike over N blocks; scores (N, k).
+    """Test whether k treatments have the same ranks over N blocks, for few blocks.
 
-    Friedman's statistic (1937, corrected for ties) against its own distribution over all
-    arrangements of the ranks within blocks, for few blocks, where chi-square and F are only
-    approximate. Exact while the distinct column sums can be held (8 blocks of 4, 20 of 3), else
-    `samples` arrangements drawn from `seed`. A failed run may be +inf; blocks tied throughout say
-    nothing.
+    Friedman's statistic, corrected for ties, is compared with its distribution over all
+    arrangements of the ranks within blocks; chi-square and F are only approximations for few
+    blocks. Exact while the number of distinct column sums is manageable (8 blocks of 4 treatments,
+    20 of 3), else Monte Carlo. Blocks in which all scores are tied carry no information.
+
+    Args:
+        scores: shape (N, k), N blocks by k treatments; lower is better; a failed run may be +inf.
+        samples: number of random arrangements; used only if the exact distribution is too large.
+        seed: of the random arrangements.
+
+    Returns:
+        The test; its statistic is Friedman's chi-square.
 
     Raises:
         StatisticsError: fewer than 2 blocks or treatments, NaN, or `samples` is not a positive
             whole number.
+
+    Source: Friedman (1937).
     """
     samples = as_whole(samples, "samples")
     twice = np.rint(2 * block_ranks(scores)).astype(np.int64)
@@ -115,9 +134,9 @@ def friedman_permutation(scores: Any, samples: int = 20_000, seed: int = 0) -> P
 
 
 def arranged(rows: IntArray, samples: int, seed: int) -> tuple[float, bool]:
-    """P(spread of column sums >= observed) if each row, (N, k), is shuffled; whether exact."""
+    """P(spread of column sums >= observed) for shuffled rows, (N, k); and whether it is exact."""
     observed = _spread(rows.sum(axis=0)[None, :])[0]
-    rows = rows[(rows != rows[:, :1]).any(axis=1)]  # a constant row adds the same everywhere
+    rows = rows[(rows != rows[:, :1]).any(axis=1)]  # a constant row adds the same to all columns
     if not len(rows):
         return 1.0, True
     p = _all_arrangements(rows, int(observed))
@@ -127,17 +146,18 @@ def arranged(rows: IntArray, samples: int, seed: int) -> tuple[float, bool]:
 
 
 def _spread(sums: IntArray) -> IntArray:
-    """k^2 times the sum of squares about the mean, in whole numbers; sums (..., k)."""
+    """k^2 times the sum of squared deviations from the mean, as integers; sums (..., k)."""
     k, total = sums.shape[-1], sums.sum(axis=-1)
     spread: IntArray = k * (sums**2).sum(axis=-1) - total**2
     return spread
 
 
 def _all_arrangements(rows: IntArray, observed: int) -> float | None:
-    """Add one row after the other to the distribution of column sums; None if that is too much.
+    """Exact p-value, or None if the enumeration is too large.
 
-    Every row is shuffled over all columns, so states that differ by an exchange of columns have the
-    same future: they are sorted and counted together.
+    Rows are added one by one to the distribution of column sums. Each row is shuffled over all
+    columns, so states that differ only by a permutation of columns lead to the same result: they
+    are sorted and merged.
     """
     k = rows.shape[1]
     base = int(rows.max(axis=1).sum()) + 1

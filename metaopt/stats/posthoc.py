@@ -1,9 +1,9 @@
-"""Which treatments differ: all pairs, or each against a control, always corrected for their number.
+"""Post-hoc tests: all pairs, or each treatment against a control, corrected for multiple testing.
 
 Notation: scores have the shape (N, k), N blocks by k treatments, lower is better; R_j is the mean
-rank of treatment j. Tests on mean ranks (`nemenyi`, `rank_z`, `conover`) judge a pair by ranks to
-which the other treatments contribute, so that a verdict may change with the company (Benavoli,
-Corani and Mangili 2016); `pairwise` looks at the two alone and is advised.
+rank of treatment j. Tests on mean ranks (`nemenyi`, `rank_z`, `conover`) use ranks among all
+treatments, so the verdict on a pair may depend on which other treatments are compared (Benavoli,
+Corani and Mangili 2016). `pairwise` uses only the two treatments of a pair and is recommended.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Pair:
     """Two treatments and the test between them.
 
     Attributes:
-        first: column of the one treatment.
-        second: column of the other, the control if there is one.
-        statistic: of the test.
-        p: its p-value, not adjusted (for `nemenyi`: adjusted, there is no other).
-        p_adjusted: adjusted for all pairs tested.
-        difference: of mean ranks, or the test's own difference, first - second (below 0 the first
-            is lower); None where the test has none.
+        first: column of the first treatment.
+        second: column of the second treatment; the control, if there is one.
+        statistic: statistic of the test.
+        p: p-value, not adjusted (for `nemenyi` already adjusted, because it has no other).
+        p_adjusted: p-value adjusted for all pairs tested.
+        difference: difference of mean ranks, or the effect reported by the test, first - second
+            (below 0, the first is lower); None if the test has none.
     """
 
     first: int
@@ -48,13 +48,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairwise:
-    """All comparisons of a family.
+    """A family of pairwise comparisons.
 
     Attributes:
-        pairs: in the order of columns.
+        pairs: comparisons, in the order of columns.
         k: number of treatments.
         n: number of blocks, the rows of scores.
-        method: in words, with the correction.
+        method: description of the test and the correction.
     """
 
     pairs: tuple[Pair, ...]
@@ -63,7 +63,7 @@ class Pairwise:
     method: str
 
     def table(self) -> FloatArray:
-        """Adjusted p-values (k, k), symmetric, 1 on the diagonal, NaN for pairs not tested."""
+        """Return the adjusted p-values, (k, k); 1 on the diagonal, NaN for pairs not tested."""
         out = np.where(np.eye(self.k) == 1, 1.0, np.nan)
         for pair in self.pairs:
             out[pair.first, pair.second] = out[pair.second, pair.first] = pair.p_adjusted
@@ -71,15 +71,23 @@ class Pairwise:
 
 
 def nemenyi(scores: Any) -> Pairwise:
-    """Compare all pairs by their mean ranks; scores (N, k).
+    """Compare all pairs of treatments by their mean ranks.
 
-    Nemenyi (1963), Demsar (2006, section 3.2.2): |R_i - R_j| / sqrt(k (k + 1) / (6 N)) against the
-    studentized range of k normals over sqrt(2), which covers all pairs at once. For 10 blocks or
-    more: with 6 blocks of 3 it rejects 24 % of true families at level 0.2. Ties make it
+    |R_i - R_j| / sqrt(k (k + 1) / (6 N)) is compared with the studentized range of k normals
+    divided by sqrt(2), which covers all pairs at once. For 10 blocks or more: with 6 blocks of 3
+    treatments it rejects in 24 % of families of true hypotheses at level 0.2. Ties make it
     conservative.
 
+    Args:
+        scores: shape (N, k), N blocks by k treatments; lower is better; a failed run may be +inf.
+
+    Returns:
+        All pairs with adjusted p-values.
+
     Raises:
-        StatisticsError: fewer than 2 blocks or treatments, or NaN (a failed run may be +inf).
+        StatisticsError: fewer than 2 blocks or treatments, or NaN.
+
+    Source: Nemenyi (1963); Demsar (2006, section 3.2.2).
     """
     from scipy.stats import studentized_range
 
@@ -92,12 +100,22 @@ def nemenyi(scores: Any) -> Pairwise:
 
 
 def critical_difference(k: int, n: int, level: float = 0.05) -> float:
-    """Return Nemenyi's critical difference of mean ranks for k treatments in n blocks.
+    """Return Nemenyi's critical difference of mean ranks.
 
-    Demsar (2006, section 3.2.2): q sqrt(k (k + 1) / (6 n)), q the studentized range over sqrt(2).
+    q sqrt(k (k + 1) / (6 n)), where q is the quantile of the studentized range divided by sqrt(2).
+
+    Args:
+        k: number of treatments, at least 2.
+        n: number of blocks.
+        level: family-wise level of the test, between 0 and 1.
+
+    Returns:
+        The smallest difference of two mean ranks that is significant at `level`.
 
     Raises:
-        StatisticsError: k or n is below 2 or 1, or `level` is not between 0 and 1.
+        StatisticsError: k is below 2, n is below 1, or `level` is not between 0 and 1.
+
+    Source: Demsar (2006, section 3.2.2).
     """
     from scipy.stats import studentized_range
 
@@ -107,13 +125,21 @@ def critical_difference(k: int, n: int, level: float = 0.05) -> float:
 
 
 def rank_z(scores: Any, control: int | None = None) -> Pairwise:
-    """Compare treatments by the z of their mean ranks, adjusted by Holm; scores (N, k).
+    """Compare treatments by a z test of their mean ranks, adjusted by Holm.
 
-    Demsar (2006, section 3.2.2) and Garcia and Herrera (2008): z = (R_i - R_j) /
-    sqrt(k (k + 1) / (6 N)), normal for many blocks; all pairs, or each with column `control`.
+    z = (R_i - R_j) / sqrt(k (k + 1) / (6 N)), normal for many blocks.
+
+    Args:
+        scores: shape (N, k), N blocks by k treatments; lower is better; a failed run may be +inf.
+        control: column to compare all others with; None compares all pairs.
+
+    Returns:
+        The pairs with adjusted p-values.
 
     Raises:
-        StatisticsError: fewer than 2 blocks or treatments, NaN, or no such column.
+        StatisticsError: fewer than 2 blocks or treatments, NaN, or `control` is not a column.
+
+    Source: Demsar (2006, section 3.2.2); Garcia and Herrera (2008).
     """
     ranks, pairs = _ranked(scores, control)
     n, k = ranks.shape
@@ -124,16 +150,25 @@ def rank_z(scores: Any, control: int | None = None) -> Pairwise:
 
 
 def conover(scores: Any, control: int | None = None) -> Pairwise:
-    """Compare treatments by Conover's t on ranks, adjusted by Holm; scores (N, k).
+    """Compare treatments by Conover's t test on ranks, adjusted by Holm.
 
-    Conover and Iman (1979), Conover (1999, section 5.8): t = |S_i - S_j| / sqrt(2 (N A - sum S_j^2)
-    / ((N - 1)(k - 1))) with (N - 1)(k - 1) degrees of freedom, S_j rank sums, A the sum of squared
-    ranks. The denominator shrinks as blocks agree, so a true difference of one treatment sharpens
-    the tests of the others: meant for after a Friedman test that rejects, and no p is let below
-    (k!)^(1 - N), as in `friedman`. Where all is tied, p is 1.
+    t = (S_i - S_j) / sqrt(2 (N A - sum S_j^2) / ((N - 1)(k - 1))) with (N - 1)(k - 1) degrees of
+    freedom, where S_j are rank sums and A is the sum of squared ranks. The denominator becomes
+    smaller as blocks agree, so a real difference of one treatment makes the tests of the others
+    more sensitive: use it only after a Friedman test that rejects. No p-value is below
+    (k!)^(1 - N), as in `friedman`. If all scores are tied, p is 1.
+
+    Args:
+        scores: shape (N, k), N blocks by k treatments; lower is better; a failed run may be +inf.
+        control: column to compare all others with; None compares all pairs.
+
+    Returns:
+        The pairs with adjusted p-values.
 
     Raises:
-        StatisticsError: fewer than 2 blocks or treatments, NaN, or no such column.
+        StatisticsError: fewer than 2 blocks or treatments, NaN, or `control` is not a column.
+
+    Source: Conover and Iman (1979); Conover (1999, section 5.8).
     """
     from scipy.special import stdtr
 
@@ -153,16 +188,36 @@ def conover(scores: Any, control: int | None = None) -> Pairwise:
 def pairwise(
     scores: Any, test: Callable[[Any, Any], Any] = wilcoxon, control: int | None = None
 ) -> Pairwise:
-    """Compare treatments two at a time with any test, adjusted by Holm; scores (..., k).
+    """Compare treatments two at a time with any test, adjusted by Holm.
 
-    `test` takes two columns, scores[..., i] and scores[..., j], and returns an outcome with
-    `statistic` and `p`: `wilcoxon`, `permutation`, `rank_sum`, `five_by_two_f` for scores (5, 2,
-    k), or ``lambda x, y: corrected_t(x, y, test_fraction=0.1)``. All pairs, or each with column
-    `control`. Benavoli, Corani and Mangili (2016) advise it with signed ranks over tests of mean
-    ranks; `difference` is the Hodges-Lehmann estimate then, else the outcome's own if it has one.
+    Benavoli, Corani and Mangili (2016) recommend this, with signed-rank tests, instead of tests on
+    mean ranks.
+
+    Args:
+        scores: shape (..., k), treatments in the last axis; (N, k) for `wilcoxon`, (5, 2, k) for
+            `five_by_two_f`. Lower is better.
+        test: called with scores[..., i] and scores[..., j]; returns a result with `statistic` and
+            `p`: `wilcoxon`, `permutation`, `rank_sum`, `five_by_two_f`, or
+            ``lambda x, y: corrected_t(x, y, test_fraction=0.1)``.
+        control: column to compare all others with; None compares all pairs.
+
+    Returns:
+        The pairs with adjusted p-values. `difference` is the Hodges-Lehmann estimate for
+        `wilcoxon`, else the `difference` of the test's result, if it has one.
 
     Raises:
-        StatisticsError: fewer than 2 treatments, no such column, or what `test` raises.
+        StatisticsError: fewer than 2 treatments, or `control` is not a column; and what `test`
+            raises.
+
+    Source: the adjustment by Holm (1979).
+
+    Example:
+        >>> from metaopt.stats import pairwise
+        >>> scores = [[i, i + 1.5, i + 2] for i in range(8)]  # 8 problems, 3 strategies
+        >>> for pair in pairwise(scores, control=0).pairs:
+        ...     print(pair.first, pair.second, pair.difference, pair.p_adjusted)
+        1 0 1.5 0.015625
+        2 0 2.0 0.015625
     """
     table = np.asarray(scores)
     if table.ndim < 2 or table.shape[-1] < 2:
@@ -178,7 +233,7 @@ def pairwise(
     p = np.array([float(o.p) for o in found])
     name = getattr(test, "__name__", "test").replace("<lambda>", "test")
     statistics = np.array([float(o.statistic) for o in found])
-    return _gather(pairs, statistics, p, holm(p), gaps, table, f"{name} by pairs, Holm")
+    return _gather(pairs, statistics, p, holm(p), gaps, table, f"pairwise {name}, Holm")
 
 
 def _ranked(scores: Any, control: int | None) -> tuple[FloatArray, list[tuple[int, int]]]:

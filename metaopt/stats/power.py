@@ -1,9 +1,8 @@
-"""How many repeats are needed to see an effect, and what a number of repeats can show.
+"""Power analysis: how many repeats are needed to detect an effect, and the power of a given number.
 
-Notation: paired differences d are normal with mean / standard deviation = delta, the `effect`; a
-pair then favours the right side with chance Phi(delta): 0.60 at delta = 0.25, 0.69 at 0.5, 0.84 at
-1. delta is in units of the spread over repeats, not of the score: 0.5 is a difference that one pair
-of runs shows in 69 of 100 cases.
+Notation: paired differences d are normal with mean / standard deviation = delta, the `effect`. A
+single pair then has the correct sign with probability Phi(delta): 0.60 at delta = 0.25, 0.69 at
+0.5, 0.84 at 1. delta is measured in standard deviations over repeats, not in units of the score.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from metaopt.stats.corrected_t import corrected_error
 from metaopt.stats.signed_rank import EXACT_PAIRS, fewest_pairs, signed_rank_chances
 
 TESTS = ("wilcoxon", "t", "corrected t", "sign")
-MOST = 100_000  # repeats; whoever needs more needs another experiment
-SIMULATED = 400  # pairs up to which the signed-rank test is simulated
-LOSS = math.pi / 3  # pairs that signed ranks need for one of t, asymptotically, on normal data
+MOST = 100_000  # repeats; an effect that needs more is too small for such an experiment
+SIMULATED = 400  # largest number of pairs for which the signed-rank test is simulated
+LOSS = math.pi / 3  # signed-rank pairs per pair of the t test, asymptotically, on normal data
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,13 @@ class Power:
     """Power of a test.
 
     Attributes:
-        test: its name.
-        n: number of paired repeats, or of scores for the corrected t.
-        power: probability of a p-value up to the level when the effect is real.
-        effect: mean difference over its standard deviation.
-        level: level of one comparison, the family's divided by their number.
-        error: Monte Carlo standard error of `power`, 0 where a formula gives it.
-        method: how it was computed, in words.
+        test: name of the test.
+        n: number of paired repeats; of scores for the corrected t test.
+        power: probability of rejecting at `level` if the effect is real.
+        effect: mean difference divided by its standard deviation.
+        level: level of one comparison: the family-wise level divided by the number of comparisons.
+        error: Monte Carlo standard error of `power`; 0 if computed by a formula.
+        method: description of the method.
     """
 
     test: str
@@ -63,25 +62,29 @@ def power(
     samples: int = 10_000,
     seed: int = 0,
 ) -> Power:
-    """Power of `n` paired repeats to see `effect`, or the fewest n with a power of `target`.
+    """Power of n paired repeats to detect an effect, or the smallest n that reaches a power.
 
     Args:
-        test: two-sided; "wilcoxon" (simulated at the exact critical value; beyond 400 pairs from t
-            by their relative efficiency, 3 / pi), "t", "corrected t" (noncentral t), "sign"
-            (binomial).
-        effect: mean of the paired differences over their standard deviation, of either sign. For
-            "corrected t", over splits.
-        n: paired repeats; for "corrected t" scores, repeats times folds. None asks for the fewest.
-        target: power wanted, for n None.
-        level: family-wise level.
-        comparisons: hypotheses tested together; each is held to level / comparisons, Holm's first
-            step, whatever the others show.
-        test_fraction: share of the data in each test set, for "corrected t" only.
-        samples: simulated experiments, for "wilcoxon".
-        seed: of the simulation.
+        test: name of a two-sided test: "wilcoxon" (simulated at the exact critical value; above 400
+            pairs computed from the t test by their relative efficiency, 3 / pi), "t" or
+            "corrected t" (noncentral t), "sign" (binomial).
+        effect: mean of the paired differences divided by their standard deviation, of either sign;
+            for "corrected t" the standard deviation over splits.
+        n: number of paired repeats; for "corrected t" of scores, repeats times folds. None computes
+            the smallest n.
+        target: required power, between 0 and 1; used if n is None.
+        level: family-wise level, between 0 and 1.
+        comparisons: number of hypotheses tested together; each is tested at level / comparisons,
+            the first step of Holm's correction and thus the strictest.
+        test_fraction: share of the data in each test set, between 0 and 1; for "corrected t" only.
+        samples: number of simulated experiments, for "wilcoxon".
+        seed: of the simulation; the same seed gives the same power.
+
+    Returns:
+        The power together with n.
 
     Raises:
-        StatisticsError: an argument is wrong, or no number of repeats reaches `target`.
+        StatisticsError: an argument is not valid, or no number of repeats reaches `target`.
     """
     if test not in TESTS:
         raise StatisticsError(f"test must be one of {', '.join(TESTS)}, got {test!r}")
@@ -92,7 +95,7 @@ def power(
     if n is not None:
         n = as_whole(n, "n", 1 if test in ("wilcoxon", "sign") else 2)
     elif delta == 0:
-        raise StatisticsError("effect must not be 0 to ask for n: no number of repeats shows it")
+        raise StatisticsError("effect must not be 0 if n is None: no number of repeats can show it")
     else:
         n = _fewest(test, delta, alpha, as_level(target), test_fraction, at)
     value = at(n)
@@ -101,7 +104,7 @@ def power(
 
 
 def _error(share: float, samples: int) -> float:
-    """Standard error of a simulated share; one of 0 or 1 is known no better than to one sample."""
+    """Standard error of a simulated share; a share of 0 or 1 has the error of one sample."""
     return math.sqrt(max(1 / samples, share * (1 - share)) / samples)
 
 
@@ -129,11 +132,11 @@ def _method(test: str, n: int, samples: int, alpha: float) -> str:
 def _function(
     test: str, delta: float, alpha: float, fraction: float | None, samples: int, seed: int
 ) -> Callable[[float], float]:
-    """Power as a function of n."""
+    """Return the power as a function of n."""
     if (fraction is not None) != (test == "corrected t"):
         raise StatisticsError(
-            f"test_fraction belongs to the corrected t test and to it alone, got {fraction!r} for"
-            f" {test!r}"
+            f"test_fraction must be given for the corrected t test and only for it, got"
+            f" {fraction!r} for {test!r}"
         )
     if test == "t":
         return lambda n: _noncentral(delta * math.sqrt(n), n, alpha)
@@ -172,7 +175,7 @@ def _signed_rank(delta: float, n: int, alpha: float, samples: int, seed: int) ->
         return _noncentral(delta * math.sqrt(n / LOSS), n / LOSS, alpha)
     ranks = np.arange(1.0, n + 1)
     if n <= EXACT_PAIRS:
-        tail = 2 * np.cumsum(signed_rank_chances(ranks)[::2])  # whole ranks: every second place
+        tail = 2 * np.cumsum(signed_rank_chances(ranks)[::2])  # ranks are whole: every second entry
         critical = float(np.searchsorted(tail, alpha * (1 + 1e-12), side="right")) - 1
     else:
         from scipy.special import ndtri
@@ -204,22 +207,22 @@ def _fewest(
     if test == "t":
         return t
     least = fewest_pairs(alpha)
-    if test == "sign":  # power rises in a saw-tooth: take the n after the last dip below the target
+    if test == "sign":  # power rises in a saw-tooth: n after the last dip below the target
         most = max(40, least + 20, 2 * t)  # the sign test needs pi / 2 times the pairs of t
         enough = [at(n) >= target for n in range(least, most + 1)]
         return most + 1 - next(i for i, ok in enumerate([*reversed(enough), False]) if not ok)
     if t * LOSS > SIMULATED:
         return math.ceil(t * LOSS)
     low = max(least, math.floor(0.9 * t))
-    if low <= 40:  # the steps of an exact test are large here, and a few simulations cheap
+    if low <= 40:  # the steps of an exact test are large here, and simulations are cheap
         return next(n for n in count(low) if at(n) >= target)
     return _bisect(at, low, 2 * SIMULATED, target)
 
 
 def _reachable(delta: float, alpha: float, target: float, fraction: float) -> None:
-    """Refuse a target that the corrected t cannot reach with any number of splits of one data set.
+    """Raise if no number of splits of one data set reaches the target with the corrected t test.
 
-    Its standard error does not fall below S sqrt(n2 / n1), see `corrected_error`.
+    Its standard error is never below S sqrt(n2 / n1), see `corrected_error`.
     """
     from scipy.special import ndtr, ndtri
 
@@ -237,8 +240,8 @@ def _reachable(delta: float, alpha: float, target: float, fraction: float) -> No
 def _bisect(at: Callable[[float], float], low: int, high: int, target: float) -> int:
     if at(high) < target:
         raise StatisticsError(
-            f"more than {high} repeats would be needed for a power of {target:g}: the effect is too"
-            f" small to matter; ask for a larger one"
+            f"more than {high} repeats are needed for a power of {target:g}: the effect is too"
+            f" small to matter; use a larger effect"
         )
     while low < high:
         middle = (low + high) // 2

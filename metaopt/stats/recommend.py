@@ -1,58 +1,145 @@
-"""From the design of an experiment to its tests, by rules that never look at data."""
+"""From the design of an experiment to its tests, by rules that never look at data.
+
+`recommend` decides what the independent unit is, and picks the tests for it from the table in
+`metaopt.stats.plan`. The plan that it returns runs these tests.
+"""
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-from itertools import count
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from metaopt.core.errors import StatisticsError
+from metaopt.core.types import FloatArray
+from metaopt.stats.bayes import Posterior
 from metaopt.stats.checks import as_level, as_whole
-from metaopt.stats.design import Design, Recommendation
-from metaopt.stats.signed_rank import fewest_pairs
+from metaopt.stats.design import Design, Unit
+from metaopt.stats.friedman import holm
+from metaopt.stats.plan import PlannedTest, Setting, pick
+from metaopt.stats.references import references
 
-CITATIONS = {
-    "alpaydin": "Alpaydin (1999), Neural Computation 11(8), 1885-1892",
-    "benavoli2016": "Benavoli, Corani and Mangili (2016), JMLR 17(5), 1-10",
-    "benavoli2017": "Benavoli, Corani, Demsar and Zaffalon (2017), JMLR 18(77), 1-36",
-    "bouckaert": "Bouckaert and Frank (2004), PAKDD, LNCS 3056, 3-12",
-    "cochran": "Cochran (1950), Biometrika 37(3/4), 256-266",
-    "corani": "Corani and Benavoli (2015), Machine Learning 100(2-3), 285-304",
-    "demsar": "Demsar (2006), JMLR 7, 1-30",
-    "dietterich": "Dietterich (1998), Neural Computation 10(7), 1895-1923",
-    "friedman": "Friedman (1937), JASA 32(200), 675-701",
-    "holm": "Holm (1979), Scandinavian Journal of Statistics 6(2), 65-70",
-    "iman": "Iman and Davenport (1980), Communications in Statistics 9(6), 571-595",
-    "mann": "Mann and Whitney (1947), Annals of Mathematical Statistics 18(1), 50-60",
-    "mcnemar": "McNemar (1947), Psychometrika 12(2), 153-157",
-    "nadeau": "Nadeau and Bengio (2003), Machine Learning 52(3), 239-281",
-    "vargha": "Vargha and Delaney (2000), J. Educational and Behavioral Statistics 25(2), 101-132",
-    "wilcoxon": "Wilcoxon (1945), Biometrics Bulletin 1(6), 80-83",
-}
-SHARP = 10  # blocks from which the Iman-Davenport F keeps its level
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The plan of the tests for a design; it names functions of `metaopt.stats`, and runs them.
+
+    Attributes:
+        tests: names of functions in `metaopt.stats`, in the order of use; none where no test could
+            reject, whatever the scores.
+        correction: for multiple comparisons, in words.
+        effects: names of functions for what to report beside, or in place of, p-values.
+        unit: what is independent and counted: "problem", "repeat", "split" or "example".
+        n: number of such units, 0 where the design does not say (examples).
+        comparisons: hypotheses that the correction covers.
+        enough: whether n units can reject at all at the level after correction.
+        advice: where they cannot, what is needed and what is reported instead; else "".
+        why: the choice, in words.
+        keys: of the sources, in `references.bib`.
+        design: that the tests are for.
+        omnibus: the test whether any treatments differ; None for two treatments or without tests.
+        pairs: the test of two treatments; None without tests.
+        posterior: the test for the probability of a practical difference, or None.
+    """
+
+    tests: tuple[str, ...]
+    correction: str
+    effects: tuple[str, ...]
+    unit: Unit
+    n: int
+    comparisons: int
+    enough: bool
+    advice: str
+    why: str
+    keys: tuple[str, ...]
+    design: Design
+    omnibus: PlannedTest | None = field(default=None, repr=False)
+    pairs: PlannedTest | None = field(default=None, repr=False)
+    posterior: PlannedTest | None = field(default=None, repr=False)
+
+    @property
+    def citations(self) -> tuple[str, ...]:
+        """The sources, each as in a list of references."""
+        return tuple(references()[key].full for key in self.keys)
+
+    def test_any(self, scores: Any) -> float | None:
+        """Return the p-value of the test whether any treatments differ, or None without one.
+
+        Args:
+            scores: shape (n, treatments).
+        """
+        if self.omnibus is None:
+            return None
+        return self.omnibus.p_of(self.omnibus.run(scores, self.design))
+
+    def test_pair(self, x: Any, y: Any) -> Any:
+        """Return the outcome of the test of two treatments, with at least an attribute `p`.
+
+        Args:
+            x, y: scores of the two, shape (n,), or (repeats, folds) for scores by folds.
+
+        Raises:
+            StatisticsError: the plan has no test of pairs.
+        """
+        if self.pairs is None:
+            raise StatisticsError(f"the plan has no test of pairs: {self.advice}")
+        return self.pairs.run(x, y, self.design)
+
+    def probability(self, x: Any, y: Any, rope: float) -> Posterior | None:
+        """Return the probabilities of a practical difference of two treatments, None without test.
+
+        Args:
+            x, y: scores of the two, shape (n,), or (repeats, folds) for scores by folds.
+            rope: the largest difference that does not matter.
+        """
+        if self.posterior is None:
+            return None
+        found: Posterior = self.posterior.run(x, y, rope, self.design)
+        return found
+
+    def adjust(self, p: Any) -> FloatArray:
+        """Return p-values adjusted for their number by Holm's method.
+
+        Args:
+            p: of all hypotheses of the family, shape (m,).
+        """
+        return holm(p)
 
 
 def recommend(design: Design, level: float = 0.05, *, families: int = 1) -> Recommendation:
     """Choose tests, correction and effects for a stated design; data play no part.
 
-    Several problems: the problem is the unit if there are enough of them to reject at all, so that
-    the finding speaks for problems of that kind; else each problem is tested on its own, and Holm's
-    correction covers all of them. On one problem the unit is the paired repeat, the split of a
-    corrected test, or the test example. `families` experiments of this one design, say one a
-    problem, share Holm's correction.
+    With several problems, the problem is the unit if there are enough problems to reject at all;
+    the finding then holds for problems of that kind. Otherwise each problem is tested on its own,
+    and Holm's correction covers all of them. On one problem the unit is the paired repeat, the
+    split of a corrected test, or the test example.
+
+    Args:
+        design: of the experiment.
+        level: the family-wise error rate, between 0 and 1.
+        families: number of experiments of this one design, for example one per problem, that
+            share Holm's correction.
+
+    Returns:
+        The plan: which tests, why, and the functions that run them.
 
     Raises:
-        StatisticsError: `design` is no Design, `level` is not between 0 and 1, or `families` is no
-            positive whole number.
+        StatisticsError: `design` is no Design, `level` is not between 0 and 1, or `families` is
+            not a positive whole number.
+
+    Example:
+        >>> plan = recommend(Design(treatments=4, repeats=12, control=True))
+        >>> plan.tests
+        ('friedman', 'pairwise')
     """
     if not isinstance(design, Design):
         raise StatisticsError(f"design must be a stats.Design, got {design!r:.80}")
     level, families = as_level(level), as_whole(families, "families")
     if design.problems == 1:
         return _one_problem(design, level, families)
-    need = fewest_pairs(level, design.comparisons * families)
+    whole = Setting(design, "problem", design.problems)
+    need = _fewest(whole, level, design.comparisons * families)
     if design.problems >= need:
-        return _over_problems(design, families)
+        return _over_problems(whole, families)
     each = _one_problem(replace(design, problems=1), level, design.problems * families)
     advice = (
         f"{design.problems} problems cannot show p <= {level:g}"
@@ -63,153 +150,139 @@ def recommend(design: Design, level: float = 0.05, *, families: int = 1) -> Reco
     return replace(each, advice=f"{advice} {each.advice}".rstrip())
 
 
-def _over_problems(design: Design, families: int) -> Recommendation:
+def _fewest(setting: Setting, level: float, comparisons: int) -> int:
+    """How many units the test of pairs needs to reject at all."""
+    test = pick("pairs", setting)
+    return 1 if test is None else test.fewest(level, comparisons)
+
+
+def _over_problems(setting: Setting, families: int) -> Recommendation:
     why = (
-        "Problems are the unit: one mean or median a problem and treatment is independent of the"
+        "Problems are the unit: one mean or median per problem and treatment is independent of the"
         " others, however its repeats or folds are correlated (Demsar 2006). Scores of different"
         " problems have different scales, so ranks are compared and not means."
     )
-    if design.treatments == 2:
-        return _make(
-            design, ("wilcoxon", "bayes_signed_rank"), ("median_difference",), "problem",
-            design.problems, families,
-            f"{why} The signed-rank test is for two; its Bayesian form says how probable a"
-            f" practical difference is.",
-            ("demsar", "wilcoxon", "benavoli2017"),
-        )  # fmt: skip
-    return _many_blocks(design, design.problems, "problem", families, why)
-
-
-def _many_blocks(design: Design, n: int, unit: str, families: int, why: str) -> Recommendation:
-    """Three or more treatments on n independent blocks."""
-    omnibus = "friedman" if n >= SHARP else "friedman_permutation"
-    sharp = (
-        f"with {n} blocks its Iman-Davenport F keeps its level"
-        if n >= SHARP
-        else f"with {n} blocks its approximations do not hold, so arrangements are counted"
-    )
-    whom = "each with the control" if design.control else "all pairs"
-    return _make(
-        design, (omnibus, "pairwise"), ("mean_ranks", "a12", "critical_groups"), unit, n, families,
-        f"{why} Friedman's test asks whether any differ; {sharp}. Which do is asked by signed-rank"
-        f" tests of {whom}, since tests on mean ranks let the other treatments decide on a pair"
-        f" (Benavoli et al. 2016); with Holm they keep the family-wise level by themselves.",
-        ("demsar", "friedman", "iman", "benavoli2016"),
-    )  # fmt: skip
+    effects = ("mean_ranks", "a12", "critical_groups") if setting.many else ("median_difference",)
+    return _plan(setting, families, why, effects, ("demsar2006",))
 
 
 def _one_problem(design: Design, level: float, families: int) -> Recommendation:
     if design.resampling == "independent":
         return _independent(design, level, families)
     if design.resampling == "holdout" and design.repeats == 1:
-        return _one_test_set(design, families)
-    return _resampled(design, families)
+        why = (
+            "Each model is trained once and judged on one test set, so the examples are the unit."
+            " The finding holds for these trained models; that training on other data would change"
+            " them is not seen (Dietterich 1998)."
+        )
+        return _plan(Setting(design, "example", 0), families, why, (), ("dietterich1998",))
+    why = (
+        "Scores of one data set are correlated, since its examples are used again and again: a"
+        " plain paired test rejects far too often (Dietterich 1998). The finding holds for this"
+        " data set."
+    )
+    return _plan(Setting(design, "split", design.splits), families, why, (), ())
 
 
 def _independent(design: Design, level: float, families: int) -> Recommendation:
     n, m = design.repeats, design.comparisons * families
-    if design.paired:
-        need, what = fewest_pairs(level, m), "paired repeats"
-    else:
-        # All of one sample below all of the other: one choice of n in 2 n, in either direction.
-        need = next(i for i in count(1) if 2 / math.comb(2 * i, i) <= level / m)
-        what = "repeats of each treatment"
+    setting = Setting(design, "repeat", n)
+    need = _fewest(setting, level, m)
     if n < need:
-        effects = ("a12", "median_difference" if design.paired else "shift", "bootstrap_two")
-        out = _make(
-            design, (), effects[: 3 if n > 1 else 2], "repeat", n, families,
-            "No test: its smallest possible p-value lies above the level.",
-            ("vargha",),
-        )  # fmt: skip
-        advice = (
-            f"{n} {what} cannot show p <= {level:g} for {_comparisons(m)}, whatever the scores:"
-            f" at least {need} are needed (and more to see a small effect: stats.power). Instead"
-            f" the size of the effect is reported{', with its interval,' if n > 1 else ''}"
-            f" and no p."
-        )
-        return replace(out, enough=False, advice=advice)
+        return _too_few(setting, level, families, need)
     if not design.paired:
-        tests = ("rank_sum",) if design.treatments == 2 else ("pairwise", "rank_sum")
-        return _make(
-            design, tests, ("a12", "shift"), "repeat", n, families,
+        why = (
             "Repeats are independent and share nothing between treatments, so values are compared"
-            " across all repeats by their ranks. Pairing them by seed would make the test sharper.",
-            ("mann", "vargha"),
-        )  # fmt: skip
+            " across all repeats by their ranks."
+        )
+        return _plan(setting, families, why, ("a12", "shift"), ())
     why = (
         "Repeats are independent and paired: all treatments share the seed of a repeat, so"
         " differences within repeats are tested. Ranks are used since values of stochastic search"
-        " are seldom normal, which is settled beforehand and not looked up in the data."
+        " are seldom normal; this is decided beforehand and not looked up in the data."
     )
-    if design.treatments == 2:
-        return _make(
-            design, ("wilcoxon",), ("a12", "median_difference", "bootstrap_two"), "repeat", n,
-            families, why, ("wilcoxon", "demsar", "vargha"),
-        )  # fmt: skip
-    return _many_blocks(design, n, "repeat", families, why)
+    if setting.many:
+        return _plan(setting, families, why, ("mean_ranks", "a12", "critical_groups"), ())
+    effects = ("a12", "median_difference", "bootstrap_two")
+    return _plan(setting, families, why, effects, ("demsar2006", "vargha2000"))
 
 
-def _one_test_set(design: Design, families: int) -> Recommendation:
-    why = (
-        "Each model is trained once and judged on one test set, so the examples are the unit. The"
-        " finding holds for these trained models; that training on other data would change them is"
-        " not seen (Dietterich 1998)."
+def _too_few(setting: Setting, level: float, families: int, need: int) -> Recommendation:
+    """The plan of a design in which no test could reject: effect sizes, and what is needed."""
+    design, n, m = setting.design, setting.n, setting.design.comparisons * families
+    effects = ("a12", "median_difference" if design.paired else "shift", "bootstrap_two")
+    what = "paired repeats" if design.paired else "repeats of each treatment"
+    advice = (
+        f"{n} {what} cannot show p <= {level:g} for {_comparisons(m)}, whatever the scores:"
+        f" at least {need} are needed (and more to see a small effect: stats.power). Instead"
+        f" the size of the effect is reported{', with its interval,' if n > 1 else ''}"
+        f" and no p."
     )
-    two = design.treatments == 2
-    tests = ("mcnemar",) if two else ("cochran_q", "pairwise", "mcnemar")
-    cited = ("mcnemar", "dietterich") if two else ("cochran", "mcnemar", "dietterich")
-    return _make(design, tests, (), "example", 0, families, why, cited)
+    why = "No test: its smallest possible p-value lies above the level."
+    correction, keys = _correction(design.comparisons, families)
+    return Recommendation(
+        (), correction, effects[: 3 if n > 1 else 2], setting.unit, n, m, False, advice, why,
+        ("vargha2000", *keys), design,
+    )  # fmt: skip
 
 
-def _resampled(design: Design, families: int) -> Recommendation:
-    test, cited, how = {
-        "repeated k-fold": (
-            "repeated_kfold_t", ("bouckaert", "nadeau", "corani"),
-            "the corrected repeated k-fold t test adds n2 / n1 to the variance for it",
-        ),
-        "holdout": (
-            "corrected_t", ("nadeau", "corani"),
-            "the corrected resampled t test adds n2 / n1 to the variance for it",
-        ),
-        "5x2cv": (
-            "five_by_two_f", ("alpaydin", "dietterich"),
-            "two-fold training sets do not overlap, and the combined F test takes the variance from"
-            " within each repetition; what all five share it does not see, so repeated k-fold with"
-            " its corrected test is the safer plan",
-        ),
-    }[design.resampling]  # fmt: skip
-    why = (
-        f"Scores of one data set are correlated, since its examples serve again and again: a plain"
-        f" paired test rejects far too often (Dietterich 1998); {how}. The finding holds for this"
-        f" data set."
+def _plan(
+    setting: Setting, families: int, why: str, effects: tuple[str, ...], keys: tuple[str, ...]
+) -> Recommendation:
+    """Pick the tests for a setting; words and sources are those of the unit and of the tests."""
+    design = setting.design
+    omnibus, pairs = pick("omnibus", setting), pick("pairs", setting)
+    posterior = pick("posterior", setting)
+    used = [test for test in (omnibus, pairs, posterior) if test is not None]
+    correction, corrected = _correction(design.comparisons, families)
+    sources_ = [*keys, *(key for test in used for key in test.sources), *corrected]
+    return Recommendation(
+        _names(setting, omnibus, pairs, posterior, families),
+        correction,
+        effects,
+        setting.unit,
+        setting.n,
+        design.comparisons * families,
+        True,
+        "",
+        " ".join([why, *(test.why for test in used)]),
+        tuple(dict.fromkeys(sources_)),
+        design,
+        omnibus,
+        pairs,
+        posterior,
     )
-    bayes = () if design.resampling == "5x2cv" else ("correlated_t",)
-    tests = (test, *bayes) if design.treatments == 2 else ("pairwise", test, *bayes)
-    return _make(design, tests, (), "split", design.splits, families, why, cited)
+
+
+def _names(
+    setting: Setting,
+    omnibus: PlannedTest | None,
+    pairs: PlannedTest | None,
+    posterior: PlannedTest | None,
+    families: int,
+) -> tuple[str, ...]:
+    """Names of functions in the order of use; `pairwise` runs the test of pairs for many."""
+    names = [] if omnibus is None else [omnibus.name]
+    if setting.many:
+        names.append("pairwise")
+    if pairs is not None and not (setting.many and pairs.name == "wilcoxon"):
+        names.append(pairs.name)  # of `pairwise`, the signed-rank test is the default
+    if posterior is not None:
+        names.append(posterior.name)
+    # `pairwise` corrects within one problem only.
+    return (*names, "holm") if families > 1 else tuple(names)
+
+
+def _correction(comparisons: int, families: int) -> tuple[str, tuple[str, ...]]:
+    """The correction in words, and its source."""
+    m = comparisons * families
+    if m == 1:
+        return "none needed: one hypothesis is tested", ()
+    text = f"Holm (1979) over all {m} comparisons"
+    if families > 1:
+        text += f" of {families} problems: holm of all their unadjusted p-values together"
+    return text, ("holm1979",)
 
 
 def _comparisons(n: int) -> str:
     return "one comparison" if n == 1 else f"{n} comparisons"
-
-
-def _make(
-    design: Design,
-    tests: tuple[str, ...],
-    effects: tuple[str, ...],
-    unit: str,
-    n: int,
-    families: int,
-    why: str,
-    cited: tuple[str, ...],
-) -> Recommendation:
-    m = design.comparisons * families
-    correction = "none needed: one hypothesis is tested"
-    if m > 1:
-        correction = f"Holm (1979) over all {m} comparisons"
-        cited = (*cited, "holm")
-    if families > 1:  # `pairwise` corrects within one problem only
-        correction += f" of {families} problems: holm of all their unadjusted p-values together"
-        tests = (*tests, "holm") if tests else ()
-    return Recommendation(
-        tests, correction, effects, unit, n, m, True, "", why, tuple(CITATIONS[c] for c in cited)
-    )

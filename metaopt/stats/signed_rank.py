@@ -2,7 +2,7 @@
 
 Notation: d_i = x_i - y_i over n pairs; r_i is the rank of |d_i| among all n; W+ and W- are the
 sums of the ranks of positive and of negative differences; m pairs have d_i != 0.
-Under the null hypothesis the sign of every d_i != 0 is a fair coin, independent of the others.
+Under the null hypothesis each d_i != 0 is positive with probability 1/2, independently of the rest.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from metaopt.core.errors import StatisticsError
 from metaopt.core.types import FloatArray
 from metaopt.stats.checks import as_level, as_pairs, as_whole
 
-# The exact distribution takes O(m^3) steps, all inside numpy: some 5 ms at 200 pairs, where the
-# normal approximation is off by less than 2 % of p.
+# The exact distribution takes O(m^3) steps, all inside numpy: about 5 ms at 200 pairs. There the
+# relative error of the normal approximation of p is below 2 %.
 EXACT_PAIRS = 200
 
 
 @dataclass(frozen=True)
 class Wilcoxon:
-    """Outcome of the signed-rank test.
+    """Result of the signed-rank test.
 
     Attributes:
         statistic: the smaller of W+ and W- (Wilcoxon's T).
         p: two-sided p-value.
-        n: number of pairs, those without a difference included.
+        n: number of pairs, including those without a difference.
         zeros: number of pairs without a difference.
-        method: how p was computed, in words.
+        method: how p was computed.
     """
 
     statistic: float
@@ -43,17 +43,33 @@ class Wilcoxon:
 
 
 def wilcoxon(x: Any, y: Any) -> Wilcoxon:
-    """Test whether paired samples x and y, both (n,), differ in location; two-sided.
+    """Test whether paired samples differ in location; two-sided.
 
-    The signed-rank test of Wilcoxon (1945). Pairs without a difference are ranked and then left
-    out (Pratt 1959), tied differences share the mean of their ranks, and p is exact given those
-    ranks: the permutation distribution over all signs, up to 200 pairs, and with ties too. Beyond
-    it is the normal approximation with the conditional variance and continuity correction.
-    Values that differ by no more than the rounding of their inputs count as equal, so that 0.3 -
-    0.2 ties with 0.2 - 0.1. Without any difference, p is 1.
+    The signed-rank test. Pairs without a difference are ranked and then left out (Pratt 1959); tied
+    differences get the mean of their ranks. Up to 200 nonzero differences, p is exact, also with
+    ties: the permutation distribution over all signs of the given ranks. With more, p is the normal
+    approximation with the conditional variance and continuity correction. Differences that are
+    equal except for rounding errors of the inputs count as tied: 0.3 - 0.2 ties with 0.2 - 0.1. If
+    all differences are 0, p is 1.
+
+    Args:
+        x, y: paired samples, shape (n,), finite: for example the costs of two strategies on n
+            problems.
+
+    Returns:
+        The test; see `median_difference` and `a12` for the size of the effect.
 
     Raises:
         StatisticsError: lengths differ, there is no pair, or a value is not finite.
+
+    Source: Wilcoxon (1945); zeros after Pratt (1959).
+
+    Example:
+        >>> from metaopt.stats import wilcoxon
+        >>> x = [0.31, 0.28, 0.35, 0.30, 0.27, 0.33]
+        >>> y = [0.36, 0.34, 0.42, 0.38, 0.36, 0.43]
+        >>> wilcoxon(x, y).p  # x is lower in all 6 pairs
+        0.03125
     """
     x, y = as_pairs(x, y)
     d = x - y
@@ -72,7 +88,7 @@ def wilcoxon(x: Any, y: Any) -> Wilcoxon:
 
 
 def _ranks(size: FloatArray, slack: FloatArray) -> FloatArray:
-    """Ranks 1..n of `size`, averaged over ties, which reach as far as the `slack` of neighbours."""
+    """Ranks 1..n of `size`; values within the rounding errors of their neighbours are tied."""
     order = np.argsort(size, kind="stable")
     apart = np.diff(size[order]) > slack[order][1:] + slack[order][:-1]
     group = np.concatenate([[0], np.cumsum(apart)])
@@ -89,7 +105,7 @@ def _exact(statistic: float, ranks: FloatArray) -> float:
 
 
 def signed_rank_chances(ranks: FloatArray) -> FloatArray:
-    """P(2 W+ = 0, 1, 2, ...) over all 2^m signs of `ranks`, (m,), adding one pair after another."""
+    """P(2 W+ = 0, 1, 2, ...) over all 2^m signs of `ranks`, (m,); adds one pair after the other."""
     steps = np.rint(2 * ranks).astype(np.int64)  # mean ranks are multiples of one half
     chance = np.zeros(int(steps.sum()) + 1)
     chance[0] = 1.0
@@ -108,7 +124,14 @@ def _normal(statistic: float, ranks: FloatArray) -> float:
 def smallest_p(n: int) -> float:
     """Return 2^(1 - n), the smallest two-sided p-value that n pairs can attain.
 
-    A sign-based test on 5 pairs never goes below 0.0625, whatever they show; ask before running.
+    A sign-based test on 5 pairs never gives less than 0.0625, whatever the data are: check before
+    the experiment.
+
+    Args:
+        n: number of pairs.
+
+    Returns:
+        The smallest p-value.
 
     Raises:
         StatisticsError: n is not a positive whole number.
@@ -119,13 +142,21 @@ def smallest_p(n: int) -> float:
 
 
 def fewest_pairs(level: float = 0.05, comparisons: int = 1) -> int:
-    """Return the smallest n at which a sign-based test of n pairs can reject at all at `level`.
+    """Return the smallest number of pairs at which a sign-based test can reject at `level`.
 
-    With several `comparisons`, the smallest p-value is to pass Holm's first step, level / m. 6
-    pairs at 0.05; 8 for four comparisons.
+    With several comparisons the smallest p-value must pass the first step of Holm's correction,
+    level / comparisons. 6 pairs at level 0.05; 8 for four comparisons.
+
+    Args:
+        level: family-wise level, between 0 and 1.
+        comparisons: number of hypotheses tested together.
+
+    Returns:
+        The number of pairs.
 
     Raises:
-        StatisticsError: `level` is not between 0 and 1, or `comparisons` is no positive number.
+        StatisticsError: `level` is not between 0 and 1, or `comparisons` is not a positive whole
+            number.
     """
     least = as_level(level) / as_whole(comparisons, "comparisons")
     return next(n for n in itertools.count(1) if smallest_p(n) <= least)

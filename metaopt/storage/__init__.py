@@ -1,4 +1,4 @@
-"""Where studies are kept: an append-only list of events per study, in memory or in a database."""
+"""Storage of studies: an append-only list of events per study, in memory or in a database."""
 
 from metaopt.storage.base import Store, StudyEvents, StudyHeader
 from metaopt.storage.events import (

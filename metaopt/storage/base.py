@@ -17,12 +17,12 @@ from metaopt.trials.records import Json
 
 @dataclass(frozen=True)
 class StudyHeader:
-    """What a stored study was made from.
+    """The settings with which a stored study was created.
 
     Attributes:
-        name: unique within the store.
-        created: when, in seconds since 1970 (UTC).
-        header: strategy, options, space, seed, direction, pruner and version, as JSON.
+        name: of the study; unique within the store.
+        created: time of creation, in seconds since 1970 (UTC).
+        header: strategy, options, budget, space, seed, direction, pruner and version, as JSON.
     """
 
     name: str
@@ -38,43 +38,88 @@ class StudyEvents(Protocol):
         ...
 
     def append(self, *events: Event, durable: bool = True) -> None:
-        """Add events; when a durable append returns, they and all before them are on the disk."""
+        """Add events at the end.
+
+        Args:
+            *events: to add, in this order.
+            durable: if True, these events and all earlier ones are on the disk when the call
+                returns; if False, they may be written with a later durable append.
+        """
         ...
 
     def close(self) -> None:
-        """Write what waits and release the storage."""
+        """Write buffered events and release the storage."""
         ...
 
 
 class Store(Protocol):
-    """Many studies, and notes about several of them together."""
+    """Many studies, and notes that concern several of them (such as a comparison's design)."""
 
     def studies(self) -> list[StudyHeader]:
         """Return the headers of all studies, oldest first."""
         ...
 
     def find(self, name: str) -> StudyHeader | None:
-        """Return the header of the study `name`, or None if there is none."""
+        """Return the header of a study, or None if there is no study of this name.
+
+        Args:
+            name: of the study.
+        """
         ...
 
     def create(self, name: str, header: dict[str, Json]) -> StudyHeader:
-        """Add an empty study."""
+        """Add a study without events.
+
+        Args:
+            name: of the study; must be new.
+            header: the settings of the study, as JSON.
+
+        Returns:
+            The header as stored.
+
+        Raises:
+            StoreError: another process created a study of this name at the same time.
+        """
         ...
 
     def open(self, name: str) -> StudyEvents:
-        """Return the events of the study `name`, to be read and continued."""
+        """Return the events of a study, for reading and appending.
+
+        Args:
+            name: of the study.
+
+        Raises:
+            UnknownNameError: there is no study of this name.
+        """
         ...
 
     def events(self, name: str, start: int = 0) -> list[Event]:
-        """Return the events of a study from position `start` on, for readers; [] if none."""
+        """Return the events of a study from a position on; for readers, which do not append.
+
+        Args:
+            name: of the study; if there is no such study, the list is empty.
+            start: position of the first event to return; 0 is the oldest.
+        """
         ...
 
     def notes(self, kind: str) -> list[Json]:
-        """Return the notes of a kind, oldest first."""
+        """Return the notes of one kind, oldest first.
+
+        Args:
+            kind: of the notes, such as "comparison".
+
+        Raises:
+            StoreError: a note is damaged.
+        """
         ...
 
     def note(self, kind: str, body: Json) -> None:
-        """Add a note."""
+        """Add a note.
+
+        Args:
+            kind: of the note, by which it is found again.
+            body: the note, as JSON.
+        """
         ...
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
-"""What happens in a study, as values. `Replay` builds the trials of a study from its events.
+"""The events of a study, as immutable records. `Replay` rebuilds the trials from the events.
 
-Values and curves are in the user's own sign. `time` is seconds since 1970 (UTC).
+Values and curves are in the user's own sign (not negated for maximisation).
 """
 
 from __future__ import annotations
@@ -24,26 +24,35 @@ from metaopt.trials.records import (
 
 @dataclass(frozen=True)
 class Event:
-    """Base of all events; `kind` names it in the store."""
+    """Base class of all events.
+
+    Attributes:
+        time: of the event, in seconds since 1970 (UTC).
+        kind: name of the event's class in the store.
+    """
 
     time: float
     kind: ClassVar[str]
 
     def body(self) -> dict[str, Json]:
-        """All but `time`, as JSON."""
+        """Return all fields except `time`, as JSON."""
         data = asdict(self)
         del data["time"]
         return data
 
     @classmethod
     def read(cls, time: float, body: Mapping[str, Json]) -> Event:
-        """Undo `body`."""
+        """Return the event with this time and this `body`."""
         return cls(time, **body)
 
 
 @dataclass(frozen=True)
 class Enqueued(Event):
-    """A user put a configuration before the next proposal."""
+    """A user queued a configuration; the strategy proposes it next.
+
+    Attributes:
+        config: the configuration.
+    """
 
     config: Config
     kind: ClassVar[str] = "enqueued"
@@ -51,10 +60,13 @@ class Enqueued(Event):
 
 @dataclass(frozen=True)
 class Asked(Event):
-    """One call of `ask`, as the strategy logs it: proposals, notes and state.
+    """The strategy proposed configurations, in one call of `ask`.
 
-    `batch` is True if they are told together, in order, when all have finished. `tick` is how many
-    ticks had passed if they were asked for slots (see `metaopt.execution.slots`), else None.
+    Attributes:
+        entry: what the strategy logged of the call, as JSON: proposals, notes and state.
+        batch: True if the trials are told together, by number, when all of them have finished.
+        tick: number of ticks that had passed if the trials were asked for slots (see
+            `metaopt.execution.slots`), else None.
     """
 
     entry: Mapping[str, Json]
@@ -72,7 +84,13 @@ class Asked(Event):
 
 @dataclass(frozen=True)
 class Started(Event):
-    """An attempt at a trial began."""
+    """An attempt at a trial began; a trial that was interrupted has several attempts.
+
+    Attributes:
+        number: of the trial.
+        attempt: counts from 1 within the trial.
+        worker: name of what evaluates the trial.
+    """
 
     number: int
     attempt: int
@@ -82,7 +100,14 @@ class Started(Event):
 
 @dataclass(frozen=True)
 class Reported(Event):
-    """A running trial reported a value."""
+    """A running trial reported an intermediate value.
+
+    Attributes:
+        number: of the trial.
+        attempt: counts from 1 within the trial.
+        step: of the trial, such as the epoch.
+        value: that was reported.
+    """
 
     number: int
     attempt: int
@@ -102,7 +127,14 @@ class Reported(Event):
 
 @dataclass(frozen=True)
 class Finished(Event):
-    """An attempt ended with a result; the trial is not run again. In a slot, it did at `tick`."""
+    """An attempt at a trial ended with a result; the trial is not run again.
+
+    Attributes:
+        number: of the trial.
+        attempt: counts from 1 within the trial.
+        result: of the trial; it may be a failure.
+        tick: at which the trial ended if it ran in a slot, else None.
+    """
 
     number: int
     attempt: int
@@ -122,7 +154,11 @@ class Finished(Event):
 
 @dataclass(frozen=True)
 class Told(Event):
-    """The strategy learnt the result; the order of these events is its history."""
+    """The strategy was told the result; it is told in the order of these events.
+
+    Attributes:
+        number: of the trial.
+    """
 
     number: int
     kind: ClassVar[str] = "told"
@@ -130,7 +166,12 @@ class Told(Event):
 
 @dataclass(frozen=True)
 class Added(Event):
-    """A trial from elsewhere, which the strategy observes."""
+    """The user added a finished trial that the study had not run; the strategy observes it.
+
+    Attributes:
+        proposal: number and configuration of the trial.
+        result: of the trial.
+    """
 
     proposal: Proposal
     result: Result
@@ -150,20 +191,29 @@ KINDS: dict[str, type[Event]] = {
 
 
 def _without_none(body: dict[str, Json], name: str) -> dict[str, Json]:
-    """Leave out a field that is None: what has no ticks is stored as it ever was."""
+    """Leave out a field that is None: studies without slots keep the format of older files."""
     return {k: v for k, v in body.items() if k != name or v is not None}
 
 
 def event_to_text(event: Event) -> str:
-    """Return the body of an event as JSON text."""
+    """Return the body of an event as JSON text.
+
+    Args:
+        event: any of the events of this module.
+    """
     return json.dumps(event.body(), separators=(",", ":"), allow_nan=False)
 
 
 def event_from_text(kind: str, time: float, text: str) -> Event:
-    """Undo `event_to_text`.
+    """Return the event that `event_to_text` turned into text.
+
+    Args:
+        kind: of the event.
+        time: of the event, in seconds since 1970 (UTC).
+        text: body of the event, as JSON.
 
     Raises:
-        StoreError: the text is damaged, or the kind comes from a later version.
+        StoreError: the text is damaged, or the kind comes from a later version of metaopt.
     """
     if kind not in KINDS:
         raise StoreError(f"unknown event {kind!r}: the study was written by a later metaopt")
@@ -174,14 +224,18 @@ def event_from_text(kind: str, time: float, text: str) -> Event:
 
 
 class Replay:
-    """The trials of a study, kept up to date event by event.
+    """The trials of a study, rebuilt and kept up to date from its events.
+
+    Args:
+        events: the first events of the study; more follow with `apply`.
 
     Attributes:
         by_number: the record of each trial.
-        told_numbers: trials that the strategy has learnt, in that order, added trials included.
-        untold: an ordered set of the trials that were asked and not told.
-        asked_at: of trials in slots, the tick at which they were asked.
-        ended_at: of trials in slots, the tick at which they ended.
+        told_numbers: numbers of the trials that the strategy was told, in that order, including
+            added trials.
+        untold: numbers of the trials that were asked and not yet told (an ordered set).
+        asked_at: for each trial in a slot, the tick at which it was asked.
+        ended_at: for each trial in a slot that has ended, the tick at which it ended.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -197,36 +251,52 @@ class Replay:
 
     @property
     def trials(self) -> list[TrialRecord]:
-        """All trials by number, unfinished ones too."""
+        """All trials by number, including unfinished ones."""
         return [self.by_number[n] for n in sorted(self.by_number)]
 
     @property
     def told(self) -> list[TrialRecord]:
-        """Trials that the strategy has learnt, in the order in which it did."""
+        """Trials that the strategy was told, in that order."""
         return [self.by_number[n] for n in self.told_numbers]
 
     def apply(self, event: Event) -> None:
-        """Take in one event."""
+        """Update the trials with the next event.
+
+        Args:
+            event: the one that follows all events so far.
+        """
         getattr(self, f"_{event.kind}")(event)
 
     def group(self, number: int) -> list[int]:
-        """Return the trials that are told together with this one, itself included."""
+        """Return the numbers of the trials that are told together with a trial, itself included.
+
+        Args:
+            number: of the trial.
+        """
         return self._batches.get(number, [number])
 
     def is_batch(self, number: int) -> bool:
-        """Whether a trial was asked as part of a batch."""
+        """Whether a trial was asked as part of a batch.
+
+        Args:
+            number: of the trial.
+        """
         return number in self._batches
 
     def running_curve(self, number: int) -> tuple[tuple[float, float], ...]:
-        """The reports, (step, value), of the current attempt at an unfinished trial."""
+        """Return the reports, (step, value), of the current attempt at an unfinished trial.
+
+        Args:
+            number: of the trial; for a finished or unknown trial, the curve is empty.
+        """
         return tuple(self._reports.get(number, ()))
 
     def discard_reports(self) -> None:
-        """Forget the reports of attempts that a crash cut off; these trials run again."""
+        """Discard the reports of attempts that a crash interrupted; these trials run again."""
         self._reports.clear()
 
     def _enqueued(self, event: Enqueued) -> None:
-        pass  # nothing to see until it is asked
+        pass  # it becomes a trial when it is asked
 
     def _asked(self, event: Asked) -> None:
         proposals = event.proposals
@@ -240,7 +310,7 @@ class Replay:
             self._batches.update(dict.fromkeys(numbers, numbers))
 
     def _started(self, event: Started) -> None:
-        self._reports[event.number] = []  # reports of a lost attempt are discarded
+        self._reports[event.number] = []  # discard the reports of an interrupted attempt
         self._change(event.number, attempts=event.attempt, worker=event.worker, started=event.time)
 
     def _reported(self, event: Reported) -> None:

@@ -1,4 +1,4 @@
-"""A study's events in memory, for studies that nobody resumes."""
+"""The events of a study in memory, for studies that are not stored."""
 
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ class MemoryEvents:
         return iter(list(self._events))
 
     def append(self, *events: Event, durable: bool = True) -> None:
-        """Add events; in memory nothing is durable."""
+        """Add events at the end.
+
+        Args:
+            *events: to add, in this order.
+            durable: has no effect in memory.
+        """
         self._events += events
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is nothing to release."""

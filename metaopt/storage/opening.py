@@ -1,4 +1,4 @@
-"""Opening stored studies: what is there, and whether it is the one that the caller means."""
+"""Find and open stored studies, and check that their settings match those of the caller."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from metaopt.trials.records import Json, same_json
 
 
 def open_events(storage: str | Path | None, name: str, header: dict[str, Json]) -> StudyEvents:
-    """Return the events of the study `name`, which is made if it is not there.
+    """Return the events of the study `name`; create the study if it does not exist.
+
+    Args:
+        storage: None (memory), a path (SQLite) or a database URL.
+        name: of the study.
+        header: settings of the study; those of an existing study must be the same.
 
     Raises:
-        StudyError: it is there and was made from another header; the message says what differs.
+        StudyError: the study exists with other settings; the message names the difference.
         StoreError: the storage cannot be used.
     """
     if storage is None:
@@ -41,13 +46,13 @@ def _check_same(stored: StudyHeader, header: dict[str, Json], storage: str) -> N
             continue
         if what != "version":
             raise StudyError(
-                f"the study {stored.name!r} in {storage} was made with another {what}:"
-                f" {_short(theirs)} there, {_short(mine)} here;"
+                f"the study {stored.name!r} in {storage} was created with another {what}:"
+                f" stored {_short(theirs)}, given {_short(mine)};"
                 f" pass the same {what}, or another name for a new study"
             )
         warnings.warn(
-            f"the study {stored.name!r} was made with metaopt {theirs}, this is {mine}:"
-            f" proposals may differ from here on",
+            f"the study {stored.name!r} was created with metaopt {theirs}, this is {mine}:"
+            f" further proposals may differ from those of the old version",
             stacklevel=5,
         )
 
@@ -58,7 +63,14 @@ def _short(value: Json) -> str:
 
 
 def studies(storage: str | Path) -> list[StudyHeader]:
-    """Return the headers of the studies in a file or database, oldest first."""
+    """Return the headers of the studies in a file or database, oldest first.
+
+    Args:
+        storage: a path or a database URL.
+
+    Raises:
+        StoreError: there is no such file, or it is not a study file.
+    """
     store = SqlStore(storage, create=False)
     try:
         return store.studies()
@@ -67,12 +79,16 @@ def studies(storage: str | Path) -> list[StudyHeader]:
 
 
 def find_study(storage: str | Path, name: str | None = None) -> StudyHeader:
-    """Return the header of a stored study; `name` may be left out where there is only one.
+    """Return the header of a stored study.
+
+    Args:
+        storage: a path or a database URL.
+        name: of the study; may be omitted if the storage holds exactly one.
 
     Raises:
-        StoreError: there is no such file, or it is no study file.
-        StudyError: several studies are there, or none, and no name was given.
-        UnknownNameError: no study has that name.
+        StoreError: there is no such file, or it is not a study file.
+        StudyError: `name` was omitted, and the storage holds no study or several.
+        UnknownNameError: there is no study of this name.
     """
     found = {s.name: s for s in studies(storage)}
     if name is not None and name not in found:

@@ -1,9 +1,11 @@
 """Studies in a database: SQLite by default, others by URL (SQLAlchemy Core).
 
-Tables: `metaopt_studies`, a row a study with its header as JSON, `metaopt_events`, a row an event,
-numbered from 0 within its study, and `metaopt_notes`, JSON about several studies together, which
-older files do not have. Nothing is ever changed or deleted, and nothing that is read is executed:
-rows hold JSON.
+Tables:
+- `metaopt_studies`: one row per study, with its header as JSON.
+- `metaopt_events`: one row per event, numbered from 0 within its study.
+- `metaopt_notes`: JSON notes that concern several studies; older files lack this table.
+
+Rows are only added, never changed or deleted. They hold JSON, so reading a file cannot run code.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ from metaopt.storage.events import Event, event_from_text, event_to_text
 from metaopt.trials.records import Json
 
 FORMAT = 1
-BUSY_SECONDS = 60.0  # how long a writer waits for another one
-BUFFER_SECONDS = 1.0  # how long an event that need not be durable may wait for the next commit
+BUSY_SECONDS = 60.0  # how long a writer waits for the lock of another writer
+BUFFER_SECONDS = 1.0  # longest time for which events with durable=False stay in the buffer
 
 METADATA = sa.MetaData()
 STUDIES = sa.Table(
@@ -45,7 +47,7 @@ EVENTS = sa.Table(
     "metaopt_events",
     METADATA,
     sa.Column("study", sa.ForeignKey("metaopt_studies.id"), primary_key=True),
-    sa.Column("position", sa.Integer, primary_key=True),  # one writer a study: a second collides
+    sa.Column("position", sa.Integer, primary_key=True),  # a second writer violates the key
     sa.Column("time", sa.Float, nullable=False),
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("body", sa.Text, nullable=False),
@@ -62,10 +64,14 @@ NOTES = sa.Table(
 
 
 class SqlStore:
-    """A database of studies. `storage` is a path (SQLite) or a database URL.
+    """A database of studies.
+
+    Args:
+        storage: a path (SQLite) or a database URL.
+        create: whether to create a missing file and missing tables; if False, they are an error.
 
     Raises:
-        StoreError: the file is no study file, or the database cannot be reached.
+        StoreError: the file is not a study file, or the database cannot be reached.
     """
 
     def __init__(self, storage: str | Path, *, create: bool = True) -> None:
@@ -86,7 +92,7 @@ class SqlStore:
         if path.is_dir():
             raise StoreError(f"{path} is a folder; storage must be a file such as {path}/study.db")
         if not path.parent.is_dir():
-            raise StoreError(f"the folder {path.parent} does not exist; make it first")
+            raise StoreError(f"the folder {path.parent} does not exist; create it first")
         if not path.exists() and not create:
             raise StoreError(f"there is no file {path}")
 
@@ -98,26 +104,26 @@ class SqlStore:
             engine = sa.create_engine(url)
         except (SQLAlchemyError, ImportError) as error:
             raise StoreError(
-                f"storage {self.storage!r} is no usable database URL: {error}"
+                f"storage {self.storage!r} is not a usable database URL: {error}"
             ) from None
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _set_up_sqlite)
         return engine
 
     def _prepare(self, create: bool) -> None:
-        """Make the tables in an empty database; refuse one that belongs to something else."""
+        """Create the tables in an empty database; refuse any other database that lacks them."""
         names = set(sa.inspect(self.engine).get_table_names())
         if not names >= NEEDED:
             if names - set(METADATA.tables) or not create:
                 raise StoreError(
-                    f"{self.storage} is a database but no study file"
-                    f" (it holds {', '.join(sorted(names)) or 'nothing'}); choose another file"
+                    f"{self.storage} is a database but not a study file"
+                    f" (its tables: {', '.join(sorted(names)) or 'none'}); choose another file"
                 )
             with self.engine.begin() as connection:
-                for table in METADATA.sorted_tables:  # another process may be making them too
+                for table in METADATA.sorted_tables:  # another process may create them, too
                     connection.execute(CreateTable(table, if_not_exists=True))
         if self.engine.dialect.name == "sqlite":
-            # Kept in the file, and so set only once it is known to be ours.
+            # This setting is stored in the file, so set it only after the checks above.
             with self.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
@@ -128,7 +134,7 @@ class SqlStore:
         except DatabaseError as error:
             if "not a database" in str(error.orig):
                 raise StoreError(
-                    f"{self.storage} is no study file (not a database); choose another file"
+                    f"{self.storage} is not a study file (not a database); choose another file"
                 ) from None
             raise StoreError(f"{self.storage}: {error.orig}") from error
         except SQLAlchemyError as error:
@@ -137,10 +143,13 @@ class SqlStore:
     # -- notes -----------------------------------------------------------------------------------
 
     def notes(self, kind: str) -> list[Json]:
-        """Return the notes of a kind, oldest first.
+        """Return the notes of one kind, oldest first.
+
+        Args:
+            kind: of the notes, such as "comparison".
 
         Raises:
-            StoreError: one is damaged.
+            StoreError: a note is damaged, or the database cannot be read.
         """
         query = sa.select(NOTES.c.body).where(NOTES.c.kind == kind).order_by(NOTES.c.id)
         with self._translated(), self.engine.connect() as connection:
@@ -153,7 +162,15 @@ class SqlStore:
             raise StoreError(f"{self.storage}: a note {kind!r} is damaged: {error}") from None
 
     def note(self, kind: str, body: Json) -> None:
-        """Add a note."""
+        """Add a note.
+
+        Args:
+            kind: of the note, by which it is found again.
+            body: the note, as JSON.
+
+        Raises:
+            StoreError: the database cannot be written.
+        """
         row = {"time": time.time(), "kind": kind, "body": json.dumps(body, allow_nan=False)}
         with self._translated(), self.engine.begin() as connection:
             connection.execute(CreateTable(NOTES, if_not_exists=True))
@@ -162,20 +179,42 @@ class SqlStore:
     # -- studies ---------------------------------------------------------------------------------
 
     def studies(self) -> list[StudyHeader]:
-        """Return all studies, oldest first."""
+        """Return the headers of all studies, oldest first.
+
+        Raises:
+            StoreError: a header is damaged or of a later version.
+        """
         query = sa.select(STUDIES).order_by(STUDIES.c.id)
         with self._translated(), self.engine.connect() as connection:
             return [_header(row) for row in connection.execute(query)]
 
     def find(self, name: str) -> StudyHeader | None:
-        """Return the study of that name, or None."""
+        """Return the header of a study, or None if there is no study of this name.
+
+        Args:
+            name: of the study.
+
+        Raises:
+            StoreError: the header is damaged or of a later version.
+        """
         query = sa.select(STUDIES).where(STUDIES.c.name == name)
         with self._translated(), self.engine.connect() as connection:
             row = connection.execute(query).first()
         return None if row is None else _header(row)
 
     def create(self, name: str, header: dict[str, Json]) -> StudyHeader:
-        """Add a study."""
+        """Add a study without events.
+
+        Args:
+            name: of the study; must be new.
+            header: the settings of the study, as JSON.
+
+        Returns:
+            The header as stored.
+
+        Raises:
+            StoreError: another process created a study of this name at the same time.
+        """
         text = json.dumps(header, allow_nan=False)
         made = StudyHeader(name, time.time(), header)
         row = {"name": name, "format": FORMAT, "created": made.created, "header": text}
@@ -184,14 +223,19 @@ class SqlStore:
                 with self.engine.begin() as connection:
                     connection.execute(STUDIES.insert().values(**row))
             except IntegrityError:
-                raise StoreError(f"a study {name!r} was made at the same time; try again") from None
+                raise StoreError(
+                    f"a study {name!r} was created at the same time; try again"
+                ) from None
         return made
 
     def open(self, name: str) -> SqlEvents:
-        """Return the events of a study, to be read and continued.
+        """Return the events of a study, for reading and appending.
+
+        Args:
+            name: of the study.
 
         Raises:
-            UnknownNameError: there is none of that name.
+            UnknownNameError: there is no study of this name.
         """
         query = sa.select(STUDIES.c.id).where(STUDIES.c.name == name)
         with self._translated(), self.engine.connect() as connection:
@@ -201,7 +245,15 @@ class SqlStore:
         return SqlEvents(self, int(found), name)
 
     def events(self, name: str, start: int = 0) -> list[Event]:
-        """Return the events of a study from a position on, for those who only look; [] if none."""
+        """Return the events of a study from a position on; for readers, which do not append.
+
+        Args:
+            name: of the study; if there is no such study, the list is empty.
+            start: position of the first event to return; 0 is the oldest.
+
+        Raises:
+            StoreError: an event is damaged or of a later version.
+        """
         query = (
             sa.select(EVENTS.c.kind, EVENTS.c.time, EVENTS.c.body)
             .join(STUDIES)
@@ -213,12 +265,18 @@ class SqlStore:
         return [event_from_text(row.kind, row.time, row.body) for row in rows]
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections to the database."""
         self.engine.dispose()
 
 
 class SqlEvents:
-    """The events of one study in a database; one writer at a time."""
+    """The events of one study in a database; one writer at a time.
+
+    Args:
+        store: the database.
+        study: number (primary key) of the study in its table.
+        name: of the study, for messages.
+    """
 
     def __init__(self, store: SqlStore, study: int, name: str) -> None:
         self._store = store
@@ -226,7 +284,7 @@ class SqlEvents:
         self._name = name
         self._waiting: list[tuple[Event, str]] = []
         self._written = time.monotonic()
-        # Only the monitor writes, so the position is known once it has been read.
+        # There is one writer, so the position of the next event is known after the first read.
         self._position: int | None = None
 
     def __iter__(self) -> Iterator[Event]:
@@ -239,8 +297,18 @@ class SqlEvents:
         return iter(events + [event for event, _ in self._waiting])
 
     def append(self, *events: Event, durable: bool = True) -> None:
-        """Add events. When a durable append returns, they and all before them are on the disk."""
-        self._waiting += [(e, event_to_text(e)) for e in events]  # what is no JSON fails here
+        """Add events at the end.
+
+        Args:
+            *events: to add, in this order.
+            durable: if True, these events and all earlier ones are on the disk when the call
+                returns; if False, they are written with a later event or after about a second.
+
+        Raises:
+            StudyError: another process writes to the study.
+            StoreError: the database cannot be written.
+        """
+        self._waiting += [(e, event_to_text(e)) for e in events]  # fails here if not JSON
         if durable or time.monotonic() - self._written > BUFFER_SECONDS:
             self._commit()
 
@@ -261,7 +329,7 @@ class SqlEvents:
         self._written = time.monotonic()
 
     def _rows(self) -> list[dict[str, Any]]:
-        """What waits, as rows."""
+        """Buffered events as rows of the table."""
         assert self._position is not None
         columns = ("study", "position", "time", "kind", "body")
         return [
@@ -275,10 +343,12 @@ class SqlEvents:
                 connection.execute(EVENTS.insert(), rows)
 
     def _forget_written(self) -> None:
-        """Drop what waits and is in the database: Ctrl-C came between the commit and its noting.
+        """Drop buffered events that are already in the database.
+
+        Ctrl-C may come after the commit, before the buffer is cleared.
 
         Raises:
-            StudyError: what is there is not ours, so another process drives the study.
+            StudyError: the database holds other events there, so another process writes the study.
         """
         rows = self._rows()
         mine = (EVENTS.c.study == self._study) & (EVENTS.c.position >= self._position)
@@ -286,26 +356,27 @@ class SqlEvents:
         with self._store.engine.connect() as connection:
             there = [dict(row) for row in connection.execute(query).mappings()]
         if there != rows[: len(there)]:
-            self._waiting.clear()  # it is said once
+            self._waiting.clear()  # report the conflict once, not again in close()
             raise StudyError(
-                f"another process has gone on with the study {self._name!r}; only one may"
-                f" drive it: stop the other, then open the study again"
+                f"another process has written to the study {self._name!r}; only one process may"
+                f" run a study: stop the other one, then open the study again"
             )
         self._position = rows[0]["position"] + len(there)
         del self._waiting[: len(there)]
 
     def close(self) -> None:
-        """Write what waits and let go of the database."""
+        """Write buffered events and close the database."""
         self._commit()
         self._store.close()
 
 
 def _make_file(path: Path) -> None:
-    """Make an empty study file in one step: who looks meanwhile finds no file or a whole one.
+    """Create an empty study file atomically: readers see either no file or a complete one.
 
     Raises:
-        OSError: a full disk, a file system without links, or another process was first. Opening
-            the file makes its tables in place, or says what is wrong.
+        OSError: the disk is full, the file system has no hard links, or another process created
+            the file first. The caller then opens the path as it is, which creates the tables in
+            place or reports the problem.
     """
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
         whole = Path(folder) / path.name
@@ -316,18 +387,18 @@ def _make_file(path: Path) -> None:
 
 def _header(row: Any) -> StudyHeader:
     if row.format > FORMAT:
-        raise StoreError(f"the study {row.name!r} was written by a later metaopt; upgrade")
+        raise StoreError(f"the study {row.name!r} was written by a later metaopt; upgrade metaopt")
     try:
         header = json.loads(row.header)
     except ValueError:
         header = None
     if not isinstance(header, dict):
-        raise StoreError(f"the study {row.name!r} is damaged: its header is no JSON object")
+        raise StoreError(f"the study {row.name!r} is damaged: its header is not a JSON object")
     return StudyHeader(row.name, row.created, header)
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, record: object) -> None:
-    """Settings under which a commit survives power loss, and readers do not block the writer."""
+    """Make commits survive a power loss, wait for locks, and enforce foreign keys."""
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
     cursor.execute("PRAGMA synchronous = FULL")

@@ -1,4 +1,4 @@
-"""The readable side of a study: its trials, the best of them, and a table."""
+"""Read access to a study: its trials, the best of them, and a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from metaopt.pruning import Pruner
 from metaopt.space import Config
 from metaopt.storage.events import Replay
 from metaopt.strategy.base import Strategy
-from metaopt.trials.records import TrialRecord, best_first
+from metaopt.trials.records import TrialRecord, best_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,10 @@ OPTUNA_NAMES = {
 
 
 class StudyView:
-    """The readable side of a study; values are in the user's own sign."""
+    """Read access to a study; values are in the user's own sign (not negated).
+
+    Stop conditions, callbacks and reports use this part of a `Study`.
+    """
 
     name: str
     direction: Direction
@@ -39,22 +42,22 @@ class StudyView:
 
     @property
     def trials(self) -> list[TrialRecord]:
-        """All trials by number, unfinished ones too."""
+        """All trials by number, including unfinished ones."""
         return self._state.trials
 
     @property
     def told(self) -> list[TrialRecord]:
-        """Trials that the strategy has learnt, in the order in which it did."""
+        """Trials that the strategy was told, in that order."""
         return self._state.told
 
     @property
     def best_record(self) -> TrialRecord | None:
-        """Like `best`, or None while no trial is complete."""
-        return next(iter(best_first(self.trials, self.direction)), None)
+        """The same as `best`, but None if no trial is complete yet."""
+        return best_of(self.trials, self.direction)
 
     @property
     def best(self) -> TrialRecord:
-        """The complete trial with the best value, the earliest among equals.
+        """The complete trial with the best value; of equal values, the earliest.
 
         Raises:
             StudyError: no trial is complete.
@@ -69,21 +72,44 @@ class StudyView:
 
     @property
     def best_params(self) -> Config:
+        """The configuration of `best`.
+
+        Raises:
+            StudyError: no trial is complete.
+        """
         return self.best.params
 
     @property
     def best_value(self) -> float:
+        """The value of `best`, in the user's own sign.
+
+        Raises:
+            StudyError: no trial is complete.
+        """
         value = self.best.value
         assert value is not None
         return value
 
     def recommend(self) -> Config:
-        """Return the configuration to use: a model's choice under noise, else the best one."""
+        """Return the configuration to use after the search.
+
+        A strategy that models the noise of the objective chooses the configuration by its model;
+        with all others it is the configuration of the best trial.
+
+        Raises:
+            StudyError: no trial is complete; strategies with a model return None instead.
+        """
         choose = getattr(self.strategy, "recommend", None)
         return choose() if choose is not None else self.best_params
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return the trials as a table, one a row; parameters and metrics are prefixed columns."""
+        """Return the trials as a table, one row per trial.
+
+        Parameters are in columns ``params_...``, metrics in columns ``metrics_...``.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
         try:
             import pandas as pd
         except ImportError:

@@ -1,4 +1,4 @@
-"""Search strategies: the base class to derive from, and the registry that finds them by name."""
+"""Search strategies: the base class, and the registry that finds strategies by name."""
 
 from metaopt.strategy.base import Strategy
 from metaopt.strategy.registry import make_strategy, strategies

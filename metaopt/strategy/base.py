@@ -1,8 +1,9 @@
-"""The strategy contract: a final public half that does what all need, and an idea beneath it.
+"""The base class of strategies.
 
-A strategy is a function of its log. The log is the list of asks, tells, observations and enqueued
-configurations, all JSON; `state_dict` is a header and the log, and loading replays it. A strategy
-file implements `_ask`, `_tell` and, where `_ask` changes something, `_state` and `_restore`.
+The public methods (`ask`, `tell`, ...) are final; subclasses implement `_ask` and `_tell` and, if
+`_ask` changes the state of the strategy, `_state` and `_restore`. A strategy is a function of its
+log: the list of asks, tells, observations and enqueued configurations, as JSON. `state_dict` is a
+header and the log; `load_state_dict` replays the log.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
+from metaopt.core import missing
 from metaopt.core.errors import SpaceError, StrategyError, whole
 from metaopt.core.seeds import derive, stream
 from metaopt.core.types import Curve
@@ -24,14 +26,23 @@ from metaopt.space import Config, Space
 from metaopt.strategy.initial_design import InitialDesign
 from metaopt.trials.records import Json, Origin, Proposal, Result, Status, plain, same_json, settle
 
-RETRIES = 3  # how often `_ask` is asked again for a new configuration
-SCALES = (0.02, 0.1, 0.3)  # of the neighbourhoods that are searched when it has none
-FORMAT = 1  # of `state_dict`
+RETRIES = 3  # calls of `_ask` until it returns a new configuration
+SCALES = (0.02, 0.1, 0.3)  # scales of the neighbourhoods that are searched if it returns none
+FORMAT = 1  # version of the format of `state_dict`
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What a strategy was told about one configuration; `value` is None unless complete."""
+    """What a strategy was told about one configuration.
+
+    Attributes:
+        number: of the proposal.
+        config: the configuration.
+        note: what `_ask` returned with it; None if `_ask` did not choose it.
+        value: of the objective; None unless `status` is "complete".
+        status: "complete", "pruned" or "failed".
+        curve: the intermediate reports as (step, value).
+    """
 
     number: int
     config: Config
@@ -42,18 +53,48 @@ class Observation:
 
 
 class Strategy(ABC):
-    """A search strategy, driven by `ask` and `tell`; it always minimises.
+    """Base class of search strategies, used through `ask` and `tell`; a strategy minimises.
+
+    A subclass implements `_ask`, and if needed `_tell`, `_state`, `_restore` and
+    `_initial_points`. The public methods are final: they avoid duplicates, keep the log and make
+    resumed runs equal to uninterrupted ones. Check a new strategy with
+    `metaopt.testing.check_strategy`.
 
     Args:
-        space: what to search.
-        seed: a non-negative integer, on which every proposal depends.
-        budget: how many trials are planned, where known; schedules may use it.
-        options: the strategy's own settings, as JSON; a subclass names them in its `__init__`.
+        space: the search space.
+        seed: a non-negative integer; the same seed gives the same proposals.
+        budget: number of planned trials, if known; a strategy may adapt its schedule to it.
+        options: settings of the strategy that JSON can store; a subclass names them in its
+            `__init__` and passes them on.
 
-    Class attributes:
-        name: the name under which it is registered.
-        rank_based: whether proposals depend on the order of the told values only, so that a
-            monotone transform of the objective changes nothing (checked by `metaopt.testing`).
+    Attributes:
+        name: class attribute, the name under which the strategy is registered.
+        rank_based: class attribute, whether proposals depend on the order of the told values only,
+            so that a monotone transform of the objective does not change them.
+        fallbacks: how often a new configuration replaced one that `_ask` proposed again.
+
+    Raises:
+        StrategyError: an argument is not valid.
+
+    Example:
+        >>> from metaopt import Float, Space, Strategy
+        >>> class HillClimb(Strategy):
+        ...     name = "hill-climb"
+        ...
+        ...     def _initial_points(self):
+        ...         return 5
+        ...
+        ...     def _ask(self, rng):
+        ...         if self.best is None:
+        ...             return self.space.sample(rng)[0], None
+        ...         near = self.space.neighbours(self.best.config, rng)
+        ...         return near[rng.integers(len(near))], None
+        >>> strategy = HillClimb(Space(x=Float(-5, 5)), seed=1)
+        >>> for _ in range(50):
+        ...     for proposal in strategy.ask():
+        ...         strategy.tell(proposal, proposal.config["x"] ** 2)
+        >>> strategy.best.value < 0.1
+        True
     """
 
     name: ClassVar[str] = ""
@@ -95,65 +136,89 @@ class Strategy(ABC):
                 f" implement _ask, _tell and _state instead"
             )
 
-    # -- the idea, implemented by a strategy -----------------------------------------------------
+    # -- implemented by subclasses ---------------------------------------------------------------
 
     @abstractmethod
     def _ask(self, rng: np.random.Generator) -> tuple[Config, Json]:
-        """Choose one configuration, with a private note (JSON or None) that comes back in `_tell`.
+        """Choose one configuration, with a private note (JSON or None) for the later `_tell`.
 
-        Called again, with the same generator moved on, when the configuration is not new. May
-        depend on the told history, on `pending()`, and on what `_state` returns; on nothing else.
+        Called again, with the same generator in its new state, if the configuration is not new.
+        The choice may depend on the observations, on `pending()` and on the state that `_state`
+        returns, and on nothing else.
         """
 
     def _tell(self, config: Config, note: Json, value: float, status: Status, curve: Curve) -> None:
-        """Learn a point. `note` is None for points that `_ask` did not choose.
+        """Learn the outcome of a configuration; `note` is None if `_ask` did not choose it.
 
-        `value` ranks the point: the objective if complete; for a failed trial the worst complete
-        value so far; for a pruned one the larger of its last report and the median (+inf while
-        nothing is complete). What this changes must follow from the sequence of tells.
+        `value` ranks the configuration. It is the objective of a complete trial. For a failed
+        trial it is the worst complete value so far; for a pruned trial the larger of its last
+        report and the median of the complete values (+inf while no trial is complete). The state
+        that this method changes must be a function of the sequence of tells.
         """
 
     def _state(self) -> Json:
-        """What the told history does not determine, as JSON; stored with every ask."""
+        """Return the state that the tells do not determine, as JSON; stored with every ask."""
         return None
 
     def _restore(self, state: Json) -> None:
-        """Take over what `_state` returned."""
+        """Restore the state that `_state` returned."""
 
     def _initial_points(self) -> int:
-        """How many points of the initial design come before the first `_ask`."""
+        """Return how many points of the initial design are proposed before the first `_ask`."""
         return 0
 
-    # -- what strategies may look at -------------------------------------------------------------
+    # -- what subclasses may read ----------------------------------------------------------------
 
     @property
     def observations(self) -> Sequence[Observation]:
-        """Everything told, in the order of the tells."""
+        """All told outcomes, in the order of the tells."""
         return self.__observations
 
     def imputed(self) -> list[float]:
-        """A finite value for each observation, as in `_tell` but by what is known now."""
+        """Return a finite value for each observation.
+
+        The rules are those of `_tell`, with the worst value and the median of all complete trials
+        so far; all values that are still infinite become 0.
+        """
         values = [self.__rank_value(o.value, o.status, o.curve) for o in self.__observations]
-        return [v if math.isfinite(v) else 0.0 for v in values]  # nothing is complete: no order
+        return [v if math.isfinite(v) else 0.0 for v in values]  # inf: no complete trial yet
 
     def pending(self) -> list[tuple[Config, Json]]:
-        """Configurations that were asked and not told, with their notes, by number."""
+        """Return the configurations that were asked but not told, with their notes, by number."""
         return [(dict(p.config), note) for p, note in self.__pending.values()]
 
     def is_new(self, config: Config) -> bool:
-        """Tell whether a valid configuration was neither asked nor observed yet."""
+        """Return whether a configuration was neither asked nor observed before.
+
+        Args:
+            config: a valid configuration.
+
+        Raises:
+            SpaceError: the configuration is not valid.
+        """
         return self.space.key(config) not in self.__seen
 
     @property
     def best(self) -> Observation | None:
-        """The best complete observation; the earliest among equals."""
+        """The best complete observation, the earliest of equal ones; None if there is none."""
         return self.__best
 
     # -- the public contract ---------------------------------------------------------------------
 
     @final
     def ask(self, n: int = 1) -> list[Proposal]:
-        """Propose n new configurations; fewer, in the end [], only if the space is exhausted."""
+        """Propose new configurations.
+
+        Args:
+            n: how many, at least 1.
+
+        Returns:
+            n proposals; fewer, and finally an empty list, only if the space is exhausted.
+
+        Raises:
+            StrategyError: `n` is not a positive integer, or the subclass proposed a configuration
+                that is not in the space.
+        """
         n = whole("n", n, StrategyError)
         rng = stream(self.seed, "ask", self.__count)
         asked: list[tuple[Proposal, Json]] = []
@@ -163,17 +228,22 @@ class Strategy(ABC):
                 if chosen is None:
                     break
                 asked.append(self.__register(*chosen))
-        finally:  # an error on the way must not leave proposals that the log does not know
+        finally:  # after an error, the log must contain the proposals that were registered
             if asked:
                 self.__log.append({"ask": self.__ask_entry(asked)})
         return [Proposal(p.number, dict(p.config), p.seed, p.origin) for p, _ in asked]
 
     @final
     def tell(self, proposal: Proposal | int, outcome: float | Result) -> None:
-        """Learn the outcome of a proposal (or its number): a value to minimise, or a `Result`.
+        """Learn the outcome of a proposal, in any order of the proposals.
+
+        Args:
+            proposal: what `ask` returned, or its number.
+            outcome: the value to minimise, or a `Result`; NaN and infinities count as failed.
 
         Raises:
             StrategyError: the proposal is unknown or was already told.
+            StudyError: the outcome is neither a number nor a `Result`.
         """
         number = proposal.number if isinstance(proposal, Proposal) else proposal
         result = settle(outcome)
@@ -191,7 +261,19 @@ class Strategy(ABC):
 
     @final
     def observe(self, config: Mapping[str, Any], outcome: float | Result) -> Proposal:
-        """Learn a point that was not proposed here; it gets a number and the origin "added"."""
+        """Learn the outcome of a configuration that this strategy did not propose.
+
+        Args:
+            config: a valid configuration.
+            outcome: the value to minimise, or a `Result`; NaN and infinities count as failed.
+
+        Returns:
+            The configuration as a proposal with a number of its own and the origin "added".
+
+        Raises:
+            SpaceError: the configuration is not valid.
+            StudyError: the outcome is neither a number nor a `Result`.
+        """
         result = settle(outcome)
         added, _ = self.__register(self.space.validate(config), None, "added")
         self.__pending.pop(added.number)
@@ -201,9 +283,19 @@ class Strategy(ABC):
 
     @final
     def enqueue(self, config: Mapping[str, Any]) -> bool:
-        """Put a configuration before the next proposal; False if it is not new."""
+        """Request a configuration: it is proposed before the strategy's own.
+
+        Args:
+            config: a valid configuration.
+
+        Returns:
+            Whether it was accepted; False if it was already asked, observed or enqueued.
+
+        Raises:
+            SpaceError: the configuration is not valid.
+        """
         config = self.space.validate(config)
-        key = self.space.key(config)  # typed, unlike ==, under which True is 1
+        key = self.space.key(config)  # distinguishes True from 1, which == does not
         if key in self.__seen or key in map(self.space.key, self.__queue):
             return False
         self.__log.append({"enqueue": dict(config)})
@@ -212,12 +304,12 @@ class Strategy(ABC):
 
     @property
     def log(self) -> Sequence[dict[str, Json]]:
-        """Everything that happened, as JSON, oldest first; do not change it."""
+        """All asks, tells, observations and enqueued configurations as JSON; do not change it."""
         return self.__log
 
     @final
     def header(self) -> dict[str, Json]:
-        """What this strategy was made from, as JSON."""
+        """Return the arguments of this strategy as JSON: name, seed, budget, options, space."""
         return {
             "format": FORMAT,
             "strategy": self.name or type(self).__name__,
@@ -229,15 +321,18 @@ class Strategy(ABC):
 
     @final
     def state_dict(self) -> dict[str, Json]:
-        """Return all there is to know about this strategy, as JSON."""
+        """Return the complete state of this strategy as JSON: its header and its log."""
         return {"header": self.header(), "log": list(self.__log)}
 
     @final
     def load_state_dict(self, state: Mapping[str, Json]) -> None:
-        """Take over the state of a strategy of the same kind, space, seed and options.
+        """Restore the state of a strategy of the same class, space, seed, budget and options.
+
+        Args:
+            state: the result of `state_dict`.
 
         Raises:
-            StrategyError: this one is not fresh, or the state belongs to another.
+            StrategyError: this strategy was already used, or the state belongs to another one.
         """
         if self.__log:
             raise StrategyError("load_state_dict needs a fresh strategy; this one was used")
@@ -260,7 +355,7 @@ class Strategy(ABC):
             ((kind, body),) = entry.items()
             replay[kind](body)
 
-    # -- what the base does for all; names with two underscores cannot collide with a strategy's --
+    # -- private; names with two underscores cannot collide with names of a subclass -------------
 
     def __ask_entry(self, asked: list[tuple[Proposal, Json]]) -> dict[str, Json]:
         return {
@@ -293,7 +388,7 @@ class Strategy(ABC):
         return other, None, "fallback"
 
     def __from_design(self) -> Config | None:
-        """Return the next new point of the initial design while it is due."""
+        """Return the next new point of the initial design; None once the design is complete."""
         tries = 0
         while self.__given < self._initial_points() and tries < 64:
             config = self.__design.config(self.__drawn)
@@ -322,7 +417,7 @@ class Strategy(ABC):
         return None
 
     def __unseen(self, rng: np.random.Generator) -> Config | None:
-        """Return a configuration that was never proposed, or None if there is none."""
+        """Return a configuration that was never proposed; None if there is none."""
         finite = all(p.cells is not None for p in self.space.parameters.values())
         for config in self.space.sample(rng, 64 if finite else 1024):
             if self.is_new(config):
@@ -352,20 +447,14 @@ class Strategy(ABC):
         if result.value is not None:
             insort(self.__complete, result.value)
             if result.value == self.__complete[0] and result.value not in self.__complete[1:2]:
-                self.__best = observation  # strictly better than all before
+                self.__best = observation  # strictly better than all before it
         self.__observations.append(observation)
         value = self.__rank_value(result.value, result.status, result.curve)
         self._tell(dict(proposal.config), note, value, result.status, result.curve)
 
     def __rank_value(self, value: float | None, status: Status, curve: Curve) -> float:
-        """Order statistics only, so that monotone transforms of the objective commute with it."""
-        if value is not None:
-            return value
-        if not self.__complete:
-            return math.inf
-        worst, median = self.__complete[-1], self.__complete[len(self.__complete) // 2]
-        last = curve[-1][1] if curve else math.inf
-        return max(last, median) if status == "pruned" and math.isfinite(last) else worst
+        """Return the value for `_tell`: order statistics, invariant to monotone transforms."""
+        return missing.for_strategy(status, curve, self.__complete) if value is None else value
 
     def __replay_ask(self, body: Mapping[str, Json]) -> None:
         asked = [Proposal.from_json(p) for p in body["proposals"]]

@@ -1,7 +1,7 @@
 """Strategies by name, found through the entry-point group `metaopt.strategies`.
 
-A third party's strategy is installed like ours: its distribution names the class in the group,
-and everything here finds it.
+Third-party strategies are found like those of metaopt: their distribution lists the class in this
+group.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _found() -> dict[str, EntryPoint]:
     found = {point.name: point for point in entry_points(group=GROUP)}
     if not found:
         raise StrategyError(
-            "no strategy is registered: metaopt runs from a folder that is not installed."
+            "no strategy is registered: this copy of metaopt is not installed."
             " Run `make install` in the checkout, or `pip install -e .`"
         )
     return dict(sorted(found.items()))
@@ -31,8 +31,8 @@ def load_strategy(name: str) -> type[Strategy]:
     """Return the class registered as `name`.
 
     Raises:
-        UnknownNameError: there is none; the message names the nearest.
-        StrategyError: what is registered is not a Strategy.
+        UnknownNameError: there is none; the message suggests the most similar name.
+        StrategyError: the registered object cannot be loaded or is not a Strategy.
     """
     found = _found()
     if name not in found:
@@ -44,9 +44,9 @@ def load_strategy(name: str) -> type[Strategy]:
             f"the strategy {name!r} cannot be loaded from {found[name].value}: {error!r}"
         ) from error
     if not (isinstance(cls, type) and issubclass(cls, Strategy)):
-        raise StrategyError(f"the entry point {name!r} is {cls!r}, which is no metaopt Strategy")
+        raise StrategyError(f"the entry point {name!r} is {cls!r}, which is not a metaopt Strategy")
     if not cls.name:
-        cls.name = name  # so that a stored study finds it again
+        cls.name = name  # a stored study finds its strategy by this name
     return cls
 
 
@@ -55,8 +55,19 @@ def make_strategy(
 ) -> Strategy:
     """Make a strategy by name: ``make_strategy("genetic", space, seed=1, population=30)``.
 
+    Args:
+        name: one of the keys of `strategies()`.
+        space: the search space.
+        seed: a non-negative integer; the same seed gives the same proposals.
+        budget: number of planned trials, if known.
+        options: settings of the strategy.
+
+    Returns:
+        The strategy, without observations.
+
     Raises:
         UnknownNameError: the strategy, or an option, does not exist.
+        StrategyError: the strategy cannot be loaded, or an argument is not valid.
     """
     cls = load_strategy(name)
     known = option_names(cls)
@@ -67,7 +78,7 @@ def make_strategy(
 
 
 def option_names(cls: type[Strategy]) -> list[str] | None:
-    """Names of a strategy's options; None if it takes any."""
+    """Return the names of a strategy's options; None if it accepts any."""
     parameters = inspect.signature(cls).parameters.values()
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
         return None if cls.__init__ is not Strategy.__init__ else []
@@ -80,6 +91,6 @@ def strategies() -> dict[str, str]:
     for name, point in _found().items():
         try:
             out[name] = (inspect.getdoc(point.load()) or "").split("\n")[0]
-        except Exception as error:  # somebody else's broken package must not hide the others
+        except Exception as error:  # a broken third-party package must not hide the others
             out[name] = f"cannot be loaded: {error}"
     return out

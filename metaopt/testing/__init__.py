@@ -1,10 +1,10 @@
-"""The conformance suite: what every strategy must keep, ours and anybody's.
+"""The conformance suite: the contract that every strategy must satisfy.
 
-``check_strategy("mine")`` runs all checks over all spaces and raises at the first that fails.
-With pytest, one test a check and space::
+``check_strategy("mine")`` runs all checks on all spaces and raises at the first failure. With
+pytest, one test per check and space::
 
     @pytest.mark.parametrize(("check", "space"), metaopt.testing.cases())
-    def test_laws(check, space):
+    def test_contract(check, space):
         metaopt.testing.run_check("mine", check, space)
 """
 
@@ -41,15 +41,22 @@ TRIALS = 40
 
 
 def cases() -> list[tuple[str, str]]:
-    """Return every pair of a check's and a space's name."""
+    """Return all pairs (name of a check, name of a space)."""
     return [(check, space) for check in CHECKS for space in SPACES]
 
 
 def run_check(strategy: str | Factory, check: str, space: str, *, trials: int = TRIALS) -> None:
     """Run one check on one space.
 
+    Args:
+        strategy: a registered name, or a callable ``factory(space, seed=, budget=)`` such as a
+            Strategy class.
+        check: a key of `CHECKS`.
+        space: a key of `SPACES`.
+        trials: number of configurations per run of the strategy; fewer for slow strategies.
+
     Raises:
-        ConformanceError: the strategy fails it.
+        ConformanceError: the strategy fails the check.
         UnknownNameError: there is no such check, space or strategy.
     """
     tables: list[tuple[str, str, Mapping[str, object]]] = [
@@ -73,15 +80,24 @@ def run_check(strategy: str | Factory, check: str, space: str, *, trials: int = 
 
 
 def check_strategy(strategy: str | Factory, *, trials: int = TRIALS) -> None:
-    """Run every check over every space, and a fresh process if the strategy is registered.
+    """Run every check on every space; a registered strategy also runs in a fresh process.
 
     Args:
-        strategy: a registered name, or a callable ``factory(space, seed=, budget=)``; a Strategy
-            class is one.
-        trials: how many configurations a run asks for; fewer for slow strategies.
+        strategy: a registered name, or a callable ``factory(space, seed=, budget=)`` such as a
+            Strategy class.
+        trials: number of configurations per run of the strategy; fewer for slow strategies.
 
     Raises:
-        ConformanceError: the strategy breaks a law.
+        ConformanceError: the strategy violates the contract.
+        UnknownNameError: there is no strategy of this name.
+
+    Example:
+        >>> from metaopt import Strategy
+        >>> from metaopt.testing import check_strategy
+        >>> class RandomSearch(Strategy):
+        ...     def _ask(self, rng):
+        ...         return self.space.sample(rng)[0], None
+        >>> check_strategy(RandomSearch, trials=6)
     """
     for check, space in cases():
         run_check(strategy, check, space, trials=trials)
@@ -90,7 +106,18 @@ def check_strategy(strategy: str | Factory, *, trials: int = TRIALS) -> None:
 
 
 def check_fresh_process(name: str, *, trials: int = 20) -> None:
-    """Law 1 in a fresh process with another PYTHONHASHSEED, on the mixed and conditional spaces."""
+    """Check that fresh processes with other values of PYTHONHASHSEED give the same proposals.
+
+    On the mixed and the conditional space.
+
+    Args:
+        name: of a registered strategy.
+        trials: number of configurations per run of the strategy.
+
+    Raises:
+        ConformanceError: a process fails or makes different proposals.
+        UnknownNameError: there is no strategy of this name.
+    """
     for space in ("mixed", "conditional"):
         here = _fingerprint(name, space, trials)
         call = f"_fingerprint({name!r}, {space!r}, {trials})"
@@ -104,7 +131,9 @@ def check_fresh_process(name: str, *, trials: int = 20) -> None:
                 check=False,
             )
             require(done.returncode == 0, f"a fresh process failed: {done.stderr[-500:]}")
-            require(done.stdout.strip() == here, f"a fresh process proposes otherwise on {space}")
+            require(
+                done.stdout.strip() == here, f"a fresh process makes different proposals on {space}"
+            )
 
 
 def _fingerprint(name: str, space: str, trials: int) -> str:

@@ -1,4 +1,4 @@
-"""The checks: each gets a factory, a space and a number of trials, and raises if a law breaks."""
+"""The checks. Each gets a factory, a space and a number of trials, and raises if it fails."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from metaopt.trials.records import Proposal, Result
 
 
 def same_seed_same_proposals(make: Factory, space: Space, trials: int) -> None:
-    """Law 1: the same seed gives the same proposals, beside others and in threads."""
+    """The same seed gives the same proposals, also in threads that run at the same time."""
     first = drive(make(space, seed=7), trials)
     threaded: dict[int, list[Proposal]] = {}
 
@@ -35,14 +35,14 @@ def same_seed_same_proposals(make: Factory, space: Space, trials: int) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    require(threaded.get(7) == first, "the same seed gave other proposals in a thread")
+    require(threaded.get(7) == first, "the same seed gave different proposals in a thread")
     if not space.size.exact or space.size.count > 1000:
         other = [p.config for p in threaded[8]]
         require(other != [p.config for p in first], "another seed gave the same proposals")
 
 
 def resumed_equals_uninterrupted(make: Factory, space: Space, trials: int) -> None:
-    """Law 2: saved as JSON and loaded anywhere, it goes on as if nothing had been."""
+    """A strategy saved as JSON and loaded again makes the proposals of an uninterrupted one."""
     whole = make(space, seed=3)
     expected = drive(whole, trials)
     for cut in sorted({1, trials // 3, trials - 2}):
@@ -51,13 +51,13 @@ def resumed_equals_uninterrupted(make: Factory, space: Space, trials: int) -> No
         again = make(space, seed=3)
         again.load_state_dict(json.loads(json.dumps(part.state_dict(), allow_nan=False)))
         asked += drive(again, trials - cut)
-        require(asked == expected, f"resumed after {cut} trials, it proposed something else")
+        require(asked == expected, f"resumed after {cut} trials, it made different proposals")
         same = json.dumps(again.state_dict()) == json.dumps(whole.state_dict())
-        require(same, f"resumed after {cut} trials, its state is another")
+        require(same, f"resumed after {cut} trials, its state is different")
 
 
 def resumes_with_pending(make: Factory, space: Space, trials: int) -> None:
-    """Law 2 in the middle of a batch: pending proposals are part of the state."""
+    """A strategy can be saved in the middle of a batch: its state has the pending proposals."""
     one = make(space, seed=4)
     drive(one, trials // 2, batch=4)
     pending = one.ask(4)
@@ -68,11 +68,11 @@ def resumes_with_pending(make: Factory, space: Space, trials: int) -> None:
     for strategy in (one, two):
         for p in reversed(pending[1::2]):
             strategy.tell(p, objective(space, p.config))
-    require(one.ask(3) == two.ask(3), "loaded with pending proposals, it proposed something else")
+    require(one.ask(3) == two.ask(3), "loaded with pending proposals, it made different proposals")
 
 
 def never_twice(make: Factory, space: Space, trials: int) -> None:
-    """Law 4: no configuration twice; all of a small space, then []."""
+    """No configuration is proposed twice; a small space is proposed completely, then []."""
     strategy = make(space, seed=1)
     keys = [space.key(p.config) for p in drive(strategy, trials, batch=3)]
     require(len(set(keys)) == len(keys), "a configuration was proposed twice")
@@ -84,19 +84,24 @@ def never_twice(make: Factory, space: Space, trials: int) -> None:
 
 
 def proposals_lie_in_the_space(make: Factory, space: Space, trials: int) -> None:
-    """Law 5: valid, active parameters only, native types; numbered 0, 1, ..."""
+    """Proposals are valid, have active parameters and native types, numbered 0, 1, ..."""
     asked = drive(make(space, seed=2), trials, batch=5)
     for i, p in enumerate(asked):
         config = space.validate(p.config)
-        require(list(config) == list(p.config), f"the order of {p.config} is not the space's")
+        require(
+            list(config) == list(p.config), f"{p.config} is not in the space's order of parameters"
+        )
         types = [type(v) for v in p.config.values()]
-        require(types == [type(v) for v in config.values()], f"foreign types in {p.config}")
+        require(
+            types == [type(v) for v in config.values()],
+            f"values are not of native types in {p.config}",
+        )
         require(p.number == i, f"proposal {i} has the number {p.number}")
         require(0 <= p.seed < 2**31, f"the seed {p.seed} is out of range")
 
 
 def touches_no_global_state(make: Factory, space: Space, trials: int) -> None:
-    """Law 6: random generators, root logger, warnings and working directory stay as they were."""
+    """Global random generators, root logger, environment and working directory stay unchanged."""
     before = _global_state()
     drive(make(space, seed=5), trials, batch=2)
     for name, value in _global_state().items():
@@ -122,7 +127,7 @@ def _global_state() -> dict[str, Any]:
 
 
 def survives_every_outcome(make: Factory, space: Space, trials: int) -> None:
-    """Law 7: failed, NaN, infinite, pruned and out-of-order tells neither raise nor poison."""
+    """Failed, NaN, infinite, pruned and out-of-order outcomes are accepted; `best` is finite."""
     strategy = make(space, seed=6)
     outcomes: list[float | Result] = [
         math.nan,
@@ -148,25 +153,25 @@ def survives_every_outcome(make: Factory, space: Space, trials: int) -> None:
         if not proposals:
             break
     if strategy.best is not None:
-        require(math.isfinite(strategy.best.value or 0.0), "the incumbent is not finite")
+        require(math.isfinite(strategy.best.value or 0.0), "the value of `best` is not finite")
 
 
 def survives_only_failures(make: Factory, space: Space, trials: int) -> None:
-    """Law 7: a study in which everything fails goes on asking."""
+    """A strategy makes proposals even if all trials fail, and has no `best`."""
     strategy = make(space, seed=6)
     for _ in range(trials):
         for p in strategy.ask(1):
             strategy.tell(p, Result.failed("exception", "always"))
-    require(strategy.best is None, "failures made an incumbent")
+    require(strategy.best is None, "all trials failed, but `best` is not None")
 
 
 def survives_equal_values(make: Factory, space: Space, trials: int) -> None:
-    """A flat objective is no reason to stop."""
+    """A strategy works with a constant objective."""
     drive(make(space, seed=6), trials, transform=lambda value: 1.0)
 
 
 def refuses_wrong_tells(make: Factory, space: Space, trials: int) -> None:
-    """Law 7: an unknown or twice-told proposal is refused by name, and nothing changes."""
+    """Telling an unknown or already told proposal is an error and leaves the state unchanged."""
     strategy = make(space, seed=0)
     (p,) = strategy.ask()
     strategy.tell(p, 1.0)
@@ -177,12 +182,14 @@ def refuses_wrong_tells(make: Factory, space: Space, trials: int) -> None:
         except StrategyError as error:
             require(str(number) in str(error), f"the error does not name {number}: {error}")
         else:
-            raise ConformanceError(f"telling proposal {number} was not refused")
-    require(json.dumps(strategy.state_dict()) == before, "a refused tell changed the state")
+            raise ConformanceError(f"telling proposal {number} raised no error")
+    require(
+        json.dumps(strategy.state_dict()) == before, "a tell that raised an error changed the state"
+    )
 
 
 def rank_based_means_invariant(make: Factory, space: Space, trials: int) -> None:
-    """Law 8: a strategy that declares itself rank-based sees only the order of values."""
+    """A strategy with `rank_based = True` uses only the order of the values."""
     if not make(space, seed=0).rank_based:
         return
     plain = drive(make(space, seed=9), trials)
@@ -191,19 +198,19 @@ def rank_based_means_invariant(make: Factory, space: Space, trials: int) -> None
 
 
 def never_waits(make: Factory, space: Space, trials: int) -> None:
-    """Asks are answered while nothing is told: no generation barrier."""
+    """A strategy makes proposals without any tell: it never waits for a whole generation."""
     strategy = make(space, seed=0)
     asked = [p for _ in range(trials) for p in strategy.ask(1)]
     size = space.size
     expected = trials if not size.exact else int(min(trials, size.count))
-    require(len(asked) == expected, f"without a tell it gave {len(asked)} of {expected}")
+    require(len(asked) == expected, f"made {len(asked)} of {expected} proposals without a tell")
     for p in asked[::-1]:
         strategy.tell(p, objective(space, p.config))
     strategy.ask(1)
 
 
 def digests_foreign_points(make: Factory, space: Space, trials: int) -> None:
-    """Observed and enqueued points are digested, before and between its own."""
+    """Observed and enqueued points are accepted at any time."""
     strategy = make(space, seed=0)
     points = space.sample(np.random.default_rng(0), 6)
     strategy.observe(points[0], 0.5)
@@ -219,14 +226,20 @@ def digests_foreign_points(make: Factory, space: Space, trials: int) -> None:
 
 
 def is_remade_from_its_header(make: Factory, space: Space, trials: int) -> None:
-    """The header is JSON and enough to make the strategy again."""
+    """The header is JSON and sufficient to make the strategy again."""
     strategy = make(space, seed=11, budget=trials)
     header = json.loads(json.dumps(strategy.header(), allow_nan=False))
-    require(header["budget"] == trials and header["seed"] == 11, f"the header lies: {header}")
+    require(
+        header["budget"] == trials and header["seed"] == 11,
+        f"wrong budget or seed in the header: {header}",
+    )
     again = type(strategy)(
         Space.from_json(header["space"]), header["seed"], header["budget"], **header["options"]
     )
-    require(drive(again, trials) == drive(strategy, trials), "remade, it proposes otherwise")
+    require(
+        drive(again, trials) == drive(strategy, trials),
+        "made again from its header, it makes different proposals",
+    )
 
 
 Check = Callable[[Factory, Space, int], None]

@@ -1,4 +1,4 @@
-"""Driving a strategy, and the error that says how it failed."""
+"""Run a strategy, and the error that reports how it failed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Factory = Callable[..., Strategy]  # called as factory(space, seed=..., budget=.
 
 
 class ConformanceError(MetaoptError, AssertionError):
-    """A strategy breaks a law; the message names the check, the space and what happened."""
+    """A strategy violates the contract; the message names the check, the space and the fault."""
 
 
 def require(holds: bool, message: str) -> None:
-    """Raise a ConformanceError with the message unless it holds."""
+    """Raise a ConformanceError with the message unless `holds` is True."""
     if not holds:
         raise ConformanceError(message)
 
@@ -25,7 +25,17 @@ def require(holds: bool, message: str) -> None:
 def drive(
     strategy: Strategy, trials: int, batch: int = 1, transform: Callable[[float], float] = float
 ) -> list[Proposal]:
-    """Ask and tell until `trials` are asked or the space is exhausted."""
+    """Ask and tell until the strategy made `trials` proposals or the space is exhausted.
+
+    Args:
+        strategy: a new strategy, or one that continues.
+        trials: number of proposals.
+        batch: proposals per ask.
+        transform: applied to the values of the objective.
+
+    Returns:
+        The proposals, in order.
+    """
     asked: list[Proposal] = []
     while len(asked) < trials:
         proposals = strategy.ask(min(batch, trials - len(asked)))

@@ -51,7 +51,12 @@ SPACES: dict[str, Callable[[], Space]] = {
 
 
 def objective(space: Space, config: Config) -> float:
-    """A smooth function of the coordinates, with a category's and an existence's own effect."""
+    """Return a smooth function of the coordinates; inactive parameters have a constant effect.
+
+    Args:
+        space: any space.
+        config: a valid configuration.
+    """
     U, A = space.encode([config])
     weight = 1.0 + np.arange(len(space)) % 3
     return float(np.sum(np.where(A, weight * (U - 0.37) ** 2, 0.05)))

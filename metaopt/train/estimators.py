@@ -1,4 +1,4 @@
-"""Networks as scikit-learn estimators, so that they stand beside any other model."""
+"""Networks as scikit-learn estimators, for comparisons with other models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from metaopt.train.trainer import STOPPING, Trainer
 
 
 class _Network(BaseEstimator):  # type: ignore[misc]
-    """Trains ``build(config)`` by `Trainer`; see its subclasses."""
+    """Trains ``build(config)`` with a `Trainer`; see the subclasses."""
 
     _loss = ""
 
@@ -45,11 +45,19 @@ class _Network(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Train on (n, ...) inputs and (n,) targets; part of them is held out for early stopping.
+        """Train the network; a part of the samples is held out for early stopping.
+
+        Args:
+            X: inputs, shape (n, ...).
+            y: labels or values, shape (n,).
+
+        Returns:
+            The estimator itself.
 
         Raises:
             TrainingError: data, network and hyper-parameters do not fit together, or the training
                 diverges.
+
         """
         trainer = Trainer(
             self.build,
@@ -73,7 +81,17 @@ class _Network(BaseEstimator):  # type: ignore[misc]
         return np.asarray(y)
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Labels, or values in y's own units, (n,)."""
+        """Return the predicted labels, or values in the units of y, shape (n,).
+
+        Args:
+            X: inputs, shape (n, ...).
+
+        Raises:
+            NotFittedError: `fit` was not called.
+            TrainingError: the inputs have another shape than in training, or are not finite
+                numbers.
+
+        """
         check_is_fitted(self)
         return self.fitted_.predict(np.asarray(X))
 
@@ -84,28 +102,53 @@ class NetworkClassifier(ClassifierMixin, _Network):  # type: ignore[misc]
     Args:
         build: a function of the configuration that returns an `nn.Module`, or "mlp" or "cnn".
         config: the configuration that `build` and the training read: learning rate, width, ...;
-            what it lacks has the defaults of `Recipe`.
-        epochs: the most epochs, unless the configuration says.
-        validation: share of the training data that early stopping looks at.
-        stopping: when to stop early ("default": as `Trainer` does); None trains all epochs.
-        standardize: scale inputs by the training part's mean and deviation.
+            hyper-parameters that it lacks have the defaults of `Recipe`.
+        epochs: the largest number of epochs, unless the configuration has "epochs".
+        validation: fraction of the training data that is held out for early stopping.
+        stopping: when to stop early; "default" as in `Trainer`, None trains all epochs.
+        standardize: whether inputs are scaled by the mean and the standard deviation of the
+            samples that train.
         device: "auto" (CUDA if there is one), "cpu", "cuda", ...
-        random_state: of weights, dropout, split and order; None is 0.
+        random_state: seed of weights, dropout, split and order of the samples; None means 0.
 
     Attributes:
-        fitted_: the trained network, which saves itself without pickle.
-        classes_: labels in the order of `predict_proba`'s columns.
+        fitted_: the trained network, a `Fitted`; its `save` needs no pickle.
+        classes_: labels in the order of the columns of `predict_proba`.
+
+    Example:
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.model_selection import cross_val_score
+        >>> from metaopt.train import NetworkClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = NetworkClassifier("mlp", {"lr": 0.02, "width": 32}, random_state=1)
+        >>> float(cross_val_score(model, X, y, cv=3).mean()) > 0.8
+        True
+
     """
 
     _loss = "cross_entropy"
 
     @property
     def classes_(self) -> NDArray[Any]:
+        """Labels in the order of the columns of `predict_proba`."""
         check_is_fitted(self)
         return np.asarray(self.fitted_.classes)
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Probabilities (n, c)."""
+        """Return the predicted probabilities of the c classes, shape (n, c).
+
+        Args:
+            X: inputs, shape (n, ...).
+
+        Returns:
+            Probabilities; the columns are in the order of `classes_`, each row sums to 1.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+            TrainingError: the inputs have another shape than in training, or are not finite
+                numbers.
+
+        """
         check_is_fitted(self)
         return self.fitted_.predict_proba(np.asarray(X))
 
@@ -113,7 +156,7 @@ class NetworkClassifier(ClassifierMixin, _Network):  # type: ignore[misc]
 class NetworkRegressor(RegressorMixin, _Network):  # type: ignore[misc]
     """A network as a scikit-learn regressor, trained with squared error on standardized targets.
 
-    Arguments as for `NetworkClassifier`.
+    The arguments are those of `NetworkClassifier`.
     """
 
     _loss = "mse"
@@ -125,6 +168,19 @@ class NetworkRegressor(RegressorMixin, _Network):  # type: ignore[misc]
             raise TrainingError("y must hold numbers; for labels use NetworkClassifier") from None
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Values in y's own units, of the shape that y had in training."""
+        """Return the predicted values in the units of y.
+
+        Args:
+            X: inputs, shape (n, ...).
+
+        Returns:
+            Values of shape (n,), or (n, k) if y had k > 1 columns in training.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+            TrainingError: the inputs have another shape than in training, or are not finite
+                numbers.
+
+        """
         values = super().predict(X)
         return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values

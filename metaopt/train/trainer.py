@@ -23,7 +23,7 @@ from metaopt.train.scheduling.grouping import EngineChoice
 from metaopt.train.scheduling.options import Options
 from metaopt.train.scheduling.run import TrainingRun
 from metaopt.train.settings.early_stopping import EarlyStopping
-from metaopt.train.settings.history import Precision, Task
+from metaopt.train.settings.history import Precision, Rules, Task
 from metaopt.train.settings.hyperparameters import Recipe
 from metaopt.train.settings.metrics import (
     LossFunction,
@@ -45,110 +45,79 @@ STOPPING = EarlyStopping()
 
 
 class Trainer:
-    """Trains ``build(config)`` and returns its validation metric: an objective for a study.
+    """Trains a network for each configuration and returns its validation metric.
+
+    A `Trainer` is an objective for `Study.optimize`::
 
         trainer = Trainer("mlp", X, y, metric="accuracy", epochs=20)
         study = metaopt.Study(space, direction=trainer.direction)
         study.optimize(trainer, n_trials=50)
         fitted = trainer.refit(study.best_params, study.best.seed, study.data_seed)
 
-    With ``study.optimize(trainer, n_trials=64, batch_size=16)`` whole batches train as one
-    program, several times faster and with the same results; see `many`. With ``slots=16`` instead,
-    trials that end are replaced at once; see `stream`.
+    With ``batch_size=16`` in `optimize`, whole batches train as one program, several times faster
+    and with the same results (`many`). With ``slots=16``, a trial that ends is replaced at once
+    (`stream`). The pages of the folder docs/training say more about each group of arguments.
 
-    The search sees the validation part only. ``Result.metrics["test"]`` is the metric on the
-    hidden test part at the weights that `value` belongs to. Initial weights and dropout masks
-    depend on the trial's seed, the split and the order of the samples on its `data_seed`; with
-    both given, the result is the same bit for bit on one machine's CPU.
+    Hyper-parameters that the training reads from the configuration, with their defaults; all
+    other names are for ``build(config)``:
 
-    A run whose loss or metric stops being finite ends there. If its best earlier epoch is kept
-    (`stopping` with `restore_best`), that epoch stands, with ``data["stopped"] == "diverged"``;
-    otherwise, and if there is none, the trial has failed with the kind "not_finite".
+    =============================  ==============================================================
+    optimizer="adam"               or "adamw", "sgd", "rmsprop", "gd" (full batches)
+    lr=1e-3                        learning rate of the first epoch
+    schedule="constant"            or "exponential", "exponential_restarts", "cosine"
+    decay=0.95, restart_every=10   factor per epoch, and epochs between restarts, of exponential
+    batch_size=32                  samples per step
+    momentum=0                     of sgd and rmsprop
+    beta1=0.9, beta2=0.999         of adam and adamw
+    alpha=0.99, eps=1e-8           smoothing of rmsprop; added to the root in adam and rmsprop
+    l1=0, l2=0                     penalties on the weights, added to the loss
+    weight_decay=0.01              decoupled decay, of adamw only
+    epochs                         instead of the argument `epochs`
+    =============================  ==============================================================
 
     Args:
-        build: a function of the configuration that returns an `nn.Module`; or "mlp" or "cnn" for
-            the networks of `metaopt.train.models`, fitted to the shapes of the data.
-        X: inputs (n, ...), an array or tensor; or a Dataset of (x, y), read once; or a DataLoader
-            over one, whose processes (`num_workers` and what else it says of them, `pin_memory`)
-            then read, to the same results: its order and batches give way to the trainer's
-            (parameter 'batch_size'), and a sampler or `collate_fn` of its own is refused. Numbers
-            become `dtype`; a tensor of int64 (tokens) stays.
-        y: targets (n, ...): labels of any type for "cross_entropy", numbers otherwise.
+        build: a function of the configuration that returns an `nn.Module`, or "mlp" or "cnn".
+
+        X: inputs, shape (n, ...): an array or tensor, a Dataset of (x, y), or a DataLoader.
+        y: targets, shape (n, ...): labels of any type for "cross_entropy", numbers otherwise.
+        standardize: scale inputs to mean 0 and deviation 1, by the training part's statistics.
+        standardize_target: the same for y; losses and metrics are then in these units.
+        groups: a label per sample, shape (n,); no group is divided between parts or folds.
+        resident: whether inputs are kept in memory; False reads them in every epoch.
+
         loss: "cross_entropy", "mse" or a function (outputs, targets) -> tensor of shape ().
+        class_weights: of "cross_entropy" in training: numbers by label, or "balanced".
         metric: "accuracy", "cross_entropy", "mse" or a function (outputs, targets) -> number;
             None is the loss.
-        direction: of a metric of your own, "minimize" unless given.
-        metrics: further ones, recorded at the final weights as ``name`` and ``test_name``.
-        epochs: the most epochs, unless the configuration says.
-        validation: a fraction of the data, or (X, y), or a Dataset or DataLoader. Or folds, which
-            train together as members of one population: a number of them from 2 (shuffled by the
-            data seed; stratified, and with `groups` kept together), or any splitter of
-            scikit-learn's. Then `value`, the reports and all metrics are means over folds, each
-            fold stops early by itself, and ``data["folds"]`` has what each reached.
-        test: likewise; None or 0 for no hidden test.
-        stopping: when to stop early; None trains all epochs and keeps the last weights.
-        standardize: scale inputs to mean 0 and deviation 1, by the training part's statistics.
-        standardize_target: likewise for y; losses and metrics are then in these units, and
-            predictions in y's own.
-        stratify: give each part its share of every class; None does so for "cross_entropy".
-        groups: a label for each sample (n,); no group is then divided between parts or folds.
-        class_weights: of "cross_entropy" in training, not in metrics: numbers by label, or
-            "balanced" for the inverse of the classes' shares of y.
+        direction: of your own metric; "minimize" unless given.
+        metrics: further metrics, recorded as ``name`` and ``test_name``.
+
+        validation: a fraction of the data, or data (X, y); or folds: a number of them, or a
+            splitter of scikit-learn. With folds, value and reports are means over them.
+        test: a fraction or data that the search never sees; None or 0 for none.
+        stratify: whether parts keep the shares of the classes; None does so for "cross_entropy".
+
+        epochs: the largest number of epochs.
+        stopping: when to stop early, an `EarlyStopping`; None trains all epochs.
         defaults: hyper-parameters for configurations that lack them.
-        device: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1", ...; looked up when a
-            trial runs. Or a list such as ["cuda:0", "cuda:1"]: a batch is spread over them by the
-            order and the sizes of its networks, each device trains its share in a thread, and
-            results are those of one device; a trial alone goes where its number says, refits to
-            the first. A loss or metric of your own is then called in these threads, and must not
-            draw from PyTorch's default generator; networks that do so take turns.
-        threads: within PyTorch's operations on the CPU; "auto" is one for small networks, where
-            threads cost more than they save, and otherwise, as with None, PyTorch's own number.
+
+        device: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1", or a list of devices.
+        threads: within PyTorch's operations on the CPU; "auto" is one for small networks.
         dtype: of inputs, real targets and the network.
-        precision: "bf16" has PyTorch's autocast compute products and convolutions in bfloat16
-            (weights, optimizer and losses stay `dtype`): faster on recent GPUs, and less exact.
-            Perceptrons then train as other networks do. A refitted network predicts in full
-            precision. "fp16" is for GPUs without fast bfloat16: float16, with the loss scaled as
-            by `torch.amp.GradScaler`; a step whose gradient overflows is skipped, and networks
-            train one by one.
-        compile: whether networks that are no perceptrons run through `torch.compile`, one by one
-            and each as one program: equal up to rounding, faster where a network is large, after
-            tens of seconds for the first of an architecture and batch size in a process. Needs a
-            C++ compiler (or Triton, on a GPU). A network that cannot be compiled is a failed trial
-            that says why. The test part and refitted networks are evaluated uncompiled.
-        evaluation_rows: the most samples evaluated at a time.
-        resident: False leaves the inputs of the training part in a Dataset `X`, too large for
-            memory: after one pass that checks all and keeps the targets, every step reads its
-            batch (by ``__getitems__`` if the Dataset has it), once for all members of a program,
-            which get what they would get from memory. A DataLoader's processes read ahead, and
-            live as long as the training. What a Dataset draws from the global generators of torch,
-            numpy and `random` depends on the batch's rows only; one with a generator of its own
-            must see to that itself. An IterableDataset gives its own order, in one pass an epoch
-            for each batch size, which must end and have the same length every time; if it has
-            ``set_epoch``, it is told 1, 2, ..., and 0 for the first pass; several processes take
-            turns as in its DataLoader (`batch_size` samples each; what each gives is the Dataset's
-            affair); `validation` and `test` must then be data of their own. They stay on the
-            device in any case; folds and `standardize` need all in memory.
-        engine: "auto" trains networks of one architecture as one program, each bit for bit what it
-            is alone (on a CPU; equal up to rounding on a GPU). Perceptrons (chains of dense layers,
-            activations and dropout) are lowered to batched products. Of others a step is written
-            down as PyTorch's operations and done for all at once, where it looks at no values,
-            draws nothing but by dropout layers, and the training is long enough to pay for that;
-            the rest train one by one, with the reason at debug level. "traced" writes down short
-            trainings, too; "single" has all train one by one.
-        checkpoints: a folder for the state of trainings under way: a trial that was cut off and
-            runs again (same configuration, seeds, data and trainer) goes on after its last whole
-            checkpoint, reports the epochs before once more, and has the result that it would have
-            had, bit for bit. A trial removes its files when it ends; no pickle is read. State of a
-            network outside of its parameters and buffers is not kept, and a change in the body of
-            your own `forward`, or in what your own loss or metric calls, is not noticed: empty the
-            folder then, and when a study was given up or a worker was killed for its
-            `trial_timeout`.
-        checkpoint_every: epochs from one checkpoint to the next. A small network's file takes one
-            millisecond, so choose several where an epoch takes few.
+        precision: "full", or "bf16" or "fp16" for PyTorch's autocast.
+        compile: whether networks that train one by one run through `torch.compile`.
+        evaluation_rows: the largest number of samples that are evaluated at a time.
+        engine: "auto" trains networks of one architecture together where this is faster;
+            "traced" also where it is not; "single" trains all one by one.
+
+        checkpoints: a folder for the state of running trainings, from which they resume.
+        checkpoint_every: epochs from one checkpoint to the next.
+
+    Attributes:
+        metric: the validation metric.
 
     Raises:
         TrainingError: the arguments or the data do not fit together.
-
     """
 
     lockstep = True  # `many` has all trials report an epoch before any is asked whether to stop
@@ -190,9 +159,10 @@ class Trainer:
         check_names(self._extra)
         defaults = dict(defaults or {})
         Recipe.read(defaults, epochs)  # wrong defaults fail here
-        options = Options(
-            stopping, evaluation_rows, device, threads, dtype, precision, compile, engine
+        rules = Rules(
+            stopping=stopping, evaluation_rows=evaluation_rows, precision=precision, compile=compile
         )
+        options = Options(rules, device, threads, dtype, engine)
         classify = is_classification(loss)
         self._data = Data(
             X,
@@ -216,14 +186,11 @@ class Trainer:
         self._factory = Factory(
             build=find_build(build, self._data.shape, self._data.outputs),
             task=Task(
-                loss,
-                loss_function,
-                self.metric,
-                stopping,
-                n_classes,
-                evaluation_rows,
-                precision=precision,
-                compile=compile,
+                **vars(rules),
+                loss=loss,
+                loss_function=loss_function,
+                metric=self.metric,
+                n_classes=n_classes,
             ),
             defaults=defaults,
             epochs=epochs,
@@ -242,9 +209,16 @@ class Trainer:
     def __call__(self, trial: Trial) -> Result:
         """Train the trial's configuration, reporting the metric after every epoch.
 
+        Args:
+            trial: holds the configuration and the seeds.
+
+        Returns:
+            The validation metric as `value`; in `metrics` the hidden test metric, the cost and
+            what the training did. A training that runs out of memory, or whose loss is never
+            finite, is a failed result.
+
         Raises:
             TrainingError: a hyper-parameter is unknown or out of its range.
-
         """
         run = None
         try:
@@ -263,11 +237,17 @@ class Trainer:
     def many(self, trials: Sequence[Trial]) -> Iterator[tuple[int, Result]]:
         """Train many configurations together; yield each trial's number and result when it ends.
 
-        Trials whose networks have the same architecture and batch size train as one program (see
-        `engine`), each with its own optimizer, learning rate, schedule, penalties, dropout, seed
-        and stopping; the result of each is the one that it has alone. All trials finish an epoch,
-        and report it, before any is asked whether it should stop. What goes wrong with a trial is
-        its result and does not touch the others. Seconds are a trial's share of what ran together.
+        Trials whose networks have the same architecture and batch size train as one program, each
+        with its own optimizer, learning rate, schedule, penalties, dropout, seed and stopping.
+        Every trial gives the same result as when it trains alone. All trials finish an epoch, and
+        report it, before any is asked whether to stop. A trial that fails does not change the
+        others. The seconds of a trial are its share of what ran together.
+
+        Args:
+            trials: of one batch.
+
+        Yields:
+            The number and the result of each trial.
         """
         of: dict[TrainingRun, Trial] = {}
         runs, failed = self._begin(trials, of, Loads())
@@ -279,13 +259,15 @@ class Trainer:
         """Train trials that begin at different epochs; yield each one's number and result.
 
         This is `many` for ``study.optimize(trainer, slots=16)``: `arrivals` gives the trials that
-        begin with each epoch, which join the programs of those that train already. The result of
-        each is the one that it has alone, whoever trains beside it and since when.
+        begin with each epoch, and they join the programs of the trials that already train. Every
+        trial gives the same result as when it trains alone.
 
         Args:
             arrivals: asked for the next trials when those that ended in an epoch have been taken;
                 see `metaopt.trials.objective.StreamObjective`.
 
+        Yields:
+            The number and the result of each trial.
         """
         of: dict[TrainingRun, Trial] = {}
         failed: list[tuple[int, Result]] = []
@@ -303,7 +285,7 @@ class Trainer:
     def _begin(
         self, trials: Sequence[Trial], of: dict[TrainingRun, Trial], loads: Loads | None = None
     ) -> tuple[list[TrainingRun], list[tuple[int, Result]]]:
-        """Make runs, and note in `of` whose they are; return also the results of who has none."""
+        """Make runs, recorded in `of` with their trials; also return results of failed trials."""
         runs, failed = [], []
         for trial in trials:
             try:
@@ -352,7 +334,7 @@ class Trainer:
     ) -> CrossValidation:
         """Train one configuration on every fold; return the scores and predictions of each.
 
-        The hidden test part, if there is one, is cut off first, as in every trial; folds depend
+        The hidden test part, if there is one, is cut off first, as in every trial. Folds depend
         on the data, `validation` and `data_seed` only, so that results for several configurations
         or trainers are paired.
 
@@ -362,9 +344,11 @@ class Trainer:
             data_seed: of folds and sample order; None is `seed`.
             validation: a number of folds or a splitter; None is the trainer's own.
 
+        Returns:
+            The scores of the folds and the predictions for samples that were not trained on.
+
         Raises:
             TrainingError: a hyper-parameter or the splitter is wrong, or a fold diverges.
-
         """
         data_seed = seed if data_seed is None else data_seed
         return self._refitting.cross_validate(config, seed, data_seed, validation)
@@ -376,9 +360,9 @@ class Trainer:
         data_seed: int | None = None,
         result: Result | None = None,
     ) -> Fitted:
-        """Train as a trial with these seeds did, and return the network.
+        """Train a configuration as the trial with these seeds did, and return the network.
 
-        With folds, one network is trained on all that is not the hidden test part, for the median
+        With folds, one network is trained on all data but the hidden test part, for the median
         over folds of their best epochs (the upper one of two), along the schedule of the trial.
         Its `value` is the mean over folds: there is no sample left to validate it on.
 
@@ -386,11 +370,14 @@ class Trainer:
             config: the configuration.
             seed: the trial's seed.
             data_seed: the study's seed; None is `seed`.
-            result: of the trial; spares the training of the folds, whose best epochs it holds.
+            result: of the trial; it holds the best epochs of the folds, which then need not be
+                trained again.
+
+        Returns:
+            The trained network, with the scaling of its inputs.
 
         Raises:
             TrainingError: a hyper-parameter is wrong, or the training diverges.
-
         """
         data_seed = seed if data_seed is None else data_seed
         return self._refitting.refit(config, seed, data_seed, result)

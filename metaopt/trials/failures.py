@@ -1,4 +1,4 @@
-"""From an exception to the failed result of a trial; one rule for all executors and trainers."""
+"""Convert an exception to a failed result; the same rule for all executors and trainers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from metaopt.trials.records import FailureKind, Json, Result
 
-TRACEBACK = 4000  # characters kept of a failure's traceback, from its end
+TRACEBACK = 4000  # characters: a longer traceback is stored without its beginning
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out, on the GPU or on the machine."""
-    # PyTorch's error is known by name: this module does not import torch.
+    """Whether an exception reports that memory ran out, on a GPU or on the CPU."""
+    # PyTorch's error is recognised by its name: this module does not import torch.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     # PyTorch's CPU allocator has no exception type of its own.
@@ -20,12 +20,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def failure(error: Exception, *, where: str = "", **fields: Any) -> Result:
-    """Return the result of a trial that raised `error`, with the end of the traceback.
+    """Return the result of a trial that raised an exception, with the end of the traceback.
 
     Args:
-        error: what was raised.
-        where: put before the message, such as ``"fold 2 of 5: "``.
-        fields: of the `Result`, such as `curve`, `metrics` and `seconds`.
+        error: the exception.
+        where: prefix of the message, such as ``"fold 2 of 5: "``.
+        fields: other fields of the `Result`, such as `curve`, `metrics` and `seconds`.
     """
     kind: FailureKind = "out_of_memory" if is_out_of_memory(error) else "exception"
     message = f"{where}{type(error).__name__}: {error}".strip()

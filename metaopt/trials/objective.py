@@ -1,12 +1,12 @@
-"""What an objective is, and the two optional methods by which it evaluates trials together.
+"""The interface of objectives, with two optional methods that evaluate several trials together.
 
 - Every objective is called with a `Trial` and returns a number or a `Result`.
 - A `BatchObjective` also has `many(trials)`, which evaluates a whole batch at once.
-- A `StreamObjective` also has `stream(arrivals)`, which takes in new trials while others run.
+- A `StreamObjective` also has `stream(arrivals)`, which accepts new trials while others run.
 
-An objective may say ``direction = "minimize"`` or ``"maximize"``; a study of another direction
-refuses it. A `BatchObjective` with ``lockstep = True`` reports one step of all members before any
-of them asks `should_stop`, so that a pruner can compare them with each other.
+An objective may have an attribute ``direction``, "minimize" or "maximize"; a study with the other
+direction rejects it. A `BatchObjective` with ``lockstep = True`` reports one step of all members
+before it calls `should_stop` of any, so that a pruner can compare them with each other.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Objective(Protocol):
     """Evaluates one trial."""
 
     def __call__(self, trial: Trial, /) -> float | Result:
-        """Return the value of a trial, or a `Result`; what is raised is recorded as a failure."""
+        """Return the value of a trial, or a `Result`; an exception is recorded as a failure."""
         ...
 
 
@@ -38,13 +38,13 @@ class BatchObjective(Objective, Protocol):
 
 
 class StreamObjective(Objective, Protocol):
-    """An objective that can also take in new trials while others run (refilled slots).
+    """An objective that can also accept new trials while others run (refilled slots).
 
-    Every pass of the loop over `arrivals` is one tick: a step of all running trials::
+    Every iteration over `arrivals` is one tick, a step of all running trials::
 
         def stream(self, arrivals):
             running = {}
-            for starting in arrivals:  # a list of trials, often empty; ends when nothing is left
+            for starting in arrivals:  # new trials, often none; ends when no trial is left
                 running.update((trial.number, trial) for trial in starting)
                 ...  # one epoch of each, and trial.report(value, step)
                 for number, trial in list(running.items()):
@@ -52,9 +52,9 @@ class StreamObjective(Objective, Protocol):
                         del running[number]
                         yield number, value  # or a Result
 
-    All running trials report before any is asked `should_stop`, since a pruner compares them with
-    each other. A trial yielded before the next pass has ended at this tick: it is told to the
-    strategy, and its slot is refilled by what `arrivals` gives next.
+    All running trials report before `should_stop` of any is called, since a pruner compares them
+    with each other. A trial that is yielded ends at this tick: its result is passed to the
+    strategy, and the next item of `arrivals` refills its slot.
     """
 
     def stream(self, arrivals: Iterable[Sequence[Trial]], /) -> Iterator[Numbered]:

@@ -1,6 +1,6 @@
-"""What was proposed and what came of it, as frozen values that become JSON and come back equal.
+"""Proposals and results: immutable records with a lossless JSON round trip.
 
-NaN and infinities are no JSON: they are stored as the strings "nan", "inf" and "-inf".
+JSON has no NaN and no infinities: they are stored as the strings "nan", "inf" and "-inf".
 """
 
 from __future__ import annotations
@@ -25,22 +25,26 @@ NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def number_to_json(value: float | None) -> float | str | None:
-    """Return a number as JSON can hold it."""
+    """Return a number as JSON can store it: NaN and infinities as strings."""
     if value is None or math.isfinite(value):
         return value
     return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
 
 
 def number_from_json(value: float | str | None) -> float | None:
-    """Undo `number_to_json`."""
+    """Return the number that `number_to_json` stored."""
     return NOT_FINITE[value] if isinstance(value, str) else value
 
 
 def plain(value: Any, where: str = "data") -> Json:
     """Return `value` as JSON of native types (arrays as lists, NaN and infinities as strings).
 
+    Args:
+        value: numbers, strings, arrays, lists and mappings, nested.
+        where: the name of the value in error messages.
+
     Raises:
-        StudyError: it holds something that JSON cannot.
+        StudyError: it contains something that JSON cannot store.
     """
     value = native(value)
     if value is None or isinstance(value, (bool, int, str)):
@@ -57,13 +61,22 @@ def plain(value: Any, where: str = "data") -> Json:
 
 
 def same_json(a: Json, b: Json) -> bool:
-    """Tell whether two JSON values are equal, types included (True is not 1)."""
+    """Return whether two JSON values are equal, including their types (True is not 1)."""
     return json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
 
 
 def as_number(value: Any, where: str) -> float:
+    """Return a number, NumPy scalar or one-element tensor as a float.
+
+    Args:
+        value: the number; a bool is rejected.
+        where: the name of the value in error messages.
+
+    Raises:
+        StudyError: it is not a number, or an integer too large for a float.
+    """
     value = native(value)
-    if hasattr(value, "item") and not isinstance(value, (int, float)):  # a tensor or array of one
+    if hasattr(value, "item") and not isinstance(value, (int, float)):  # a tensor or array
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise StudyError(f"{where} must be a number, got {value!r} ({type(value).__name__})")
@@ -75,7 +88,16 @@ def as_number(value: Any, where: str) -> float:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A configuration to evaluate. `number` counts from 0; `seed` is the trial's own."""
+    """A configuration to evaluate.
+
+    Attributes:
+        number: of the trial, counted from 0.
+        config: the values of the active parameters by name.
+        seed: of the trial, in [0, 2^31).
+        origin: where the configuration comes from: "initial" (the initial design), "strategy",
+            "enqueued" (by the user), "added" (observed without a proposal) or "fallback" (a new
+            configuration in place of one that the strategy proposed again).
+    """
 
     number: int
     config: Config
@@ -83,6 +105,7 @@ class Proposal:
     origin: Origin = "strategy"
 
     def to_json(self) -> dict[str, Json]:
+        """Return the proposal as JSON."""
         return {
             "number": self.number,
             "config": dict(self.config),
@@ -92,12 +115,27 @@ class Proposal:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Json]) -> Proposal:
+        """Return the proposal that `to_json` stored.
+
+        Args:
+            data: the result of `to_json`.
+        """
         return cls(data["number"], dict(data["config"]), data["seed"], data["origin"])
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a trial has no value."""
+    """Why a trial failed.
+
+    Attributes:
+        kind: "exception", "not_finite" (the value was NaN or infinite), "timeout",
+            "out_of_memory", "worker_died" (the worker process ended) or "abandoned" (a batch
+            or stream ended without a result for the trial).
+        message: of the exception, or an explanation; may be empty.
+
+    Raises:
+        StudyError: `kind` is none of these.
+    """
 
     kind: FailureKind
     message: str = ""
@@ -110,16 +148,27 @@ class Failure:
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one trial: a value and not an exception, also when it failed.
+    """The outcome of one trial, whether it completed, was pruned or failed.
 
     Attributes:
-        value: the objective; None unless `status` is "complete".
+        value: of the objective, finite, in the sign of the user; None unless `status` is
+            "complete".
         status: "complete", "pruned" or "failed".
         metrics: further numbers by name, such as ``"test"``.
         curve: intermediate reports as (step, value), in the order of the reports.
-        seconds: wall-clock duration; None where it was not measured.
-        error: the failure of a failed trial.
-        data: anything else that is JSON, such as the scores of folds.
+        seconds: wall-clock duration in seconds; None if it was not measured.
+        error: the failure of a failed trial, otherwise None.
+        data: other data that JSON can store, such as the scores of the folds.
+
+    Raises:
+        StudyError: the fields contradict each other, or a number is not a number.
+
+    Example:
+        >>> from metaopt import Result
+        >>> Result(0.25, metrics={"test": 0.3}, data={"folds": [0.2, 0.3]}).value
+        0.25
+        >>> Result.failed("timeout", "no value after 60 s").status
+        'failed'
     """
 
     value: float | None = None
@@ -135,7 +184,7 @@ class Result:
             raise StudyError(
                 f"status must be one of {', '.join(get_args(Status))}, got {self.status!r}"
             )
-        put = object.__setattr__  # a frozen dataclass normalises what it was given
+        put = object.__setattr__  # the only way to set a field of a frozen dataclass
         if self.value is not None:
             put(self, "value", as_number(self.value, "value"))
         if self.seconds is not None:
@@ -155,11 +204,23 @@ class Result:
 
     @classmethod
     def failed(cls, kind: FailureKind, message: str = "", **fields: Any) -> Result:
-        """Build the result of a failed trial."""
+        """Return the result of a failed trial.
+
+        Args:
+            kind: of the failure; see `Failure`.
+            message: what happened.
+            fields: other fields of the result, such as `curve` and `seconds`.
+
+        Raises:
+            StudyError: `kind` is unknown.
+        """
         return cls(None, "failed", error=Failure(kind, message), **fields)
 
     def negated(self) -> Result:
-        """Return the same outcome with the opposite sign: a maximised objective as a minimised."""
+        """Return the result with the opposite sign of the value and the curve.
+
+        So a maximised objective becomes a minimised one; metrics keep their sign.
+        """
         return replace(
             self,
             value=None if self.value is None else -self.value,
@@ -167,7 +228,7 @@ class Result:
         )
 
     def to_json(self) -> dict[str, Json]:
-        """Return the result as JSON; fields that say nothing are left out."""
+        """Return the result as JSON, without empty fields."""
         out: dict[str, Json] = {"status": self.status}
         if self.value is not None:
             out["value"] = number_to_json(self.value)
@@ -185,6 +246,11 @@ class Result:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Json]) -> Result:
+        """Return the result that `to_json` stored.
+
+        Args:
+            data: the result of `to_json`.
+        """
         error = data.get("error")
         return cls(
             value=number_from_json(data.get("value")),
@@ -204,7 +270,7 @@ def _present(value: float | str) -> float:
 
 
 def as_step(step: Any) -> float:
-    """A step keeps its type: epochs are ints, seconds are floats."""
+    """Return a step as a native number; an int stays an int (epochs), others become floats."""
     step = native(step)
     return (
         step if isinstance(step, int) and not isinstance(step, bool) else as_number(step, "a step")
@@ -212,7 +278,10 @@ def as_step(step: Any) -> float:
 
 
 def settle(outcome: float | Result) -> Result:
-    """Read what an objective returned or a caller told: a NaN or infinity is a failure.
+    """Return the outcome of an objective as a `Result`; NaN or an infinity is a failure.
+
+    Args:
+        outcome: what the objective returned, or what was passed to `tell`.
 
     Raises:
         StudyError: it is neither a number nor a `Result`.
@@ -235,9 +304,17 @@ def settle(outcome: float | Result) -> Result:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A trial as a study keeps it: the proposal, its result once there is one, and its history.
+    """A trial as a study stores it.
 
-    `status` is that of the result, "running" for a started trial and "waiting" for another.
+    The property `status` is that of the result if there is one; otherwise "running" or, before
+    the start, "waiting".
+
+    Attributes:
+        proposal: number, configuration, seed and origin.
+        result: None until the trial has ended.
+        attempts: how often the trial was started.
+        worker: name of the worker of the last attempt.
+        asked, started, finished: time stamps in seconds since 1970 (Unix time); None if unknown.
     """
 
     proposal: Proposal
@@ -290,11 +367,24 @@ class TrialRecord:
 
 
 def completed(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Records with a value, in order."""
+    """Return the complete records, in their order."""
     return [r for r in records if r.status == "complete"]
 
 
 def best_first(records: Iterable[TrialRecord], direction: str) -> list[TrialRecord]:
-    """Records with a value, the best first; equals keep their order."""
+    """Return the complete records, the best first; equal ones keep their order."""
     sign = 1 if direction == "minimize" else -1
     return sorted(completed(records), key=lambda r: sign * (r.value or 0.0))
+
+
+def best_of(records: Iterable[TrialRecord], direction: str) -> TrialRecord | None:
+    """Return the complete record with the best value, the earliest among equals.
+
+    Args:
+        records: in the order of their numbers.
+        direction: "minimize" or "maximize".
+
+    Returns:
+        The record, or None if no record is complete.
+    """
+    return next(iter(best_first(records, direction)), None)

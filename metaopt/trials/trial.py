@@ -1,4 +1,4 @@
-"""The live handle that an objective receives, and its channel to whoever drives the study."""
+"""The `Trial` that an objective receives, and its channel to the monitor of the study."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from metaopt.trials.records import Proposal, as_number, as_step
 
 
 class TrialPruned(Exception):
-    """Raised by an objective that stopped because `Trial.should_stop()` said so."""
+    """Raised by an objective that stopped because `Trial.should_stop()` returned True."""
 
 
 class Channel(Protocol):
-    """The way from a trial to the monitor; given by the executor that runs the trial."""
+    """The connection from a trial to the monitor, made by the executor that runs the trial."""
 
     def reported(self, number: int, value: float, step: float) -> None: ...
 
@@ -23,14 +23,33 @@ class Channel(Protocol):
 
 
 class Trial(Mapping[str, Scalar]):
-    """One trial, read like the dict of its parameters: ``trial["lr"]``.
+    """One trial; a read-only mapping of its active parameters: ``trial["lr"]``.
 
-    Attributes:
-        params: the configuration, as a fresh dict.
-        number: counts from 0 within the study.
-        seed: this trial's own seed; a function of the study's seed and the number.
+    A study makes the trials; use `fixed_trial` to call an objective without a study.
+
+    Args:
+        proposal: the configuration to evaluate, with number and seed.
         data_seed: the study's seed for folds and sample order, the same for all of its trials,
             so that configurations are compared on the same data.
+        channel: connection to the monitor; None outside a study, where `should_stop` is False.
+
+    Attributes:
+        params: the configuration, as a new dict.
+        number: counted from 0 within the study.
+        seed: of this trial; a function of the study's seed and the number.
+
+    Example:
+        >>> from metaopt import Trial, TrialPruned, fixed_trial
+        >>> def objective(trial: Trial) -> float:
+        ...     loss = 1.0
+        ...     for epoch in range(1, 11):
+        ...         loss *= 1 - trial["lr"]
+        ...         trial.report(loss, step=epoch)
+        ...         if trial.should_stop():
+        ...             raise TrialPruned
+        ...     return loss
+        >>> objective(fixed_trial({"lr": 0.5}))
+        0.0009765625
     """
 
     def __init__(self, proposal: Proposal, data_seed: int, channel: Channel | None = None) -> None:
@@ -54,7 +73,7 @@ class Trial(Mapping[str, Scalar]):
 
     @property
     def curve(self) -> tuple[tuple[float, float], ...]:
-        """What was reported so far, as (step, value)."""
+        """The reports so far, as (step, value)."""
         return tuple(self._curve)
 
     @property
@@ -79,10 +98,14 @@ class Trial(Mapping[str, Scalar]):
         return f"Trial(number={self.number}, params={self.params})"
 
     def report(self, value: float, step: float) -> None:
-        """Report an intermediate value, in the objective's own sign.
+        """Report an intermediate value.
+
+        Args:
+            value: in the objective's own sign; may be NaN.
+            step: epoch, batch, seconds or similar; larger than in the report before.
 
         Raises:
-            StudyError: `value` or `step` is no number, or `step` does not grow.
+            StudyError: `value` or `step` is not a number, or `step` does not increase.
         """
         value, step = as_number(value, "a reported value"), as_step(step)
         if self._curve and step <= self._curve[-1][0]:
@@ -94,7 +117,7 @@ class Trial(Mapping[str, Scalar]):
             self._channel.reported(self.number, value, step)
 
     def should_stop(self) -> bool:
-        """Whether to end this trial now; then return any number or raise `TrialPruned`."""
+        """Whether to end this trial now; if so, return any number or raise `TrialPruned`."""
         if self._channel is not None and self._channel.should_stop(self.number):
             self._told_to_stop = True
         return self._told_to_stop
@@ -103,5 +126,14 @@ class Trial(Mapping[str, Scalar]):
 
 
 def fixed_trial(config: Config, seed: int = 0, data_seed: int | None = None) -> Trial:
-    """Make a trial outside any study, to try an objective on one configuration."""
+    """Make a trial without a study, to call an objective with one configuration.
+
+    Args:
+        config: the parameters by name; not checked against a space.
+        seed: of the trial.
+        data_seed: for folds and sample order; default: `seed`.
+
+    Returns:
+        A trial that is never told to stop.
+    """
     return Trial(Proposal(0, dict(config), seed), seed if data_seed is None else data_seed)

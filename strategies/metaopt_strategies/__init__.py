@@ -1,1 +1,1 @@
-"""The strategies that come with metaopt, one algorithm a file."""
+"""The strategies that come with metaopt, one algorithm per file."""

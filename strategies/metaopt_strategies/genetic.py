@@ -1,11 +1,11 @@
-"""Genetic search: a steady-state algorithm on DEAP's operators, without generations.
+"""Genetic search: a steady-state algorithm with DEAP's operators, without generations.
 
-Notation: U (n, d) coordinates in [0, 1] as `Space.encode` gives them; a gene is one coordinate;
-mu the size of the population, the best mu points told so far.
+Notation: U (n, d) coordinates in [0, 1] as returned by `Space.encode`; a gene is one coordinate;
+mu the size of the population, which is the best mu points told so far.
 
 Tournament selection (Goldberg and Deb 1991); simulated binary crossover (Deb and Agrawal 1995);
-polynomial mutation (Deb and Goyal 1996); one child at a time into an overlapping population, as
-in GENITOR (Whitley 1989), so that no ask ever waits for a generation.
+polynomial mutation (Deb and Goyal 1996); children enter the population one at a time, as in GENITOR
+(Whitley 1989), so that no ask waits for a generation to be complete.
 """
 
 from __future__ import annotations
@@ -22,15 +22,21 @@ from metaopt.strategy.base import Strategy
 from metaopt.trials.records import Json
 from metaopt_strategies.rebind import python_random, rebind
 
-HORIZON = 100  # the budget that is assumed where none is known
-COARSE = 12  # ordered parameters with no more values are mutated in steps
-TRIES = 16  # children bred in one ask before the base looks for a new point
-FAR = 0.25  # how often a step of an ordered parameter is longer than one value
+HORIZON = 100  # assumed budget if none is given
+COARSE = 12  # ordered parameters with at most so many values are mutated in steps
+TRIES = 16  # children per ask before the base class looks for a new point
+FAR = 0.25  # probability that a step of an ordered parameter is two values long
 
 
 class Individual(list[float]):
-    """Genes with a fitness, as DEAP's selection expects it: minus the rank, so that only the
-    order of the told values counts.
+    """Genes with a fitness, as DEAP's selection expects them.
+
+    The fitness is minus the rank, so that only the order of the told values matters.
+
+    Args:
+        genes: coordinates, shape (d,).
+        active: which parameters are active, shape (d,).
+        rank: 0 for the best point.
     """
 
     def __init__(self, genes: list[float], active: list[bool], rank: int) -> None:
@@ -40,19 +46,39 @@ class Individual(list[float]):
 
 
 class Genetic(Strategy):
-    """Genetic algorithm: tournaments, crossover and mutation with DEAP's operators.
+    """Genetic algorithm: tournament selection, crossover and mutation with DEAP's operators.
 
-    A pure function of the told history: nothing but that is stored.
+    Proposals depend on the told history only; no other state is stored.
 
     Args:
-        population: how many of the best points may be parents; default: a tenth of the budget,
-            from 8 to 50.
-        crossover: probability that a child has two parents.
-        mutation: probability that a gene mutates; default: one gene a child on average.
-        eta_c: crowding of the crossover; larger children resemble their parents more.
-        eta_m: crowding of the mutation of numbers; larger steps are smaller.
-        tournament: how many individuals compete to become a parent; default: 2 in the first half
-            of the budget, then 3.
+        population: number of best points that may become parents, at least 2. None (the default):
+            a tenth of the budget (of 100 trials without a budget), between 8 and 50.
+        crossover: probability that a child has two parents, in [0, 1]; default 0.9.
+        mutation: probability that a gene mutates, in [0, 1]. None (the default): 1 / number of
+            parameters, so one gene per child on average.
+        eta_c: distribution index of the crossover, in [0, 1000); with larger values, children are
+            more similar to their parents. Default 10.
+        eta_m: distribution index of the mutation of numbers, in [0, 1000); with larger values,
+            mutations are smaller. Default 10.
+        tournament: number of individuals that compete to become a parent, at least 2. None (the
+            default): 2 in the first half of the budget, then 3.
+
+    Raises:
+        StrategyError: an option is outside its range.
+
+    Example:
+        >>> from metaopt import Categorical, Float, Space
+        >>> from metaopt_strategies.genetic import Genetic
+        >>> space = Space(lr=Float(1e-4, 1, log=True), kind=Categorical(["a", "b"]))
+        >>> strategy = Genetic(space, seed=0, budget=50, population=10)
+        >>> for _ in range(50):
+        ...     (proposal,) = strategy.ask()
+        ...     loss = abs(proposal.config["lr"] - 0.01) + (proposal.config["kind"] == "b")
+        ...     strategy.tell(proposal, loss)
+        >>> strategy.best.config["kind"]
+        'a'
+
+    Source: Whitley (1989), with the operators of Deb and Agrawal (1995) and Deb and Goyal (1996).
     """
 
     name = "genetic"
@@ -110,7 +136,7 @@ class Genetic(Strategy):
 
     def _ask(self, rng: np.random.Generator) -> tuple[Config, Json]:
         population = self._individuals()
-        if not population:  # all that was asked is still pending
+        if not population:  # all trials are pending
             return self.space.sample(rng)[0], None
         own = python_random(rng)
         config: Config = {}
@@ -122,7 +148,7 @@ class Genetic(Strategy):
         return config, None
 
     def _individuals(self) -> list[Individual]:
-        """Return the best mu points told, best first; the earlier of equals first."""
+        """Return the best mu points told, best first; of equal ones the earlier first."""
         told = zip(self.imputed(), self.observations, strict=True)
         ranked = sorted(told, key=lambda t: (t[0], t[1].status != "complete", t[1].number))
         best = [o.config for _, o in ranked[: self._population]]
@@ -153,7 +179,7 @@ class Genetic(Strategy):
 
     @staticmethod
     def _complete_genes(parent: Individual, other: Individual, own: Random) -> list[float]:
-        """Return all genes: what is inactive in a parent has no value; take the other's or any."""
+        """Return the parent's genes; inactive ones are taken from the other parent or drawn."""
         pairs = zip(parent, other, parent.active, other.active, strict=True)
         return [x if on else (y if also else own.random()) for x, y, on, also in pairs]
 
@@ -161,7 +187,7 @@ class Genetic(Strategy):
     def _apply(
         operator: Any, columns: list[int], one: list[float], two: list[float], *args: float
     ) -> None:
-        """Let an operator of DEAP change the genes in `columns` of two parents, in place."""
+        """Apply an operator of DEAP to the genes in `columns` of two parents, in place."""
         a, b = [one[j] for j in columns], [two[j] for j in columns]
         operator(a, b, *args)
         for j, x, y in zip(columns, a, b, strict=True):
@@ -180,7 +206,7 @@ class Genetic(Strategy):
                 genes[j] = self._moved(j, genes[j], own)
 
     def _moved(self, j: int, gene: float, own: Random) -> float:
-        """Another choice of a categorical; a value near by of an ordered parameter."""
+        """Return another choice of a categorical, or a nearby value of an ordered parameter."""
         cells = self.space.parameters[self.space.names[j]].cells
         assert cells is not None
         k, n = int(cells.index(np.array([gene]))[0]), cells.count

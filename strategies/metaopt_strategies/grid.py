@@ -1,8 +1,8 @@
-"""Grid search: every cell of a grid once, in a random order that needs no list of the cells.
+"""Grid search: each point of a grid once, in a random order that is computed without a list.
 
-Notation: cell c in 0..N-1 is a mixed-radix number with one digit a parameter; the order is a
-permutation of 0..N-1, computed cell by cell (a Feistel network with cycle walking; Black and
-Rogaway 2002), so that a grid of 10^60 cells costs no memory.
+Notation: cell c in 0..N-1 is a mixed-radix number with one digit per parameter; the order is a
+permutation of 0..N-1, computed one cell at a time (a Feistel network with cycle walking; Black and
+Rogaway 2002), so that a grid of 10^60 cells needs no memory.
 """
 
 from __future__ import annotations
@@ -18,15 +18,23 @@ from metaopt.strategy.base import Strategy
 from metaopt.trials.records import Json
 
 ROUNDS = 6  # of the Feistel network; four already make it pseudo-random (Luby and Rackoff 1988)
-PATIENCE = 500  # known cells passed over at once before the base looks for a new point
+PATIENCE = 500  # known cells skipped per ask before the base class looks for a new point
 
 
 class Grid(Strategy):
-    """Every cell of a grid once, in random order; continuous parameters at `levels` values.
+    """Grid search: each point of a grid once, in random order.
+
+    Discrete parameters take all their values.
 
     Args:
-        levels: how many values a continuous parameter takes: both ends and equal steps between,
-            on its own scale. When all cells are used up, the grid is refined to 2 levels - 1.
+        levels: number of values of a continuous parameter, at least 2; default 5. They include both
+            ends of the range and have equal distances on the parameter's (linear or logarithmic)
+            scale. When all points of the grid are used, the grid is refined to 2 levels - 1 values.
+
+    Raises:
+        StrategyError: `levels` is not an integer of at least 2.
+
+    Source: random order by Black and Rogaway (2002).
     """
 
     name = "grid"
@@ -50,12 +58,12 @@ class Grid(Strategy):
         return config, None
 
     def _advance(self) -> Config:
-        """Return the next cell in the order; refine the grid behind the last one."""
+        """Return the next cell in the order; refine the grid after the last one."""
         radices = self._radices()
         size = math.prod(radices)
         if self._next >= size:
             if any(p.cells is None for p in self.space.parameters.values()):
-                self._levels = 2 * self._levels - 1  # holds all old values as well
+                self._levels = 2 * self._levels - 1  # includes all old values
                 radices = self._radices()
                 size = math.prod(radices)
             self._next = 0
@@ -82,7 +90,7 @@ class Grid(Strategy):
 
 
 def permuted(i: int, size: int, key: str) -> int:
-    """Return where the permutation `key` of 0..size-1 sends i."""
+    """Return the image of i under a random permutation of 0..size-1, which `key` determines."""
     half = max(1, math.ceil(size.bit_length() / 2))
     mask = (1 << half) - 1
     while True:
@@ -92,5 +100,5 @@ def permuted(i: int, size: int, key: str) -> int:
             digest = hashlib.shake_256(text).digest((half + 7) // 8)
             left, right = right, left ^ (int.from_bytes(digest, "little") & mask)
         i = left << half | right
-        if i < size:  # else walk on along the cycle: the domain is a power of four
+        if i < size:  # else apply it again ("cycle walking"): its domain is a power of four
             return i

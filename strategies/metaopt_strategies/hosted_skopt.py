@@ -1,13 +1,15 @@
-"""scikit-optimize's Gaussian-process optimizer, hosted: the reference for other model-based ones.
+"""scikit-optimize's model-based optimizer as a strategy: a reference for other such strategies.
 
-Notation: U (n, d) coordinates in [0, 1]; y (n,) told values; z (n,) the same, made tame.
+Notation: U (n, d) coordinates in [0, 1]; y (n,) told values; z (n,) the same after a robust
+rescaling (`tame`).
 
-Expected improvement (Jones, Schonlau and Welch 1998) under a Matern 5/2 process; pending points
-are told as lies at the best value, "CL-min" (Ginsbourger, Le Riche and Carraro 2010).
+Expected improvement (Jones, Schonlau and Welch 1998) under a Gaussian process with Matern 5/2
+kernel; pending points are told with the best value so far, the "constant liar" CL-min (Ginsbourger,
+Le Riche and Carraro 2010).
 
-Nothing is kept between two asks: scikit-optimize's state cannot be stored as JSON, so that its
-optimizer is rebuilt from the told history each time, with one fit. That is exact for the
-acquisition functions offered here, whose choice needs no memory; "gp_hedge" would need one.
+scikit-optimize's state cannot be stored as JSON. So its optimizer is rebuilt from the told history
+at each ask, with one fit. This changes no result with the acquisition functions offered here, which
+have no memory; "gp_hedge" has one, and is not offered.
 """
 
 from __future__ import annotations
@@ -29,24 +31,32 @@ from metaopt_strategies.rebind import numpy_state
 
 ESTIMATORS = ("GP", "RF", "ET")  # "GBRT" does not run with current scikit-learn
 ACQUISITIONS = ("EI", "LCB", "PI")
-TYPICAL = 0.75  # quantile of the distances from the median that counts as the spread; the median
-# of them would shrink as proposals gather about the optimum, and with it the reward for exploring
-LINEAR = 3.0  # how many spreads from the median values keep their distances
-CANDIDATES = 256  # random points among which a known proposal's replacement is sought
+# The spread of values is this quantile of their distances from the median. The median distance
+# would shrink as proposals concentrate near the optimum, and exploration would shrink with it.
+TYPICAL = 0.75
+LINEAR = 3.0  # values are rescaled linearly up to so many spreads from the median
+CANDIDATES = 256  # random points from which a proposal that is not new is replaced
 
-# The number of BLAS threads and the filter of warnings, which scikit-optimize changes around
-# each fit, belong to the process: one fit at a time changes them and puts them back.
+# Around each fit, scikit-optimize changes the number of BLAS threads and the warning filters, which
+# are global to the process. So only one fit runs at a time.
 _one_fit = threading.Lock()
 
 
 class HostedSkopt(Strategy):
-    """Gaussian-process Bayesian optimization by scikit-optimize, hosted.
+    """Bayesian optimization by scikit-optimize: expected improvement of a Gaussian process.
 
     Args:
-        base_estimator: the model: "GP", "RF" (random forest) or "ET" (extra trees).
-        acq_func: "EI", "LCB" or "PI".
-        n_initial_points: points of the initial design; default: 10, fewer for small budgets
-            and spaces.
+        base_estimator: the model: "GP" (Gaussian process, the default), "RF" (random forest) or
+            "ET" (extra trees).
+        acq_func: the acquisition function: "EI" (expected improvement, the default), "LCB" (lower
+            confidence bound) or "PI" (probability of improvement).
+        n_initial_points: points of the initial design, at least 1. None (the default): 10, but at
+            most a third of the budget (at least 3) and half of the configurations of the space.
+
+    Raises:
+        StrategyError: an option is outside its range.
+
+    Source: Jones, Schonlau and Welch (1998).
     """
 
     name = "skopt"
@@ -94,14 +104,14 @@ class HostedSkopt(Strategy):
         from threadpoolctl import threadpool_limits
 
         with _one_fit:
-            _skopt()  # first: a BLAS that is not loaded yet cannot be limited
+            _skopt()  # import it first: a BLAS that is not loaded yet cannot be limited
             with threadpool_limits(limits=1):
                 return self._chosen(rng), None
 
     def _chosen(self, rng: np.random.Generator) -> Config:
         optimizer = self._fitted(rng)
-        # `optimizer.ask()` would give the same point, and warn and take a random one instead where
-        # it is known; knowing is our part.
+        # `optimizer.ask()` would return the same point. But if that is not new, it would warn and
+        # return a random one; this is handled here instead.
         x = optimizer.space.inverse_transform(optimizer.next_xs_[0].reshape(1, -1))[0]
         config = self._configs([x])[0]
         if self.space.is_forbidden(config) or not self.is_new(config):
@@ -109,7 +119,7 @@ class HostedSkopt(Strategy):
         return config
 
     def _fitted(self, rng: np.random.Generator) -> Any:
-        """Return an `Optimizer` that was told everything, pending points as lies."""
+        """Return an `Optimizer` that was told all points, pending ones with the best value."""
         configs = [o.config for o in self.observations] + [c for c, _ in self.pending()]
         z = tame(np.array(self.imputed())).tolist()
         z += [min(z)] * (len(configs) - len(z))
@@ -126,7 +136,7 @@ class HostedSkopt(Strategy):
         return optimizer
 
     def _dimensions(self) -> list[Any]:
-        """Numbers as Real(0, 1) on our scale; categories by string ids; constants left out."""
+        """Return numbers as Real(0, 1), categories as string ids; constants are left out."""
         space = _skopt().space
         parameters = [self.space.parameters[self.space.names[j]] for j in self._free]
         return [
@@ -137,7 +147,7 @@ class HostedSkopt(Strategy):
         ]
 
     def _points(self, configs: list[Config]) -> list[list[Any]]:
-        """Return points of scikit-optimize's; what is inactive lies in the middle."""
+        """Return points in scikit-optimize's form; inactive parameters are at 0.5."""
         U, _ = self.space.encode(configs)
         columns = []
         for j in self._free:
@@ -160,9 +170,10 @@ class HostedSkopt(Strategy):
         return self.space.decode(U)
 
     def _best_new(self, config: Config, optimizer: Any, rng: np.random.Generator) -> Config | None:
-        """Return the new configuration that the model likes best, near by or at random.
+        """Return the best new configuration among neighbours and random ones, if there is one.
 
-        Distinct points of the model's continuum are often one configuration of a discrete space.
+        "Best" is by the acquisition function. This is needed because many points of the model's
+        continuous space are the same configuration of a discrete space.
         """
         acquisition = _skopt().acquisition
 
@@ -182,9 +193,9 @@ class HostedSkopt(Strategy):
 
 @functools.cache
 def _skopt() -> ModuleType:
-    """Import scikit-optimize; call it under the lock.
+    """Import scikit-optimize; the caller must hold the lock.
 
-    One of its dependencies draws a number from the module `random` while it is imported.
+    One of its dependencies draws a number from the module `random` during import.
     """
     with global_random_kept():
         import skopt
@@ -195,13 +206,19 @@ def _skopt() -> ModuleType:
 
 
 def tame(y: FloatArray) -> FloatArray:
-    """Return values (n,) in units of their spread about the median, the tails logarithmic.
+    """Rescale values robustly: in units of their spread around the median, with logarithmic tails.
 
-    Strictly increasing but for rounding, so that the best stays the best; one exploded loss of
-    1e300 does not flatten all others, and an improvement of 0.01 that acquisition functions ask
-    for means a hundredth of the usual difference.
+    The order of the values stays the same, up to rounding. A single loss of 1e300 does not make all
+    others look equal, and the minimal improvement of 0.01 of the acquisition functions means a
+    hundredth of a typical difference.
+
+    Args:
+        y: values, shape (n,).
+
+    Returns:
+        The rescaled values, shape (n,).
     """
-    half = y / 2 - np.median(y / 2)  # halves, so that no difference overflows
+    half = y / 2 - np.median(y / 2)  # halved, so that no difference overflows
     spread = np.quantile(np.abs(half), TYPICAL) or np.max(np.abs(half))
     if spread == 0:
         return np.zeros(len(y))

@@ -10,7 +10,12 @@ from metaopt.trials.records import Json
 
 
 class Random(Strategy):
-    """Independent random configurations: the baseline."""
+    """Random search: independent random configurations; the baseline.
+
+    It has no options beyond `space`, `seed` and `budget`.
+
+    Source: Bergstra and Bengio (2012).
+    """
 
     name = "random"
     rank_based = True

@@ -1,8 +1,8 @@
-"""Hosted libraries without their global side: private randomness, a silent import.
+"""Use DEAP and PySwarms without global side effects: private random generators, silent import.
 
-DEAP's operators draw from the module `random`, PySwarms' from `numpy.random`. A copy of such a
-function with its own globals draws from a generator of ours instead: nothing global is seeded,
-saved or restored, so that it is deterministic beside other code and in threads. PySwarms also
+DEAP's operators draw from the module `random`, PySwarms' from `numpy.random`. This module makes
+copies of such functions that draw from a private generator. No global generator is seeded, saved or
+restored, so results are reproducible whatever other code and other threads do. PySwarms also
 configures logging for the whole process; see `pyswarms_parts`.
 """
 
@@ -27,13 +27,17 @@ _lock = threading.Lock()
 
 
 def rebind(function: Callable[..., Any], **names: Any) -> Callable[..., Any]:
-    """Return a copy of a Python function that sees `names` in place of its module's globals.
+    """Return a copy of a Python function in which some global names have other values.
 
     Functions that it calls keep their own globals: rebind those as well and pass them in.
 
+    Args:
+        function: a function written in Python.
+        names: the global names and their new values.
+
     Raises:
-        StrategyError: the function does not use one of the names, so that the copy would silently
-            go on drawing from wherever the original does (another version of its library).
+        StrategyError: `function` is not a Python function, or does not use one of the names; then
+            the copy would silently draw from the global generator (another library version).
     """
     if not isinstance(function, FunctionType):
         raise StrategyError(f"rebind needs a Python function, got {function!r}")
@@ -52,7 +56,7 @@ def rebind(function: Callable[..., Any], **names: Any) -> Callable[..., Any]:
 
 
 def _names(code: CodeType) -> set[str]:
-    """Names that code looks up, comprehensions and inner functions included."""
+    """Return the names that code looks up, including comprehensions and inner functions."""
     inner = (_names(c) for c in code.co_consts if isinstance(c, CodeType))
     return set(code.co_names).union(*inner)
 
@@ -68,7 +72,7 @@ def numpy_state(rng: np.random.Generator) -> np.random.RandomState:
 
 
 class PrivateNumpy:
-    """The module numpy, but for `random`, which is a generator of its own."""
+    """The module numpy, except that `random` is a private generator."""
 
     def __init__(self, state: np.random.RandomState) -> None:
         self.random = state
@@ -78,11 +82,11 @@ class PrivateNumpy:
 
 
 def pyswarms_parts() -> SimpleNamespace:
-    """Return PySwarms' parts, without what importing and using it does to the process.
+    """Return the parts of PySwarms that are needed, without side effects on the process.
 
     PySwarms configures the root logger and opens `report.log` in the working directory whenever a
-    `Reporter` is made: on import, and by every topology and handler. So its reporter is loaded
-    first and kept silent while the parts that we need are made, once; copies of them make none.
+    `Reporter` is created: on import, and in every topology and handler. So the reporter is loaded
+    first and silenced while the parts are created, once; copying them creates no reporter.
     """
     with _lock:
         return _parts()
@@ -112,7 +116,7 @@ def _parts() -> SimpleNamespace:
 def _reporter() -> Any:
     """Return PySwarms' class `Reporter` without running the package's `__init__`."""
     name = "pyswarms.utils.reporter.reporter"
-    if "pyswarms" in sys.modules:  # somebody has imported it already, and bears it
+    if "pyswarms" in sys.modules:  # already imported by the user's code
         return importlib.import_module(name).Reporter
     package = importlib.util.find_spec("pyswarms")
     assert package is not None and package.origin is not None
@@ -121,5 +125,5 @@ def _reporter() -> Any:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    sys.modules[name] = module  # the package will find it here, already loaded
+    sys.modules[name] = module  # so that the package does not load it again
     return module.Reporter

@@ -1,4 +1,7 @@
-"""Quasi-random search: one scrambled Sobol sequence, the initial design that never ends."""
+"""Quasi-random search: the scrambled Sobol sequence of the initial design, for all trials.
+
+Sobol' (1967), scrambled after Matousek (1998); see `metaopt.strategy.initial_design`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,12 @@ from metaopt.trials.records import Json
 
 
 class Sobol(Strategy):
-    """A scrambled Sobol sequence: even coverage, no learning."""
+    """A scrambled Sobol sequence: covers the space evenly and learns nothing from outcomes.
+
+    It has no options beyond `space`, `seed` and `budget`.
+
+    Source: Sobol' (1967), scrambled after Matousek (1998).
+    """
 
     name = "sobol"
     rank_based = True

@@ -1,13 +1,13 @@
 """Particle swarm: PySwarms' update rules and topologies, one particle at a time.
 
 Notation: x, v (D,) position and velocity of a particle; b (D,) its best position so far; g (D,)
-the best of its neighbours; the update is v <- w v + c1 r1 (b - x) + c2 r2 (g - x), x <- x + v
-(Kennedy and Eberhart 1995; inertia w falling linearly: Shi and Eberhart 1998; asynchronous
-updates: Carlisle and Dozier 2001; star and ring neighbourhoods: Kennedy and Mendes 2002).
+the best position of its neighbours; the update is v <- w v + c1 r1 (b - x) + c2 r2 (g - x),
+x <- x + v (Kennedy and Eberhart 1995; linearly decreasing inertia w: Shi and Eberhart 1998;
+asynchronous updates: Carlisle and Dozier 2001; star and ring topologies: Kennedy and Mendes 2002).
 
-D columns: one for an ordered parameter, its coordinate in [0, 1]; one a choice for a categorical,
-its weights, from which the choice is drawn. A best position remembers the drawn choice by weights
-shifted towards it (Strasser, Goodman, Sheppard and Butcher 2016). No order is read into choices.
+D columns: an ordered parameter has one, its coordinate in [0, 1]. A categorical one has one column
+per choice, the weight with which that choice is drawn. In a best position, the weights are shifted
+towards the drawn choice (Strasser, Goodman, Sheppard and Butcher 2016). So choices have no order.
 """
 
 from __future__ import annotations
@@ -25,39 +25,54 @@ from metaopt.strategy.base import Strategy
 from metaopt.trials.records import Json, Status
 from metaopt_strategies.rebind import PrivateNumpy, numpy_state, pyswarms_parts, rebind
 
-HORIZON = 100  # the budget that is assumed where none is known
+HORIZON = 100  # assumed budget if none is given
 TOPOLOGIES = ("star", "ring")
-NEIGHBOURS = 3  # of a particle in the ring, itself included
-TRIES = 8  # flights in one ask before the base looks for a new point
-KEEP = 0.5  # how much of its weights a best position keeps when a choice proved good
-FLOOR = 0.02  # weight of every choice on top of the swarm's, so that none dies out
+NEIGHBOURS = 3  # of a particle in the ring, including itself
+TRIES = 8  # moves tried per ask before the base class looks for a new point
+KEEP = 0.5  # share of the old weights that a best position keeps after a good choice
+FLOOR = 0.02  # added to the weight of every choice, so that each can still be drawn
 START = 0.25  # largest initial velocity in a column
 
 
 @dataclass
 class Particle:
-    """Where a particle was told last (x, v), and the best it knows."""
+    """A particle of the swarm.
+
+    Attributes:
+        x, v: position and velocity when it was told last, shape (D,).
+        best: its best position, shape (D,).
+        cost: the value at its best position.
+        time: number of observations when it was told last.
+    """
 
     x: FloatArray
     v: FloatArray
     best: FloatArray
     cost: float
-    time: int  # number of tells when it was told
+    time: int
 
 
 class ParticleSwarm(Strategy):
-    """Particle swarm with PySwarms' rules, asynchronous: every particle flies on when told.
+    """Asynchronous particle swarm with PySwarms' rules: a particle moves as soon as it is told.
 
-    Position and velocity travel in the note of a proposal; the swarm follows from the tells.
+    Position and velocity are stored in the note of a proposal; the tells determine the swarm.
 
     Args:
-        particles: size of the swarm; default: from the budget, 6 to 30.
-        topology: "star" (all know the best) or "ring" (each knows its nearest neighbours').
-        c1: attraction to the particle's own best.
-        c2: attraction to the neighbours' best.
-        w_start: inertia at the start.
-        w_end: inertia when the budget (or 100 trials, where none is known) is used up.
-        clamp: largest velocity, in units of a parameter's range.
+        particles: number of particles, at least 2. None (the default): a tenth of the budget (of
+            100 trials without a budget), between 6 and 30.
+        topology: "star" (the default: all particles know the best position of the swarm) or "ring"
+            (each knows the best one of its nearest particles).
+        c1: attraction to the particle's own best position, in [0, 10]; default 1.5.
+        c2: attraction to the neighbours' best position, in [0, 10]; default 1.5.
+        w_start: inertia at the start, in [0, 10]; default 0.5.
+        w_end: inertia at the end of the budget (after 100 trials without a budget), in [0, 10];
+            default 0.2. It changes linearly.
+        clamp: maximal velocity, as a fraction of a parameter's range, in [0, 10]; default 0.5.
+
+    Raises:
+        StrategyError: an option is outside its range.
+
+    Source: Kennedy and Eberhart (1995), Shi and Eberhart (1998), Carlisle and Dozier (2001).
     """
 
     name = "pso"
@@ -91,14 +106,14 @@ class ParticleSwarm(Strategy):
         self._topology, self._c1, self._c2, self._clamp = topology, c1, c2, clamp
         self._inertia = (w_start, w_end)
         self._size = particles or int(np.clip((budget or HORIZON) // 10, 6, 30))
-        self._columns = Columns(space)
+        self._columns = SwarmColumns(space)
         self._swarm: list[Particle] = []
 
     def _initial_points(self) -> int:
         return self._size
 
     def _ask(self, rng: np.random.Generator) -> tuple[Config, Json]:
-        if not self._swarm:  # all that was asked is still pending
+        if not self._swarm:  # all trials are pending
             return self.space.sample(rng)[0], None
         flying = [note["k"] for _, note in self.pending() if note is not None]
         ready = [(flying.count(k), p.time, k) for k, p in enumerate(self._swarm)]
@@ -114,7 +129,7 @@ class ParticleSwarm(Strategy):
     def _fly(self, k: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Return the next position and velocity of particle k, by PySwarms' rules."""
         pyswarms = pyswarms_parts()
-        # Ranks and not costs: those of failed particles may be infinite, and order is enough.
+        # Ranks instead of costs: only their order is needed, and costs may be infinite.
         order = sorted(range(len(self._swarm)), key=lambda i: self._swarm[i].cost)
         ranks = np.empty(len(order))
         ranks[order] = np.arange(len(order))
@@ -158,16 +173,16 @@ class ParticleSwarm(Strategy):
             self._swarm.append(Particle(x, v, best, value, time))
             return
         worst = max(self._swarm, key=lambda p: p.cost)
-        if value < worst.cost:  # a point from elsewhere: the worst memory is worth less
+        if value < worst.cost:  # a point that no particle proposed replaces the worst memory
             worst.best, worst.cost = best, value
 
 
-class Columns:
-    """What the columns of a position stand for."""
+class SwarmColumns:
+    """Conversion between configurations and positions, and the meaning of their columns."""
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self.ordered: list[tuple[int, int]] = []  # column of U, of x
+        self.ordered: list[tuple[int, int]] = []  # column of U, column of x
         self.choices: list[tuple[int, str, slice]] = []
         width = 0
         for j, (name, p) in enumerate(space.parameters.items()):
@@ -180,7 +195,7 @@ class Columns:
         self.width = width
 
     def config(self, x: FloatArray, rng: np.random.Generator) -> Config:
-        """Return the configuration at a position, drawing the choices by their weights."""
+        """Return the configuration at a position; choices are drawn by their weights."""
         u = np.full((1, len(self.space)), 0.5)
         for j, i in self.ordered:
             u[0, j] = x[i]
@@ -193,18 +208,18 @@ class Columns:
         return self.space.decode(u)[0]
 
     def start(self, config: Config, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-        """Return position and velocity of a particle that begins at a configuration."""
+        """Return position and velocity of a particle that starts at a configuration."""
         x, v = rng.random(self.width), rng.uniform(-START, START, self.width)
         U, A = self.space.encode([config])
         for j, i in self.ordered:
-            if A[0, j]:  # a parameter that is not there yet may begin anywhere
+            if A[0, j]:  # an inactive parameter keeps its random position
                 x[i] = U[0, j]
         for _, _, where in self.choices:
             x[where] = 1.0 / (where.stop - where.start)
         return x, v
 
     def towards(self, x: FloatArray, config: Config) -> FloatArray:
-        """Return the position with weights shifted towards the choices of a configuration."""
+        """Return a position whose weights are shifted towards the choices of a configuration."""
         out = x.copy()
         for _, name, where in self.choices:
             if name in config:

@@ -1,12 +1,12 @@
-"""Tabu search: a walk over neighbouring configurations that may not turn back at once.
+"""Tabu search: a walk over neighbouring configurations that must not return at once.
 
-Notation: x the configuration where the walk stands; t its step; a list holds the told neighbours
-of x; an attribute is (parameter, coordinate u, radius r): values within r of u are tabu.
+Notation: x the current configuration of the walk; t its step; the list holds the told neighbours of
+x; an attribute is (parameter, coordinate u, radius r): values within r of u are tabu.
 
 Tabu search with aspiration, frequency memory, intensification and diversification (Glover 1989,
-1990); tenure learnt from repetitions (Battiti and Tecchiolli 1994), which for numbers means
-repeated boxes of the space (Battiti and Tecchiolli 1996); tabu balls around left values (Siarry
-and Berthiau 1997).
+1990); tenure learned from repetitions (Battiti and Tecchiolli 1994), where for numbers a repetition
+is a return to the same box of the space (Battiti and Tecchiolli 1996); tabu balls around the values
+that the walk left (Siarry and Berthiau 1997).
 """
 
 from __future__ import annotations
@@ -24,31 +24,38 @@ from metaopt.space.values import Config, typed
 from metaopt.strategy.base import Strategy
 from metaopt.trials.records import Json, Status
 
-BOXES = 10  # of a fine parameter's range: what counts as one value for memory
-SAMPLES = 64  # among which a point far from all known ones is chosen
-FINEST, WIDEST = 0.01, 0.5  # neighbourhood scales
-SHRINK, GROW = 0.8, 1.2  # of the scale, after a list without and a step with an improvement
-CYCLE = 4  # jumps: one in so many leads far away, the others back to the best point
+BOXES = 10  # the range of a parameter with many values is divided into so many boxes
+SAMPLES = 64  # random points from which one far from all known points is chosen
+FINEST, WIDEST = 0.01, 0.5  # limits of the neighbourhood scale
+SHRINK, GROW = 0.8, 1.2  # factors on the scale, without and with an improvement
+CYCLE = 4  # every CYCLE-th jump goes to a distant region, the others to the best point
 
 
 @dataclass
 class Tenure:
-    """How many steps an attribute stays tabu, by the rules of Battiti and Tecchiolli (1994).
+    """The tabu tenure: for how many steps an attribute stays tabu.
 
-    The constants are theirs.
+    Rules and constants of Battiti and Tecchiolli (1994).
+
+    Attributes:
+        size: the tenure, in steps.
+        average: moving average of the lengths of cycles, in steps.
+        quiet: steps since the size last changed.
+        chaotic: number of visits to configurations that were repeated too often.
+        seen: for each visited configuration, the step of its last visit and its repetitions.
     """
 
     size: float = 1.0
-    average: float = 0.0  # moving average of the length of cycles
-    quiet: int = 0  # steps since the size changed last
-    chaotic: int = 0  # how many configurations came back too often
-    seen: dict[str, tuple[int, int]] = field(default_factory=dict)  # last time, how often again
+    average: float = 0.0
+    quiet: int = 0
+    chaotic: int = 0
+    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     INCREASE, DECREASE = 1.1, 0.9
     REPETITIONS, CHAOS, LONGEST = 3, 3, 50
 
     def visit(self, key: str, t: int) -> bool:
-        """Record a step to `key` at time t; True if the walk goes in circles and must escape."""
+        """Record a visit to `key` at step t; return whether the walk must escape from a cycle."""
         self.quiet += 1
         if key in self.seen:
             last, again = self.seen[key]
@@ -72,7 +79,13 @@ class Tenure:
 
 
 class Attribute(NamedTuple):
-    """Values of a parameter that the walk left, tabu until a step."""
+    """Values of a parameter that the walk left, and that are tabu.
+
+    Attributes:
+        name: the parameter.
+        u, radius: coordinates within `radius` of `u` are tabu.
+        until: the last step at which they are.
+    """
 
     name: str
     u: float
@@ -80,26 +93,43 @@ class Attribute(NamedTuple):
     until: float
 
 
-class Told(NamedTuple):
+class Visited(NamedTuple):
+    """A told configuration.
+
+    Attributes:
+        value: the value that ranks it; infinity if it failed.
+        number: index of the observation; of equal values the earlier is better.
+        config: the configuration.
+    """
+
     value: float
-    number: int  # of the tell; the earlier of equals comes first
+    number: int
     config: Config
 
 
 class Tabu(Strategy):
-    """Tabu search with a reactive tenure, on the space's own neighbourhoods.
+    """Tabu search with a reactive tenure, on the neighbourhoods of the space.
 
-    The walk takes the first neighbour that beats all since its last jump, else the best of a
-    complete list that is not tabu. Everything follows from the sequence of tells, and asks never
-    wait for a list to be complete.
+    The walk moves to the first neighbour that is better than all points since its last jump.
+    Otherwise, when enough neighbours are told, it moves to the best of them that is not tabu. Asks
+    never wait for outcomes. The sequence of tells determines the state.
 
     Args:
-        candidates: told neighbours that complete a list; default: one a parameter, 3 to 8.
-        patience: lists without improvement before the walk jumps: back to the best point, on a
-            finer scale, and every fourth time to a region far from all known points.
-        scale: standard deviation of the first moves, in units of a parameter's range.
-        initial: points of the initial design, the best of which begins the walk; default: a
-            tenth of the budget, 4 to 20.
+        candidates: number of neighbours to evaluate before a move without improvement, at least 1.
+            None (the default): the number of parameters, between 3 and 8.
+        patience: number of moves without improvement before the walk jumps, at least 1; default 2.
+            It jumps back to the best point, with smaller steps, and every fourth time to a region
+            far from all known points.
+        scale: standard deviation of the first steps, as a fraction of a parameter's range, in
+            (0, 1]; default 0.2.
+        initial: number of points of the initial design, at least 1; the walk starts at the best of
+            them. None (the default): a tenth of the budget (of 100 trials without a budget),
+            between 4 and 20.
+
+    Raises:
+        StrategyError: an option is outside its range.
+
+    Source: Glover (1989, 1990), Battiti and Tecchiolli (1994, 1996), Siarry and Berthiau (1997).
     """
 
     name = "tabu"
@@ -135,17 +165,17 @@ class Tabu(Strategy):
         self._length = candidates or int(np.clip(free, 3, 8))
         self._patience, self._first_scale = patience, scale
         self._initial = initial or int(np.clip((budget or 100) // 10, 4, 20))
-        self._here: Told | None = None
-        self._top: Told | None = None
+        self._here: Visited | None = None
+        self._top: Visited | None = None
         self._step = 0
-        self._list: list[Told] = []
+        self._list: list[Visited] = []
         self._tabu: list[Attribute] = []
         self._tenure = Tenure()
         self._scale = scale
         self._walked = math.inf  # the best value since the last jump
-        self._stale = 0  # complete lists since that improved
-        self._jumps = 0  # since the best of all improved
-        self._far = False  # whether the next step is to an unknown region
+        self._stale = 0  # complete lists since `_walked` last improved
+        self._jumps = 0  # jumps since the best point last improved
+        self._far = False  # whether the next step goes to an unknown region
 
     def _initial_points(self) -> int:
         return self._initial
@@ -153,7 +183,7 @@ class Tabu(Strategy):
     # -- asking ----------------------------------------------------------------------------------
 
     def _ask(self, rng: np.random.Generator) -> tuple[Config, Json]:
-        if self._here is None:  # all that was asked is still pending
+        if self._here is None:  # all trials are pending
             return self.space.sample(rng)[0], None
         asked = [
             (config, note)
@@ -166,8 +196,9 @@ class Tabu(Strategy):
         return self._neighbour(near, rng), {"step": self._step, "far": False}
 
     def _neighbour(self, near: list[Config], rng: np.random.Generator) -> Config:
-        """Return a new neighbour, changing what was changed least in this list; not a tabu one
-        while there are others.
+        """Return a new neighbour, if possible one that is not tabu.
+
+        It prefers to change the parameter that was changed least often in the current list.
         """
         assert self._here is not None
         here = self._here.config
@@ -185,7 +216,7 @@ class Tabu(Strategy):
         return last or self._beyond(here, rng)
 
     def _beyond(self, here: Config, rng: np.random.Generator) -> Config:
-        """All neighbours are known: two changes, or any point."""
+        """Return a point two changes away, or any point; used when all neighbours are known."""
         found = self.space.neighbours(here, rng, self._scale)
         for i in rng.permutation(len(found)).tolist()[:BOXES]:
             new = [c for c in self.space.neighbours(found[i], rng, self._scale) if self.is_new(c)]
@@ -194,7 +225,7 @@ class Tabu(Strategy):
         return self.space.sample(rng)[0]
 
     def _distant(self, rng: np.random.Generator) -> Config:
-        """Return a point far from all told ones, of values that were rarely tried."""
+        """Return a point far from all told points, with values that were rarely tried."""
         some = self.space.sample(rng, SAMPLES)
         some = [c for c in some if self.is_new(c)] or some
         U, _ = self.space.encode(some)
@@ -209,10 +240,12 @@ class Tabu(Strategy):
     # -- learning --------------------------------------------------------------------------------
 
     def _tell(self, config: Config, note: Json, value: float, status: Status, curve: Curve) -> None:
-        told = Told(math.inf if status == "failed" else value, len(self.observations) - 1, config)
+        # A local search must never move to a failed point (see metaopt.core.missing).
+        value = math.inf if status == "failed" else value
+        told = Visited(value, len(self.observations) - 1, config)
         own = note is not None and note["step"] == self._step
         if self._top is None or told.value < self._top.value:
-            self._top, self._jumps, self._far = told, 0, False  # aspiration: tabu or not
+            self._top, self._jumps, self._far = told, 0, False  # aspiration: even if it is tabu
             if own:
                 self._scale = min(self._scale * GROW, WIDEST)
             self._go(told, jump=not own or note["far"])
@@ -229,7 +262,7 @@ class Tabu(Strategy):
                 self._move()
 
     def _move(self) -> None:
-        """Step to the best configuration of a complete list that is not tabu."""
+        """Move to the best configuration of a complete list that is not tabu; jump if due."""
         assert self._here is not None and self._top is not None
         self._stale += 1
         known = [t for t in self._list + self._known() if t.value < math.inf]
@@ -239,7 +272,7 @@ class Tabu(Strategy):
             if best.value >= self._here.value:
                 self._scale = max(self._scale * SHRINK, FINEST)
             self._go(best)
-        else:  # the list of tabus is too long
+        else:  # all neighbours are tabu, so the tenure is too long
             self._tenure.size = max(self._tenure.size * self._tenure.DECREASE, 1.0)
             self._step, self._list = self._step + 1, []
         if self._stale >= self._patience:
@@ -250,8 +283,8 @@ class Tabu(Strategy):
             else:
                 self._scale, self._far = self._first_scale, True
 
-    def _go(self, told: Told, jump: bool = False) -> None:
-        """Stand at a told configuration; what the step changed may not change back at once."""
+    def _go(self, told: Visited, jump: bool = False) -> None:
+        """Move to a told configuration; unless it is a jump, the values left become tabu."""
         if self._here is not None and not jump:
             here = self._here.config
             (u, v), _ = self.space.encode([here, told.config])
@@ -269,20 +302,20 @@ class Tabu(Strategy):
         if not jump and self._tenure.visit(self._box(told.config), self._step):
             self._far = True
 
-    def _known(self) -> list[Told]:
-        """Told configurations one change away from here: a step to them costs no evaluation."""
+    def _known(self) -> list[Visited]:
+        """Return told configurations one change away; a step to them costs no evaluation."""
         assert self._here is not None
         here = self._here.config
         return [
-            Told(o.value, i, o.config)
+            Visited(o.value, i, o.config)
             for i, o in enumerate(self.observations)
             if o.value is not None
-            # What a change of a parent switches on or off does not count.
+            # Parameters that become active or inactive because a parent changed do not count.
             and sum(n in here and n in o.config for n in self._changed(here, o.config)) == 1
         ]
 
     def _changed(self, one: Config, other: Config) -> list[str]:
-        """Names whose values differ, parents before their children."""
+        """Return the names of parameters whose values differ, parents before children."""
         return [
             n
             for n in self.space.order

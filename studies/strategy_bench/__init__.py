@@ -1,1 +1,1 @@
-"""The parts of benchmark_strategies.py: peers, problems, measurements and their tables."""
+"""The parts of benchmark_strategies.py: optimizers, tasks, measurements and their tables."""

@@ -1,6 +1,6 @@
-"""The measurements: each is a function from (contestant, task, seed) to a record, as JSON.
+"""The measurements: each is a function of (contestant, task, seed) that returns a JSON record.
 
-Seeds of contestants mix the name of the task in, so that one seed is not one Sobol sequence.
+A contestant's seed depends on the task's name, too, so that tasks do not share a Sobol sequence.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from strategy_bench.tasks import Task
 
 Record = dict[str, Any]
 TRIALS = 100
-CLAMP = 1e300  # JSON has no infinities
+CLAMP = 1e300  # stands for infinity, which JSON does not have
 
 
 def seed_of(task: Task, seed: int) -> int:
@@ -27,7 +27,7 @@ def seed_of(task: Task, seed: int) -> int:
 
 
 def search(name: str, task: Task, seed: int, trials: int = TRIALS, batch: int = 1) -> Record:
-    """Values in the order of the trials, and CPU seconds spent in ask and tell."""
+    """Return the values in the order of the trials, and the CPU seconds spent in ask and tell."""
     contestant = peers.make(name, task.space, trials, seed_of(task, seed))
     values: list[float] = []
     spent = 0.0
@@ -45,7 +45,7 @@ def search(name: str, task: Task, seed: int, trials: int = TRIALS, batch: int = 
 
 
 def noisy(name: str, task: Task, seed: int) -> Record:
-    """True regrets of what is recommended after 50 and 100 noisy trials.
+    """Return the true regret of the recommended configuration after 50 and 100 noisy trials.
 
     The noise is Gaussian, 5 % of the interquartile range of the function's values.
     """
@@ -64,9 +64,10 @@ def noisy(name: str, task: Task, seed: int) -> Record:
 
 
 def failing(name: str, task: Task, seed: int) -> Record:
-    """Values where a third of the space fails, and the share of asks after 30 that fall in it.
+    """Return the values where a third of the space fails, and how many proposals fail.
 
-    The region is the far third of the axis on which the optimum lies farthest from the centre.
+    The region is the third opposite to the optimum, on the axis where the optimum is farthest from
+    the centre. `inside` is the fraction of the proposals after the first 30 that are in the region.
     """
     assert task.best is not None
     axis = max(task.best, key=lambda k: abs(task.best[k]))  # type: ignore[index]
@@ -87,9 +88,9 @@ def failing(name: str, task: Task, seed: int) -> Record:
 
 
 def suggestions(name: str, n: int, d: int, count: int, seed: int) -> tuple[float, float]:
-    """CPU milliseconds a suggestion (ask and tell, refits included) from n random points on.
+    """Return CPU milliseconds per suggestion after n random points, and the peak memory in MB.
 
-    One suggestion comes first, for what is made once. Also returns the peak memory so far, in MB.
+    A suggestion is ask and tell, including refits. The first one is not counted (warm-up).
     """
     from metaopt import problems
 
@@ -113,7 +114,7 @@ def suggestions(name: str, n: int, d: int, count: int, seed: int) -> tuple[float
 
 
 def speed(n: int, d: int, count: int, against: str | None, repeats: int) -> Record:
-    """Medians over repeats in which both contestants take turns."""
+    """Return the medians over repeats in which both contestants alternate."""
     ours: list[float] = []
     theirs: list[float] = []
     peak = 0.0
@@ -129,12 +130,12 @@ def speed(n: int, d: int, count: int, against: str | None, repeats: int) -> Reco
 
 
 def best_so_far(records: Sequence[Record], at: int) -> np.ndarray[Any, Any]:
-    """The best of the first `at` values, one a record."""
+    """Return the best of the first `at` values of each record."""
     return np.array([min(r["values"][:at]) for r in records])
 
 
 def subset(held: int, task: Task, seed: int, observed: int = 2000, trials: int = 40) -> Record:
-    """A search from `observed` random points on, by a posterior that holds at most `held`."""
+    """Search after `observed` random points, with a posterior of at most `held` points."""
     from metaopt_strategies.bayes import model
 
     usual = model.HELD

@@ -1,4 +1,4 @@
-"""Contestants behind one interface: strategies of metaopt by name, and peers where installed."""
+"""Contestants behind one interface: strategies of metaopt, and other optimizers if installed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from metaopt import Space, make_strategy
 from metaopt.space import Config
 from metaopt.trials.records import Result
 
-FAILED = Result.failed("exception", "outside of what works")
+FAILED = Result.failed("exception", "in the failing region")
 
 
 class Contestant(Protocol):
     def ask(self, n: int = 1) -> list[Config]: ...
-    def tell(self, value: float | None) -> None: ...  # of the oldest ask; None: it failed
+    def tell(self, value: float | None) -> None: ...  # for the oldest ask; None: it failed
     def recommend(self) -> Config: ...
 
 
@@ -49,7 +49,7 @@ class Ours:
 
 
 class Optuna:
-    """A sampler of Optuna's; spaces are asked define-by-run, as its users write them."""
+    """A sampler of Optuna, used with define-by-run spaces, as is usual with Optuna."""
 
     def __init__(self, sampler: str, space: Space, budget: int | None, seed: int) -> None:
         import optuna
@@ -57,7 +57,7 @@ class Optuna:
         self.optuna, self.space = optuna, space
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.filterwarnings("ignore", module="optuna")
-        # GPSampler is told that values may be noisy: that is its default, and the fair one here.
+        # GPSampler keeps its default, which allows for noisy values; `bayes` allows for them, too.
         made = getattr(optuna.samplers, sampler)(seed=seed)
         self.study = optuna.create_study(sampler=made)
         self.open: list[Any] = []
@@ -80,7 +80,7 @@ class Optuna:
         if p.kind == "int":
             return trial.suggest_int(name, p.low, p.high, step=p.step or 1, log=p.log)
         values = p.take(np.arange(p.count))
-        if p.kind == "ordinal":  # by place: Optuna has no ordered lists
+        if p.kind == "ordinal":  # by index: Optuna has no ordered lists
             return values[trial.suggest_int(name, 0, len(values) - 1)]
         return trial.suggest_categorical(name, values)
 
@@ -92,7 +92,7 @@ class Optuna:
             self.study.tell(trial, value)
 
     def observe(self, configs: Sequence[Config], values: Sequence[float]) -> None:
-        """Add points of a space that holds plain ranges of floats only."""
+        """Add points; all parameters of the space must be floats on a linear scale."""
         make = self.optuna.distributions.FloatDistribution
         ranges = {name: make(p.low, p.high) for name, p in self.space.parameters.items()}
         for config, value in zip(configs, values, strict=True):
@@ -104,7 +104,7 @@ class Optuna:
 
 
 class Cmaes:
-    """The package cmaes on the unit cube, as its README has it: centre, a sixth of the range."""
+    """The package cmaes on the unit cube, as in its README: from the centre, sigma = 1/6."""
 
     def __init__(self, space: Space, budget: int | None, seed: int) -> None:
         from cmaes import CMA
@@ -142,13 +142,13 @@ PEERS = {
 
 
 def missing(name: str) -> str | None:
-    """The package that a contestant lacks, or None."""
+    """Return the package that a contestant needs and that is not installed, or None."""
     package = PEERS[name][0] if name in PEERS else None
     return package if package and importlib.util.find_spec(package) is None else None
 
 
 def make(name: str, space: Space, budget: int | None, seed: int) -> Any:
-    """The contestant called `name`, new."""
+    """Return a new contestant by its name."""
     if name == "cmaes":
         return Cmaes(space, budget, seed)
     if name in PEERS:

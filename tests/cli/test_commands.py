@@ -1,4 +1,4 @@
-"""The command line: what it prints, its exit codes, and no traceback for bad input."""
+"""The command line: its output, its exit codes, and no traceback for bad input."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_comparison_prints_a_ranking_and_writes_a_report(tmp_path: Path) -> No
     assert (tmp_path / "again.html").read_bytes() == written
 
 
-def test_slots_are_refilled_on_the_command_line(tmp_path: Path) -> None:
+def test_slots_can_be_used_on_the_command_line(tmp_path: Path) -> None:
     storage = tmp_path / "runs.db"
     run = ("run", "breast_cancer", "--strategy", "random", "--storage", storage, "--trials", "6")
     done = _metaopt(*run, "--slots", "3", "--pruner", "asha:reduction_factor=2")
@@ -75,7 +75,7 @@ def test_slots_are_refilled_on_the_command_line(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_a_pruner_is_named_on_the_command_line(tmp_path: Path) -> None:
+def test_a_pruner_can_be_chosen_on_the_command_line(tmp_path: Path) -> None:
     run = (
         "run", "breast_cancer", "--strategy", "random", "--trials", "8",
         "--pruner", "asha:reduction_factor=2", "--storage", tmp_path / "a.db",
@@ -106,11 +106,11 @@ def _not_a_study(tmp_path: Path) -> Path:
         (("run", "branin", "--seed", "-1"), "--seed"),
         (("run", "branin", "--storage", "{tmp}/no/where.db"), "does not exist"),
         (("run", "branin", "--storage", "{tmp}"), "is a folder"),
-        (("run", "branin", "--storage", "{other}"), "no study file"),
+        (("run", "branin", "--storage", "{other}"), "not a study file"),
         (("run", "branin", "--storage", "nosuchdb://x/y"), "nosuchdb"),
         (("run",), "problem"),
         (("show", "{tmp}/none.db"), "there is no file"),
-        (("studies", "{text}"), "no study file"),
+        (("studies", "{text}"), "not a study file"),
         (("report", "{tmp}/none.db"), "there is no file"),
         (("report", "{text}", "--out", "{other}"), "name a folder"),
         (("compare", "branin", "--strategies", "random,,nope"), "unknown strategy 'nope'"),
@@ -132,7 +132,7 @@ def test_bad_input_ends_with_code_2_and_one_line(arguments, words: str, tmp_path
     assert words in lines[0]
 
 
-def test_ctrl_c_says_how_to_go_on_and_going_on_works(tmp_path: Path) -> None:
+def test_ctrl_c_prints_the_command_to_resume_and_it_works(tmp_path: Path) -> None:
     storage = tmp_path / "digits.db"
     arguments = [
         "run",
@@ -154,7 +154,7 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(tmp_path: Path) -> None:
     _, err = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "Traceback" not in err
-    assert "go on with: metaopt run digits" in err
+    assert "resume with: metaopt run digits" in err
     kept = _finished(storage)
     done = _metaopt(*arguments[:-3], str(kept + 2), *arguments[-2:])
     assert done.returncode == 0, done.stderr

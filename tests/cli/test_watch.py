@@ -1,4 +1,4 @@
-"""Watching: what it says is true, it ends with the study, and it only reads."""
+"""`metaopt watch`: its output is correct, it ends with the study, and it only reads."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def content(storage: Path) -> list[tuple]:
     return rows
 
 
-def test_piped_it_prints_changes_and_ends_with_the_study(running: Path) -> None:
+def test_with_piped_output_it_prints_changes_and_ends_with_the_study(running: Path) -> None:
     done = subprocess.run(
         command(running), capture_output=True, text=True, timeout=120, check=False
     )
@@ -109,14 +109,14 @@ def test_on_a_terminal_it_shows_curve_best_and_newest_trials(running: Path) -> N
     child.stderr.close()
     os.close(ours)
     text = seen.decode()
-    assert "slow one: random, to minimize" in text
+    assert "slow one: random, minimize" in text
     assert any(block in text for block in BLOCKS)
     last = text[text.rindex("slow one:") :]
     assert "40 of 40 trials (34 complete, 6 failed); complete" in last
     assert re.search(r"39\s+complete|39\s+failed", last)
 
 
-def test_ctrl_c_ends_watching_quietly_and_the_study_goes_on(running: Path) -> None:
+def test_ctrl_c_ends_watching_without_a_message_and_the_study_continues(running: Path) -> None:
     child = subprocess.Popen(
         command(running, "--trials", "1000"),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -142,7 +142,7 @@ def test_it_only_reads(tmp_path: Path) -> None:
     study.close()
 
 
-def test_a_follower_sees_what_came_since_and_agrees_with_the_study(tmp_path: Path) -> None:
+def test_a_follower_sees_new_trials_and_agrees_with_the_study(tmp_path: Path) -> None:
     storage = tmp_path / "s.db"
     study = Study(SPACE, "random", "maximize", storage=storage)
     study.optimize(square, 5)
@@ -164,7 +164,7 @@ def test_a_follower_sees_what_came_since_and_agrees_with_the_study(tmp_path: Pat
 def test_a_comparison_is_complete_when_all_its_runs_are(tmp_path: Path, capsys) -> None:
     storage = tmp_path / "c.db"
     problem = Problem("square", SPACE, square)
-    other = Study(SPACE, "random", storage=storage, name="of somebody else")
+    other = Study(SPACE, "random", storage=storage, name="another study")
     other.close()
     metaopt.compare(["random", "sobol"], problem, 4, 3, storage=storage)
     assert watch(storage) is True
@@ -179,7 +179,7 @@ def test_an_exhausted_space_is_complete(tmp_path: Path) -> None:
     assert watch(storage) is True
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_or_study_is_named_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no file"):
         watch(tmp_path / "none.db")
     Study(SPACE, "random", storage=tmp_path / "s.db", name="alpha").close()
@@ -198,7 +198,7 @@ def _view(times: list[float], seconds: float, total: int | None) -> View:
 
 
 def test_the_rate_leaves_out_pauses_and_gives_the_time_left() -> None:
-    # One trial every 2 s, a night's pause, and again one every 2 s.
+    # One trial every 2 s, a pause of a night, then again one trial every 2 s.
     times = [1000 + 2 * i for i in range(6)] + [40000 + 2 * i for i in range(6)]
     seen = Overview([_view(times, 1.9, 20)], 1, 0)
     assert seen.rate == pytest.approx(0.5)
@@ -216,16 +216,16 @@ def test_the_rate_leaves_out_pauses_and_gives_the_time_left() -> None:
         ([8, 7, 6, 5, 4, 3, 2, 1], 8, "█▇▆▅▄▃▂▁"),
         ([1, 1, 1], 8, "▁▁▁"),
         ([3.0], 8, "▁"),
-        ([100, 10, 1], 3, "█▅▁"),  # logarithmic: ten is half way
-        ([10, 9, 9, 9, 9, 3], 3, "██▁"),  # the last of each part, and so the end is the end
+        ([100, 10, 1], 3, "█▅▁"),  # logarithmic: ten is in the middle
+        ([10, 9, 9, 9, 9, 3], 3, "██▁"),  # the last value of each part is drawn
     ],
 )
-def test_a_sparkline_is_true_to_its_values(values, width: int, expected: str) -> None:
+def test_a_sparkline_shows_its_values(values, width: int, expected: str) -> None:
     assert sparkline(values, width) == expected
     assert len(sparkline(list(range(1000)), 48)) == 48
 
 
-def test_a_terminal_without_blocks_gets_plain_characters() -> None:
+def test_a_terminal_without_block_characters_gets_ascii() -> None:
     assert blocks_for("utf-8") == BLOCKS
     assert blocks_for("ascii") == blocks_for(None) == PLAIN_BLOCKS
     assert sparkline([2, 1], 8, PLAIN_BLOCKS).isascii()

@@ -63,7 +63,7 @@ def test_values_and_hidden_test_belong_to_the_configuration_that_validation_chos
     np.testing.assert_allclose(tests, 10 * c.values("bowl"))
 
 
-def test_ranks_and_p_values_are_those_of_the_statistics_room() -> None:
+def test_ranks_and_p_values_are_those_of_metaopt_stats() -> None:
     c = _small()
     scores = c.values("bowl")
     (a,) = c.analyses
@@ -104,7 +104,7 @@ def _ps(a: ranking.Analysis) -> list[float]:
     return [s.p for s in a.standings if s.p is not None]
 
 
-def test_a_run_without_any_value_ranks_last_and_is_counted() -> None:
+def test_a_run_without_a_value_ranks_last_and_is_counted() -> None:
     (a,) = _analyse(np.array([[1.0, np.nan, 3.0], [1.0, 2.0, 3.0], [2.0, np.nan, 1.0]]))
     by = {s.label: s for s in a.standings}
     assert by["s1"].without == 2
@@ -156,7 +156,7 @@ def test_few_problems_are_tested_on_their_own_and_corrected_together() -> None:
     )
 
 
-def test_enough_problems_are_the_unit() -> None:
+def test_with_enough_problems_the_problem_is_the_unit() -> None:
     tables = [_apart(3, 3, seed) for seed in range(8)]
     *each, overall = _analyse(*tables)
     assert not any(_ps(a) for a in each)  # 3 repeats show nothing by themselves
@@ -191,7 +191,7 @@ def test_several_problems_are_the_blocks_of_a_common_analysis() -> None:
         assert s.rank == pytest.approx(np.mean([r[s.label] for r in by_problem]))
 
 
-def test_all_pairs_are_those_of_the_statistics_room_in_either_direction() -> None:
+def test_all_pairs_are_those_of_metaopt_stats_in_either_direction() -> None:
     up = Problem("up", SPACE, _Negated(), "maximize")
     c = metaopt.compare(["random", "sobol", "grid"], [BOWL, up], n_trials=8, repeats=8, seed=1)
     np.testing.assert_allclose(c.scores("up"), c.values("bowl"))
@@ -226,7 +226,7 @@ def test_a_finished_comparison_is_read_and_not_run_again(tmp_path: Path) -> None
     assert len(c.runs) == 6
 
 
-def test_a_killed_comparison_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+def test_a_killed_comparison_resumes_with_identical_results(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import sys, time, metaopt\n"
@@ -331,7 +331,7 @@ def test_a_pruner_stops_trials_of_every_run_and_is_named_in_the_report(tmp_path:
 
 def test_another_number_of_trials_in_the_same_file_is_refused_by_name(tmp_path: Path) -> None:
     metaopt.compare(["random"], BOWL, 3, 2, storage=tmp_path / "c.db")
-    with pytest.raises(StudyError, match="another budget: 3 there, 4 here"):
+    with pytest.raises(StudyError, match="another budget: stored 3, given 4"):
         metaopt.compare(["random"], BOWL, 4, 2, storage=tmp_path / "c.db")
 
 

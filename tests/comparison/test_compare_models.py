@@ -124,13 +124,13 @@ def test_a_model_that_fails_somewhere_is_named_and_left_out() -> None:
     assert np.isnan(c.scores["c"]).any()
     assert c.ranking[-1] == "c"
     assert {frozenset((p.first, p.second)) for p in c.pairs} == {frozenset("ab")}
-    assert "c failed (ZeroDivisionError: a zero came) and takes no part" in c.conclusion()
+    assert "c failed (ZeroDivisionError: a zero came) and is not tested." in c.conclusion()
     assert "failed)" in c.to_markdown()
     left = compare_models({"a": Lazy(), "c": Lazy(fail=True)}, data, Y)
     assert "no test was made" in left.conclusion()
 
 
-def test_networks_by_their_build_function_stand_beside_estimators() -> None:
+def test_networks_given_by_build_functions_are_compared_with_estimators() -> None:
     def build(config):
         return nn.Sequential(nn.Linear(4, config.get("width", 16)), nn.ReLU(), nn.Linear(16, 3))
 
@@ -191,7 +191,7 @@ def test_the_tables_name_every_model_and_pair(capsys) -> None:
         ({"folds": 51}, StudyError, "51 samples of every class, got 50 of"),
         ({"repeats": 0}, StudyError, "repeats must be an integer of at least 1"),
         ({"rope": -1}, StudyError, "rope must be at least 0"),
-        ({"groups": [0, 1]}, StudyError, "groups must be of the length of y, 150, got 2"),
+        ({"groups": [0, 1]}, StudyError, "groups must have the length of y, 150, got 2"),
         ({"groups": np.arange(150) % 3}, StudyError, "4 folds need at least 4 groups, got 3"),
     ],
 )  # fmt: skip
@@ -205,12 +205,12 @@ def test_bad_input_to_compare_models_is_refused_before_anything_is_fitted(
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
-        (X[:100], Y, "X and y must be of one length, got 100 and 150"),
+        (X[:100], Y, "X and y must have the same length, got 100 and 150"),
         (X, [float("nan")] * 150, "y must hold classes or numbers"),
-        (X, [[1, 2]] * 150, r"one class or number a sample, got shape \(150, 2\)"),
+        (X, [[1, 2]] * 150, r"one class or number per sample, got shape \(150, 2\)"),
     ],
     ids=["lengths", "nan", "table"],
 )
-def test_targets_that_are_none_are_refused(x, y, message) -> None:
+def test_invalid_targets_are_refused(x, y, message) -> None:
     with pytest.raises(StudyError, match=message):
         compare_models({"a": Lazy(), "b": Lazy()}, x, y)

@@ -38,7 +38,7 @@ def reporting(trial) -> float:
 
 
 @pytest.mark.parametrize("pruner", ["median", Mine()], ids=["ours", "theirs"])
-def test_a_pruner_is_told_also_where_it_is_not_ours(pruner, tmp_path: Path) -> None:
+def test_the_settings_of_a_third_party_pruner_are_kept(pruner, tmp_path: Path) -> None:
     store = tmp_path / "c.db"
     problem = Problem("reporting", SPACE, reporting)
     made = metaopt.compare(["random", "sobol"], problem, 8, 2, storage=store, pruner=pruner)
@@ -63,7 +63,7 @@ class Fragile:
         return trial["x"] ** 2
 
 
-def test_it_is_what_compare_returned(tmp_path: Path) -> None:
+def test_a_loaded_comparison_equals_what_compare_returned(tmp_path: Path) -> None:
     store = tmp_path / "c.db"
     up = Problem("up", SPACE, square, "maximize")
     made = metaopt.compare({"a": "random", "b": "sobol"}, [SQUARE, up], 4, 3, 7, store, control="b")
@@ -79,7 +79,7 @@ def test_it_is_what_compare_returned(tmp_path: Path) -> None:
         read.problems[0].objective(None)  # type: ignore[arg-type]
 
 
-def test_of_an_interrupted_one_the_whole_repeats_are_read(tmp_path: Path) -> None:
+def test_the_complete_repeats_of_an_interrupted_comparison_are_read(tmp_path: Path) -> None:
     store = tmp_path / "c.db"
     given = (["random", "sobol"], 5, 4)
     problem = Problem("square", SPACE, Fragile(5), "minimize", 0.0, "a parabola")
@@ -98,7 +98,7 @@ def test_of_an_interrupted_one_the_whole_repeats_are_read(tmp_path: Path) -> Non
     assert metaopt.load_comparison(store).unfinished == 0
 
 
-def test_an_exhausted_space_is_a_whole_run(tmp_path: Path) -> None:
+def test_a_run_that_exhausts_its_space_is_complete(tmp_path: Path) -> None:
     few = Problem("few", Space(x=Categorical([1, 2, 3])), square)
     made = metaopt.compare(["random", "grid"], few, 5, 2, storage=tmp_path / "c.db")
     assert {len(r.trials) for r in made.runs} == {3}
@@ -123,7 +123,7 @@ def test_a_call_that_is_refused_leaves_no_note(tmp_path: Path) -> None:
     assert metaopt.load_comparison(store).n_trials == 3
 
 
-def test_a_file_of_before_there_were_notes_still_opens(tmp_path: Path) -> None:
+def test_a_file_without_the_table_of_notes_still_opens(tmp_path: Path) -> None:
     store = tmp_path / "s.db"
     study = Study(SPACE, "random", storage=store)
     study.optimize(square, 3)

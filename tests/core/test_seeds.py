@@ -33,7 +33,7 @@ def test_other_seeds_and_paths_give_other_streams(seed, path, other_seed, other)
     assert (first(seed, *path) == first(other_seed, *other)) == same
 
 
-def test_paths_that_read_alike_are_different():
+def test_paths_that_look_alike_give_different_streams():
     paths = [(), ("",), ("a", "b"), ("ab",), ("a b",), ("a\nb",), ("a", 1), ("a", "1"), ("a", -1),
              ("a", 1, 1), ("a", 11), ("'a'",), ("b", "a")]  # fmt: skip
     assert len({tuple(first(0, *p)) for p in paths}) == len(paths)
@@ -41,7 +41,7 @@ def test_paths_that_read_alike_are_different():
 
 
 @pytest.mark.parametrize("number", [np.int64(3), np.int32(3), np.uint8(3)], ids=repr)
-def test_a_numpy_integer_names_the_same_stream(number):
+def test_a_numpy_integer_gives_the_same_stream(number):
     assert first(7, "ask", number) == first(7, "ask", 3)
     assert derive(number, "ask") == derive(3, "ask")
 

@@ -1,4 +1,4 @@
-"""Replicates: one configuration, several seeds, one mean."""
+"""Replicates: each configuration runs under several seeds; the mean is told."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def test_the_mean_over_different_seeds_is_told_once() -> None:
     assert len({tuple(t.params.items()) for t in study.trials}) == 6
 
 
-def test_one_replicate_is_the_plain_study() -> None:
+def test_one_replicate_is_the_same_as_none() -> None:
     plain = Study(SPACE, "random", seed=4)
     plain.optimize(_noisy, 6)
     assert [t.value for t in _study(replicates=1).trials] == [t.value for t in plain.trials]
 
 
-def test_the_first_replicate_that_fails_decides() -> None:
+def test_the_first_replicate_that_fails_determines_the_result() -> None:
     calls = []
 
     def sometimes(trial):
@@ -65,7 +65,7 @@ def test_the_first_replicate_that_fails_decides() -> None:
 
 
 class Above(Pruner):
-    """Stops what reports more than a limit."""
+    """Stops trials that report a value above a limit."""
 
     name = "above"
 
@@ -74,7 +74,7 @@ class Above(Pruner):
 
 
 @pytest.mark.parametrize("batch", [None, 3])
-def test_a_pruner_sees_the_mean_so_far_and_spares_the_rest(batch) -> None:
+def test_a_pruner_sees_the_mean_so_far_and_skips_further_replicates(batch) -> None:
     class Many:
         def __call__(self, trial):
             return _noisy(trial)
@@ -93,7 +93,7 @@ def test_a_pruner_sees_the_mean_so_far_and_spares_the_rest(batch) -> None:
         assert (means[-1] > 1.0) or t not in pruned
 
 
-def test_a_population_of_replicates_is_what_they_are_one_by_one() -> None:
+def test_replicates_give_the_same_results_in_a_batch_as_one_by_one() -> None:
     X, y = load_iris(return_X_y=True)
     space = Space(lr=Float(1e-3, 1e-1, log=True), width=Int(4, 16))
     trainer = Trainer("mlp", X, y, epochs=3)
@@ -107,7 +107,7 @@ def test_a_population_of_replicates_is_what_they_are_one_by_one() -> None:
         assert [p["value"] for p in parts] == [p["value"] for p in others]
 
 
-def test_a_study_resumed_amid_replicates_is_the_uninterrupted_one(tmp_path) -> None:
+def test_resuming_between_replicates_gives_the_uninterrupted_study(tmp_path) -> None:
     calls = 0
 
     def killed(trial):
@@ -128,6 +128,6 @@ def test_a_study_resumed_amid_replicates_is_the_uninterrupted_one(tmp_path) -> N
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "2", None])
-def test_replicates_that_are_no_count_are_refused(wrong) -> None:
+def test_a_number_of_replicates_that_is_not_positive_is_refused(wrong) -> None:
     with pytest.raises(StudyError, match="replicates must be an integer of at least 1"):
         _study(replicates=wrong)

@@ -1,4 +1,4 @@
-"""Refilled slots: the cohort stays full, in virtual time, and ends as the other modes do."""
+"""Slots: they stay full, time is counted in ticks, and studies end as in other modes."""
 
 import json
 import sqlite3
@@ -35,7 +35,7 @@ def test_slots_stay_full_until_the_last_trial_was_asked(which):
     assert {n: steps.count(n) for n in steps} == {r.number: len(r.curve) for r in study.trials}
 
 
-def test_who_ended_is_told_by_number_before_the_next_are_asked_as_one():
+def test_ended_trials_are_told_by_number_before_the_next_are_asked_in_one_call():
     study, objective, _ = run()
     ends = {r.number: max(k for k, p in enumerate(objective.passes) if r.number in p)
             for r in study.trials}  # fmt: skip
@@ -44,18 +44,18 @@ def test_who_ended_is_told_by_number_before_the_next_are_asked_as_one():
     for numbers in ([p["number"] for p in ask] for ask in asks[1:]):
         (begin,) = {min(k for k, p in enumerate(objective.passes) if n in p) for n in numbers}
         assert len(numbers) == list(ends.values()).count(begin - 1)
-    # What was told after a tick was known to the ask after it.
+    # The trials of a tick are told before the next ones are asked.
     order = [next(iter(entry)) for entry in study.strategy.log]
     assert order[:2] == ["ask", "tell"] and order[-1] == "tell"
 
 
 @pytest.mark.parametrize("which", [None, pruner(), "asha", "hyperband:max_resource=9"])
-def test_two_runs_are_the_same(which):
+def test_two_studies_with_the_same_seed_are_equal(which):
     (one, a, _), (two, b, _) = run(which=which), run(which=which)
     assert seen(one) == seen(two) and told(one) == told(two) and a.passes == b.passes
 
 
-def test_the_results_are_those_of_each_trial_alone():
+def test_trials_have_the_same_results_in_slots_as_alone():
     study, *_ = run(strategy="random")
     for r in study.trials:
         proposal = Proposal(r.number, r.params, r.seed)
@@ -64,7 +64,7 @@ def test_the_results_are_those_of_each_trial_alone():
 
 
 class Watching(TrialPruner):
-    """Notes what it is shown, and stops no trial."""
+    """Records its arguments and stops no trial."""
 
     name = "watching"
 
@@ -79,7 +79,7 @@ class Watching(TrialPruner):
         return False
 
 
-def test_a_pruner_sees_who_was_told_before_and_who_runs_beside_it_at_their_own_steps():
+def test_a_pruner_sees_told_trials_and_concurrent_trials_at_their_own_steps():
     watching = Watching()
     study, objective, _ = run(which=watching)
     begun = {r.number: min(k for k, p in enumerate(objective.passes) if r.number in p)
@@ -88,7 +88,7 @@ def test_a_pruner_sees_who_was_told_before_and_who_runs_beside_it_at_their_own_s
     assert len(watching.seen) == sum(len(c) for c in curves.values())
     for trial, others in watching.seen:
         tick = begun[trial.number] + int(trial.step) - 1
-        assert trial.cohort == frozenset()  # they are of different ages: no synchronous halving
+        assert trial.cohort == frozenset()  # trials are at different epochs: no synchronous halving
         beside = set(objective.passes[tick]) - {trial.number}
         before = {n for running in objective.passes[:tick] for n in running} - set(
             objective.passes[tick]
@@ -101,7 +101,7 @@ def test_a_pruner_sees_who_was_told_before_and_who_runs_beside_it_at_their_own_s
 # -- ends ------------------------------------------------------------------------------------------
 
 
-def test_raising_the_total_goes_on_and_nothing_left_says_so():
+def test_raising_n_trials_continues_the_study():
     study, objective, _ = run(n_trials=7)
     for total in (7, 12):
         outcome = study.optimize(objective, total, slots=4)
@@ -111,7 +111,7 @@ def test_raising_the_total_goes_on_and_nothing_left_says_so():
 
 
 @pytest.mark.parametrize("stop", ["condition", "call"])
-def test_an_end_lets_running_trials_end_and_starts_none(stop):
+def test_after_a_stop_running_trials_finish_and_none_starts(stop):
     begun = []
 
     def callback(study, record):
@@ -124,12 +124,12 @@ def test_an_end_lets_running_trials_end_and_starts_none(stop):
     assert outcome.reason == "stopped"
     assert all(r.result is not None for r in study.trials)
     assert len(study.told) == len(study.trials) < 500
-    assert len(set(begun[-3:])) == 1  # the last ones ended without being replaced
+    assert len(set(begun[-3:])) == 1  # the last trials were not replaced
     if stop == "condition":
         assert "target" in outcome.message
 
 
-def test_a_timeout_lets_running_trials_end():
+def test_after_a_timeout_running_trials_finish():
     class Slow(Streaming):
         def stream(self, arrivals):
             def slowly():
@@ -144,7 +144,7 @@ def test_a_timeout_lets_running_trials_end():
     assert all(r.result is not None for r in study.trials)
 
 
-def test_a_trial_whose_time_is_over_has_failed():
+def test_a_trial_over_its_time_limit_fails():
     class Stuck(Streaming):
         def stream(self, arrivals):
             running = {}
@@ -173,11 +173,11 @@ def test_more_slots_than_trials_and_a_single_slot():
     assert {len(running) for running in objective.passes} == {1} and told(study) == [*range(5)]
 
 
-# -- what goes wrong -------------------------------------------------------------------------------
+# -- errors ----------------------------------------------------------------------------------------
 
 
 class Broken(Streaming):
-    """Raises in the middle, ends too early, or answers for a trial that does not run."""
+    """Raises, ends too early, or returns a trial that is not running."""
 
     def __init__(self, how):
         super().__init__()
@@ -200,15 +200,15 @@ class Broken(Streaming):
 @pytest.mark.parametrize(("how", "kinds"), [
     ("at once", {"exception"}), ("raises", {None, "exception"}), ("ends", {None, "abandoned"}),
 ])  # fmt: skip
-def test_a_stream_that_breaks_fails_who_runs_and_a_new_one_goes_on(how, kinds):
+def test_if_a_stream_breaks_running_trials_fail_and_a_new_stream_continues(how, kinds):
     study, objective, outcome = run(Broken(how), 10)
     assert outcome.reason == "n_trials" and objective.calls > 1
     errors = [r.result.error for r in study.trials]
     assert {None if e is None else e.kind for e in errors} == kinds
 
 
-def test_a_result_of_a_trial_that_does_not_run_is_refused():
-    with pytest.raises(StudyError, match=r"stream\(\) gave trial 99, which does not run"):
+def test_a_result_for_a_trial_that_is_not_running_is_refused():
+    with pytest.raises(StudyError, match=r"stream\(\) returned trial 99, which is not running"):
         run(Broken("unknown"), 10)
 
 
@@ -221,7 +221,7 @@ class Swallowing(Streaming):
 
 
 @pytest.mark.parametrize("objective", [Streaming, Swallowing])
-def test_what_a_callback_raises_is_not_the_objectives_failure(objective):
+def test_an_error_of_a_callback_is_not_a_failure_of_the_objective(objective):
     def callback(study, record):
         if record.number == 6:
             raise RuntimeError("of the callback")
@@ -244,7 +244,7 @@ class Plain:
 
 @pytest.mark.parametrize(("objective", "options", "message"), [
     (cheap, {"slots": 2}, r"slots=2 needs an objective with stream\(arrivals\).*function has none"),
-    (Plain(), {"slots": 2}, "such as metaopt.Trainer; Plain has none, so leave slots out"),
+    (Plain(), {"slots": 2}, "such as metaopt.Trainer; Plain has none; omit slots"),
     (Streaming(), {"slots": 0}, "slots must be an integer of at least 1, got 0"),
     (Streaming(), {"slots": 2.5}, "slots must be an integer of at least 1, got 2.5"),
     (Streaming(), {"slots": True}, "slots must be an integer of at least 1, got True"),
@@ -258,7 +258,7 @@ def test_wrong_arguments_are_refused_before_anything_is_written(objective, optio
     assert not study.trials
 
 
-# -- beside other modes, and in files --------------------------------------------------------------
+# -- together with other modes, and in files -------------------------------------------------------
 
 
 def test_without_slots_the_same_objective_runs_one_by_one():
@@ -268,7 +268,7 @@ def test_without_slots_the_same_objective_runs_one_by_one():
 
 
 @pytest.mark.parametrize("first", ["slots", "serial", "hand"])
-def test_modes_may_follow_each_other_and_leave_nothing_undone(first):
+def test_modes_may_follow_each_other_and_finish_all_trials(first):
     study = Study(SPACE, "genetic", seed=3)
 
     class Cut(Streaming):
@@ -305,14 +305,14 @@ def events(path):
         return [(kind, json.loads(body)) for kind, body in file.execute(query)]
 
 
-def test_ticks_are_stored_for_slots_only_and_old_files_open(tmp_path):
+def test_ticks_are_stored_for_slots_only_and_old_files_can_be_opened(tmp_path):
     run(storage=tmp_path / "slots.db")[0].close()
     kinds = {kind for kind, body in events(tmp_path / "slots.db") if "tick" in body}
     assert kinds == {"asked", "finished"}
     study = Study(SPACE, "genetic", seed=3, storage=tmp_path / "serial.db")
     study.optimize(Streaming(), 5)
     study.close()
-    # So a file of before there were ticks is one of these.
+    # Files from before slots existed have this format, too.
     assert not any("tick" in body for _, body in events(tmp_path / "serial.db"))
     study = Study(SPACE, "genetic", seed=3, storage=tmp_path / "serial.db")
     study.optimize(Streaming(), 11, slots=3)
@@ -320,7 +320,7 @@ def test_ticks_are_stored_for_slots_only_and_old_files_open(tmp_path):
     study.close()
 
 
-def test_an_executor_gives_what_the_objective_asks_for():
+def test_an_executor_starts_trials_when_the_objective_requests_them():
     class Monitor:
         data_seed = 7
 

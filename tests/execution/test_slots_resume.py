@@ -1,4 +1,4 @@
-"""Law 2 for refilled slots: killed anywhere and resumed, a study is the uninterrupted one."""
+"""Slots: a study that is killed at any point and resumed equals the uninterrupted one."""
 
 import os
 import random
@@ -93,7 +93,7 @@ def test_many_crashes_in_a_row_change_nothing(seed, monkeypatch):
     store = FragileStore(eager=rng.random() < 0.5)
     for life in range(300):
         try:
-            # Sometimes within what was recorded before, sometimes in what follows.
+            # Crash while the recorded ticks are repeated, or later.
             cut = rng.randrange(1, 60) + 3 * life
             again = in_store(store.boot(cut, rng.random() < 0.5), monkeypatch, which=which)
         except Crash:
@@ -103,7 +103,7 @@ def test_many_crashes_in_a_row_change_nothing(seed, monkeypatch):
     same(again, expected)
 
 
-def test_what_is_recorded_is_neither_judged_nor_asked_again(monkeypatch):
+def test_recorded_ticks_are_neither_pruned_nor_asked_again(monkeypatch):
     expected = run(Study(SPACE, "genetic", seed=3, pruner=pruner()))
     store = FragileStore(eager=True).boot(crash_at=70)
     with pytest.raises(Crash):
@@ -128,7 +128,7 @@ def test_what_is_recorded_is_neither_judged_nor_asked_again(monkeypatch):
     assert objective.passes[0] == [n for n in pending if asked_at[n] == first]
 
 
-def test_of_a_tick_whose_ask_is_recorded_nothing_is_asked_again(monkeypatch):
+def test_after_a_recorded_ask_the_same_tick_asks_for_nothing_more(monkeypatch):
     store = FragileStore(eager=True).boot(crash_at=70)
     with pytest.raises(Crash):
         in_store(store, monkeypatch)
@@ -136,14 +136,14 @@ def test_of_a_tick_whose_ask_is_recorded_nothing_is_asked_again(monkeypatch):
     objective, total = Streaming(), len(recorded.trials)
     assert total < N
     run(recorded, objective, slots=9)
-    # More slots than before are filled when the next trial ends, not between.
+    # Additional slots are filled when the next trial ends, not earlier.
     first = next(k for k, running in enumerate(objective.passes) if total in running)
     assert max(len(running) for running in objective.passes[:first]) == SLOTS
     assert len(objective.passes[first]) > SLOTS
 
 
 @pytest.mark.parametrize("stop", [Stall(5), lambda s: len(s.told) >= 9])
-def test_an_end_that_comes_while_others_run_comes_again(stop, monkeypatch):
+def test_a_stop_while_trials_run_is_reproduced_after_a_crash(stop, monkeypatch):
     expected = run(Study(SPACE, "genetic", seed=3), n_trials=60, stop=stop)
     assert len(expected.trials) < 60 and all(r.result is not None for r in expected.trials)
     store = FragileStore(eager=True).boot()
@@ -156,7 +156,7 @@ def test_an_end_that_comes_while_others_run_comes_again(stop, monkeypatch):
         same(again, expected, f"after a crash at append {k}")
 
 
-def test_a_crash_on_the_way_to_exhaustion_changes_nothing(monkeypatch):
+def test_a_crash_before_the_space_is_exhausted_changes_nothing(monkeypatch):
     space = Space(x=Int(-2, 2), n=Int(1, 2), rate=Categorical([0.1, 1.0]))
 
     def begin(storage=None):
@@ -179,7 +179,7 @@ def test_a_crash_on_the_way_to_exhaustion_changes_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize("where", ["stream", "callback"])
-def test_interrupting_and_going_on_without_reopening_changes_nothing(where):
+def test_interrupting_and_resuming_without_reopening_changes_nothing(where):
     expected = run(Study(SPACE, "genetic", seed=3, pruner=pruner()))
     study = Study(SPACE, "genetic", seed=3, pruner=pruner())
     left = [2, 5, 11]
@@ -205,7 +205,7 @@ def test_interrupting_and_going_on_without_reopening_changes_nothing(where):
     assert not left
 
 
-def test_replicates_resume_too(monkeypatch):
+def test_replicates_can_be_resumed(monkeypatch):
     options = {"replicates": 2, "n_trials": 9}
     expected = run(Study(SPACE, "genetic", seed=3, pruner=pruner()), **options)
     store = FragileStore(eager=True).boot()

@@ -1,4 +1,4 @@
-"""Arbitrary spaces for property tests, and a second, naive reading of what a space means."""
+"""Random spaces for property tests, and a simple reference implementation of spaces."""
 
 import itertools
 from decimal import Decimal
@@ -29,7 +29,7 @@ SCALARS = (
 )
 NAMES = ("lr", "x", "a b", "ü", "0", "when", "kind", "self", "forbid")
 
-# The same examples in every run; a failure is a defect and not bad luck.
+# The same examples in every run, so that failures are reproducible.
 laws = settings(
     derandomize=True,
     deadline=None,
@@ -95,7 +95,7 @@ anything = discrete | ints() | floats() | stepped_floats()
 
 
 def values_of(parameter):
-    """All values of a discrete parameter, by its definition in words."""
+    """All values of a discrete parameter, by its documented definition."""
     if isinstance(parameter, Constant):
         return [parameter.value]
     if isinstance(parameter, Categorical):
@@ -149,7 +149,7 @@ def spaces(draw, finite=False, most=6):
 
 
 def active_names(space, config):
-    """Names that must be in a configuration, from its values, by the definition in words."""
+    """Names of the active parameters, given the values, by the documented definition."""
     active = set()
     while True:
         more = {
@@ -166,7 +166,7 @@ def active_names(space, config):
 
 
 def is_member(space, config):
-    """Membership by the definition in words; for discrete parameters."""
+    """Whether a configuration is valid by the documented definition; discrete parameters only."""
     if set(config) != active_names(space, config):
         return False
     if any(typed(v) not in map(typed, values_of(space.parameters[n])) for n, v in config.items()):

@@ -1,4 +1,4 @@
-"""A headless Chromium for tests, driven by the DevTools protocol over two pipes."""
+"""A headless Chromium for tests, controlled by the DevTools protocol over two pipes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-PATIENCE = 60.0  # seconds for one answer, on a busy machine
+PATIENCE = 60.0  # timeout of one answer in seconds; long, because the machine may be busy
 
 
 class Browser:
-    """One page in a browser; keeps what the console said and what was asked of the network."""
+    """One page in a browser; records console messages and network requests."""
 
     def __init__(self, to: int, back: int) -> None:
         self._to, self._back = to, back
@@ -37,7 +37,7 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **params: Any) -> Any:
-        """Call a method of the protocol and return its answer."""
+        """Call a method of the protocol and return its result."""
         self._count += 1
         message: dict[str, Any] = {"id": self._count, "method": method, "params": params}
         if self._session:
@@ -75,7 +75,7 @@ class Browser:
             self._loaded = True
 
     def open(self, path: Path, width: int = 1000, *, dark: bool = False) -> None:
-        """Open a file at a width in CSS pixels."""
+        """Open a file in a window of `width` CSS pixels."""
         self.console.clear()
         self.requests.clear()
         self.call(
@@ -96,13 +96,13 @@ class Browser:
         return answer["result"].get("value")
 
     def key(self, name: str, code: int, text: str = "") -> None:
-        """Press a key and let it go."""
+        """Press and release a key."""
         common = {"key": name, "code": name, "windowsVirtualKeyCode": code}
         self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
     def click(self, selector: str) -> None:
-        """Click into the middle of an element, as a person does."""
+        """Scroll to an element and click its centre with the mouse."""
         box = self.run(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             " e.scrollIntoView({block: 'center', inline: 'center'});"
@@ -116,23 +116,23 @@ class Browser:
             )  # fmt: skip
 
     def picture(self, path: Path) -> None:
-        """Write the whole page as PNG, to look at."""
+        """Write a screenshot of the whole page as PNG."""
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def pdf(self) -> bytes:
-        """Return the page as it is printed."""
+        """Return the page as PDF, as it is printed."""
         return base64.b64decode(self.call("Page.printToPDF")["data"])
 
 
 @contextlib.contextmanager
 def browser() -> Iterator[Browser]:
-    """Start a browser with a profile of its own, and end it."""
+    """Start a browser with a temporary profile, and stop it at the end."""
     assert CHROMIUM is not None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         read_there, to = os.pipe()
         back, write_there = os.pipe()
-        # The protocol is spoken over the descriptors 3 and 4.
+        # Chromium reads the protocol from descriptor 3 and writes to 4.
         script = f'exec "$@" 3<&{read_there} 4>&{write_there}'
         process = subprocess.Popen(
             [
@@ -149,7 +149,7 @@ def browser() -> Iterator[Browser]:
         try:
             yield Browser(to, back)
         finally:
-            os.close(to)  # the browser ends when nobody speaks to it any more
+            os.close(to)  # the browser exits when its pipe is closed
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:

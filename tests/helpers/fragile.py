@@ -1,18 +1,18 @@
-"""A store that dies on cue, for the tests of what a crash leaves behind."""
+"""A store that crashes at a chosen append, for tests of resuming after a crash."""
 
 from metaopt.storage import StudyHeader
 from metaopt.storage.events import event_from_text, event_to_text
 
 
 class Crash(BaseException):
-    """The process ends here; nothing may catch it."""
+    """The process ends here; metaopt must not catch it."""
 
 
 class FragileStore:
-    """A store whose process dies at the k-th append; only what was durable is there afterwards.
+    """A store that crashes at the k-th append; only durable events are there afterwards.
 
-    `eager` is a log that happens to write everything at once, so that every prefix of the events
-    is what a crash may leave behind; else events wait for the next durable one, as in a file.
+    With `eager`, every event is written at once, so a crash may leave any prefix of the events.
+    Otherwise events are buffered until the next durable one, as in a file.
     """
 
     def __init__(self, eager=False):
@@ -24,7 +24,7 @@ class FragileStore:
         self.waiting = []
         return self
 
-    # what a Study uses of a SqlStore
+    # the methods of SqlStore that a Study uses
     def find(self, name):
         return self.header
 
@@ -34,7 +34,7 @@ class FragileStore:
     def open(self, name):
         return self
 
-    # what it uses of a StudyEvents
+    # the methods of StudyEvents that a Study uses
     def __iter__(self):
         return iter([event_from_text(*row) for row in self.rows])
 

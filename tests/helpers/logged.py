@@ -1,4 +1,4 @@
-"""A study with every outcome, for the tests of what logs studies."""
+"""A study with all outcomes, for the tests of integrations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def study(**given: Any) -> Study:
 
 
 def best_so_far(made: Study) -> dict[int, float]:
-    """The best value by trial, from the first value on."""
+    """Return the best value so far by trial number, from the first complete trial on."""
     out: dict[int, float] = {}
     best = -math.inf
     for t in made.told:

@@ -1,4 +1,4 @@
-"""A study and a comparison whose names attack every language that a report is written in."""
+"""Studies and comparisons with malicious names: HTML, LaTeX, Markdown, spreadsheet formulas."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPACE = Space(
 
 
 def objective(trial: Any) -> Result:
-    """Fail now and then, with a message that attacks, too."""
+    """Fail in every fifth trial, with a malicious message."""
     if trial.number % 5 == 3:
         raise ValueError(f"{IMAGE} {LATEX} {PIPES}")
     value = trial[SCRIPT] ** 2 + trial[FORMULA]

@@ -1,4 +1,4 @@
-"""Comparisons and studies made of given numbers, and what a figure shows of them."""
+"""Comparisons of given numbers, and functions that read what a figure shows."""
 
 import itertools
 
@@ -14,7 +14,7 @@ SPACE = Space(x=Float(0, 1))
 
 
 def record(number, value, seconds=1.0, metrics=None):
-    """A finished trial; failed where `value` is None."""
+    """A finished trial; failed if `value` is None."""
     if value is None:
         result = Result.failed("exception", "boom", seconds=seconds)
     else:
@@ -23,7 +23,7 @@ def record(number, value, seconds=1.0, metrics=None):
 
 
 def comparison(tables, *, direction="minimize", optimum=None, tests=None, seconds=None):
-    """A comparison of {problem: {label: rows of values}}; None for a failed trial."""
+    """A comparison from {problem: {label: rows of values}}; None for a failed trial."""
     runs, labels = [], tuple(next(iter(tables.values())))
     for problem, rows in tables.items():
         for label in labels:
@@ -48,12 +48,12 @@ def random_comparison(labels, problems=("p",), repeats=6, trials=12, seed=0, **h
 
 
 def lines(axes):
-    """Lines with a label of their own, by it."""
+    """Lines by label, without matplotlib's unlabelled ones."""
     return {line.get_label(): line for line in axes.get_lines() if line.get_label()[0] != "_"}
 
 
 def overlapping_texts(figure):
-    """Pairs of texts that cover each other, and texts that leave the figure, after drawing."""
+    """Draw; return pairs of texts that overlap, and texts that are partly outside the figure."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
@@ -75,7 +75,7 @@ def overlapping_texts(figure):
 
 
 def _ticks(axis):
-    """Labels of the ticks within the view; matplotlib keeps some beyond it, undrawn."""
+    """Labels of the ticks within the axis limits; matplotlib also keeps some outside."""
     return [t.label1 for t in axis._update_ticks() if axis.get_visible() and t.label1.get_visible()]
 
 

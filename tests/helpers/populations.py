@@ -1,4 +1,4 @@
-"""Data, configurations and trainers that the tests of populations share."""
+"""Data, configurations and trainers shared by the tests of populations."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def trainer(build="mlp", X=X, y=Y, **options):
 
 
 def outcome(result):
-    """Everything but what it cost."""
+    """Return all of a result but its cost."""
     metrics = {k: v for k, v in result.metrics.items() if k not in COST}
     return result.status, result.value, result.curve, metrics, result.data
 
@@ -36,7 +36,7 @@ def random_config(k, **fixed):
     config = {
         "optimizer": optimizer,
         "lr": float(10 ** rng.uniform(-3, -1)),
-        "schedule": SCHEDULES[k % len(SCHEDULES)],
+        "schedule": list(SCHEDULES)[k % len(SCHEDULES)],
         "decay": 0.8,
         "restart_every": 2,
         "batch_size": int(rng.choice([16, 32])),
@@ -59,7 +59,7 @@ def random_config(k, **fixed):
 
 
 def check_no_team_failed(caplog):
-    """A team that fails recovers in halves, which would hide a defect."""
+    """Check that no team failed: it would train again in halves, which could hide a defect."""
     assert "train again in halves" not in caplog.text
 
 

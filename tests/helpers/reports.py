@@ -2,22 +2,22 @@
 
 import random
 
-from metaopt.pruning import Tracker
+from metaopt.pruning import ReportTracker
 
 INF = float("inf")
 
 
 def play(pruner, curves, *, lockstep=False, told=(), seed=0, direction="minimize", ask_every=1):
-    """Run trials with these curves under a pruner; return what each had reported at its end.
+    """Run trials with these curves and a pruner; return the reports of each until it ended.
 
-    One after the other in the order given, or all members in lockstep, round by round.
+    One after the other in the given order, or all in lockstep, round by round.
     """
-    tracker = Tracker(pruner, seed, direction)
-    company = dict(told)
+    tracker = ReportTracker(pruner, seed, direction)
+    earlier = dict(told)
     if not lockstep:
         for number, curve in curves.items():
-            company[number] = _alone(tracker, number, curve, dict(company), ask_every)
-        return {n: company[n] for n in curves}
+            earlier[number] = _alone(tracker, number, curve, dict(earlier), ask_every)
+        return {n: earlier[n] for n in curves}
     shown = dict.fromkeys(curves, ())
     running = list(curves)
     for k in range(max(map(len, curves.values()))):
@@ -26,7 +26,7 @@ def play(pruner, curves, *, lockstep=False, told=(), seed=0, direction="minimize
             shown[n] = tuple(curves[n][: k + 1])
         random.Random(k).shuffle(running)
         cohorts = {n: {m: c for m, c in shown.items() if m != n} for n in running}
-        running = [n for n in running if not tracker.stops(n, shown[n], company, cohorts[n])]
+        running = [n for n in running if not tracker.stops(n, shown[n], earlier, cohorts[n])]
     return shown
 
 
@@ -46,7 +46,7 @@ def levels(n, steps, seed=0):
 
 
 def noisy(n, steps, seed=0):
-    """Curves that fall at their own paces, with noise."""
+    """Noisy curves that decrease at different rates."""
     rng = random.Random(seed)
     out = {}
     for i in range(n):
@@ -56,5 +56,5 @@ def noisy(n, steps, seed=0):
 
 
 def reached(shown, level):
-    """Numbers of the trials that went on beyond `level`."""
+    """Numbers of the trials that continued beyond `level`."""
     return {n for n, curve in shown.items() if curve and curve[-1][0] > level}

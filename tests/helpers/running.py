@@ -1,4 +1,4 @@
-"""Objectives and readings that the tests of studies share."""
+"""Objectives and summaries of studies that several tests use."""
 
 import math
 import sys
@@ -19,7 +19,7 @@ SPACE = Space(
 
 
 def cheap(trial):
-    """Deterministic, with every outcome: values, NaN, an exception, a Result and a prune."""
+    """Deterministic objective with all outcomes: value, NaN, exception, Result and pruning."""
     x, n = trial["x"], trial["n"]
     for step in range(1, 4):
         trial.report(x**2 + n / 10 + 1 / step, step)
@@ -42,7 +42,7 @@ def pruner():
 
 
 def seen(study):
-    """All that law 2 promises: proposals and results, without times."""
+    """Return all that a resumed study must reproduce: proposals and results, without times."""
     return [
         (
             r.number,
@@ -63,7 +63,7 @@ def seen(study):
 
 
 def learnt(strategy):
-    """All that the strategy was told, and what it would do next."""
+    """Return all that the strategy was told, and its proposals."""
     told = [
         (o.number, o.note, repr(o.value), o.status, repr(o.curve)) for o in strategy.observations
     ]
@@ -83,7 +83,7 @@ def main(path, strategy, n_trials, batch_size, with_pruner):
         time.sleep(0.002)
         return cheap(trial)
 
-    Study(SPACE, strategy, seed=4).optimize(cheap, 4)  # loads whatever is loaded late
+    Study(SPACE, strategy, seed=4).optimize(cheap, 4)  # import all modules that are loaded lazily
     study = Study(SPACE, strategy, storage=path, seed=3, pruner=pruner() if with_pruner else None)
     print("ready", flush=True)
     study.optimize(

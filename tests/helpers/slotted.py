@@ -1,4 +1,4 @@
-"""Objectives with `stream`, and readings, that the tests of refilled slots share."""
+"""Objectives with `stream`, and summaries of studies, for the tests of slots."""
 
 import math
 
@@ -8,13 +8,13 @@ LONGEST = 9
 
 
 def falling(trial, step):
-    """A report of a curve that falls at its own pace, with bumps."""
+    """Return a report of a falling curve with bumps; its rate depends on the trial."""
     bump = 0.7 * math.sin(7 * step + trial.number)
     return trial["x"] ** 2 / 2 + trial["n"] / 9 + 8 / step ** (trial["rate"] + 0.5) + bump
 
 
 def ends(trial, step):
-    """What a trial ends with at a step: a value, a failure, or None to go on."""
+    """Return the outcome of a trial that ends at this step, or None to continue."""
     if trial.number % 7 == 5 and step == 3:
         return Result.failed("exception", f"x is {trial['x']:.3f}")
     if trial.number % 5 == 4 and step == 2:
@@ -23,7 +23,7 @@ def ends(trial, step):
 
 
 class Streaming:
-    """Trials of different lengths, refilled; `passes` holds who trained at each tick."""
+    """Trials of different lengths; `passes` holds the running trials at each tick."""
 
     def __init__(self):
         self.passes, self.calls = [], 0
@@ -58,5 +58,5 @@ class Streaming:
 
 
 def told(study):
-    """The order of the tells, which law 2 promises too."""
+    """Return the order of telling, which a resumed study must also reproduce."""
     return [record.number for record in study.told]

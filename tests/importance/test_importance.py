@@ -50,8 +50,8 @@ def test_an_additive_function_with_log_scale_and_categories():
     assert sum(found.pairs.values()) < 0.02
 
 
-def test_a_conditional_parameter_explains_what_it_does_where_it_is_active():
-    """s m with s in {0, 1} and m uniform where s is 1: V = 5/48, V_s = 3/48, V_m = 1/48."""
+def test_a_conditional_parameter_explains_its_effect_where_it_is_active():
+    """The value is s m, s in {0, 1}, m uniform if s is 1: V = 5/48, V_s = 3/48, V_m = 1/48."""
     space = Space(s=Categorical([0, 1]), m=Float(0, 1, when={"s": [1]}))
     found = fanova(space, *trials(space, 600, lambda c: c.get("m", 0.0)), pairs=True)
     assert found.main["s"] == pytest.approx(0.6, abs=0.03)
@@ -82,7 +82,7 @@ def test_integration_over_leaves_equals_the_sum_over_all_configurations():
 
 
 def test_ped_anova_of_a_box_is_the_variance_of_its_indicator():
-    """The best fill x < 0.2 and y < 0.5: V_x = 0.5^2 0.2 0.8, V_y = 0.2^2 0.5 0.5, 4 to 1."""
+    """The best lie in x < 0.2 and y < 0.5: V_x = 0.5^2 0.2 0.8, V_y = 0.2^2 0.5 0.5, ratio 4."""
     space = Space(x=Float(0, 1), y=Float(1, 100, log=True), idle=Float(0, 1))
     function = lambda c: 1.0 - (c["x"] < 0.2 and c["y"] < 10)  # noqa: E731
     found = ped_anova(space, *trials(space, 6000, function))
@@ -92,7 +92,7 @@ def test_ped_anova_of_a_box_is_the_variance_of_its_indicator():
 
 
 def test_ped_anova_counts_a_conditional_parameter_where_it_is_active():
-    """The best are s = 1 with m below 0.4: of s, (1 - 1/2)^2 / (1/2) + 1/2 = 1; of m, 2 * 1.5."""
+    """The best have s = 1, m < 0.4: s has (1 - 1/2)^2 / (1/2) + 1/2 = 1, and m has 2 * 1.5."""
     space = Space(s=Categorical([0, 1]), m=Float(0, 1, when={"s": [1]}))
     found = ped_anova(
         space, *trials(space, 6000, lambda c: -1.0 * (c.get("m", 1.0) < 0.4)), top=0.2
@@ -100,7 +100,7 @@ def test_ped_anova_counts_a_conditional_parameter_where_it_is_active():
     assert found["m"] / found["s"] == pytest.approx(3.0, rel=0.15)
 
 
-def test_ped_anova_looks_at_the_order_of_values_only():
+def test_ped_anova_uses_only_the_order_of_values():
     space = Space(x=Float(0, 1), y=Float(0, 1))
     configs, y = trials(space, 80, lambda c: c["x"] + 0.3 * c["y"])
     assert ped_anova(space, configs, y) == ped_anova(space, configs, np.exp(50 * y))
@@ -152,7 +152,7 @@ def test_ped_anova_agrees_with_optunas_on_the_same_trials():
     evaluator = importance.PedAnovaImportanceEvaluator()
     theirs = importance.get_param_importances(study, evaluator=evaluator)
     ours = ped_anova(space, configs, y)
-    # Optuna blurs categories (each keeps 0.7 of itself among three), so numbers are compared.
+    # Optuna smooths categories (0.7 of the weight stays, with three), so only numbers are compared.
     assert ours["m"] / ours["x"] == pytest.approx(theirs["m"] / theirs["x"], rel=0.1)
     assert max(ours["n"], theirs["n"]) < 0.01
     assert next(iter(ours)) == next(iter(theirs)) == "x"
@@ -176,7 +176,7 @@ def make_study(direction="minimize", n=40):
 
 
 @pytest.mark.parametrize("method", ["fanova", "ped-anova"])
-def test_a_study_has_importances_in_either_direction_and_the_same_each_time(method, caplog):
+def test_a_study_has_reproducible_importances_in_both_directions(method, caplog):
     found = parameter_importance(make_study(), method)
     assert set(found) == {"lr", "width", "opt", "momentum"} and next(iter(found)) == "lr"
     assert list(found.values()) == sorted(found.values(), reverse=True)
@@ -220,6 +220,6 @@ TEN = [{"x": i / 10} for i in range(10)]
         (lambda: parameter_importance(make_study(n=5)), StudyError, "at least 10 complete"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, error, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(call, error, message):
     with pytest.raises(error, match=message):
         call()

@@ -1,4 +1,4 @@
-"""MLflow holds what the study holds; run where mlflow (or mlflow-skinny) is installed."""
+"""MLflow logs the content of a study; runs only if mlflow (or mlflow-skinny) is installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import metaopt
 from metaopt.core.errors import MissingExtraError
 from metaopt.integrations.mlflow import MLflow, export
 
-# Warnings of MLflow about what it stands on are not ours.
+# MLflow warns about its own dependencies.
 pytestmark = pytest.mark.filterwarnings("ignore")
 needs_mlflow = pytest.mark.skipif(
     importlib.util.find_spec("mlflow") is None, reason="needs mlflow, which is not in the dev extra"
@@ -53,7 +53,7 @@ def check(study: metaopt.Study, log: MLflow) -> None:
 
 
 @needs_mlflow
-def test_the_callback_logs_all_that_happens_and_no_active_run(uri: str) -> None:
+def test_the_callback_logs_all_trials_and_starts_no_active_run(uri: str) -> None:
     import mlflow
 
     study = logged.study()
@@ -80,7 +80,7 @@ def test_a_resumed_study_is_logged_once_and_in_one_run(uri: str, tmp_path: Path)
 
 
 @needs_mlflow
-def test_studies_in_memory_are_runs_of_their_own(uri: str) -> None:
+def test_each_study_in_memory_gets_its_own_run(uri: str) -> None:
     ids = []
     for _ in range(2):
         study = logged.study()
@@ -90,7 +90,7 @@ def test_studies_in_memory_are_runs_of_their_own(uri: str) -> None:
     assert len(set(ids)) == 2
 
 
-def test_names_that_mlflow_refuses_are_made_fit_and_stay_different() -> None:
+def test_names_that_mlflow_rejects_are_replaced_and_stay_different() -> None:
     from metaopt.integrations.mlflow import _names
 
     made = _names({"a=b": 1, "a%b": 2, "../x": "y" * 10_000, "": 3, "ok-1. /x": 4})
@@ -101,7 +101,7 @@ def test_names_that_mlflow_refuses_are_made_fit_and_stay_different() -> None:
     assert "ok-1. /x" in made
 
 
-def test_without_the_package_the_extra_is_named(monkeypatch) -> None:
+def test_without_the_package_the_error_names_the_extra(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(MissingExtraError, match=r"metaopt-engine\[mlflow\]"):
         MLflow()

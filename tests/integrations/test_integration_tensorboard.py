@@ -1,4 +1,4 @@
-"""TensorBoard finds in the files what the study holds."""
+"""TensorBoard reads the content of the study from the files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def scalars(folder: Path, tag: str) -> dict[int, float]:
 
 
 def hparams(folder: Path) -> dict[str, object]:
-    """What the plugin of hyper-parameters reads."""
+    """Return the hyperparameters that the HParams plugin reads."""
     from tensorboard.plugins.hparams import metadata
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
@@ -61,7 +61,7 @@ def check(study: metaopt.Study, folder: Path) -> None:
             assert scalars(own, "metrics/test") == pytest.approx({t.number: t.metrics["test"]})
 
 
-def test_the_callback_writes_all_that_happens(tmp_path: Path) -> None:
+def test_the_callback_writes_all_trials(tmp_path: Path) -> None:
     study = logged.study()
     board = TensorBoard(tmp_path)
     study.optimize(logged.objective, 10, callbacks=[board])
@@ -83,7 +83,7 @@ def test_a_resumed_study_is_written_once(tmp_path: Path) -> None:
     assert len(points) == len({e.step for e in points})
 
 
-def test_a_finished_study_is_exported_and_twice_is_once(tmp_path: Path) -> None:
+def test_exporting_a_finished_study_twice_writes_it_once(tmp_path: Path) -> None:
     study = logged.study()
     assert export(study, tmp_path / "empty") == tmp_path / "empty"
     study.optimize(logged.objective, 7)
@@ -92,7 +92,7 @@ def test_a_finished_study_is_exported_and_twice_is_once(tmp_path: Path) -> None:
     check(study, tmp_path)
 
 
-def test_without_the_package_the_extra_is_named(monkeypatch, tmp_path: Path) -> None:
+def test_without_the_package_the_error_names_the_extra(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(MissingExtraError, match=r"metaopt-engine\[tensorboard\]"):
         TensorBoard(tmp_path)

@@ -1,4 +1,4 @@
-"""What the figures of a comparison show: the numbers of `stats`, and texts that can be read."""
+"""Figures of a comparison show the numbers of `stats`, and texts that do not overlap."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from metaopt.plots.scores import aggregates
 TWO = {"p": {"a": [[4.0, 2.0, 2.0], [4.0, 4.0, 1.0]], "b": [[4.0, 3.0, 3.0], [4.0, 1.0, 1.0]]}}
 
 
-def test_curves_by_seconds_stand_at_the_sums_of_the_seconds():
+def test_curves_by_seconds_use_the_cumulative_evaluation_time():
     c = comparison(TWO, seconds={"a": 1.0, "b": 2.0})
     (axes,) = plots.anytime(c, by="seconds").axes
     drawn = lines(axes)
@@ -24,7 +24,7 @@ def test_curves_by_seconds_stand_at_the_sums_of_the_seconds():
     assert drawn["a"].get_ydata()[x >= 3] == pytest.approx(1.5)
 
 
-def test_ranks_over_time_are_those_of_the_blocks_in_either_direction():
+def test_ranks_over_time_are_mean_ranks_in_blocks_for_both_directions():
     for direction, sign in (("minimize", 1), ("maximize", -1)):
         flipped = {
             p: {k: (sign * np.array(v)).tolist() for k, v in t.items()} for p, t in TWO.items()
@@ -35,7 +35,7 @@ def test_ranks_over_time_are_those_of_the_blocks_in_either_direction():
         assert axes.yaxis_inverted()
 
 
-def test_the_critical_difference_diagram_shows_ranks_groups_and_pairs_without_a_bar():
+def test_the_critical_difference_diagram_shows_ranks_and_groups():
     rng = np.random.default_rng(3)
     scores = rng.normal([0.0, 0.3, 0.6, 2.0, 2.3], 0.8, size=(30, 5))
     found = stats.critical_groups(scores, test="nemenyi")
@@ -58,17 +58,18 @@ def test_the_critical_difference_diagram_shows_ranks_groups_and_pairs_without_a_
     assert np.ptp(cd.get_xdata()) == pytest.approx(found.difference)
 
 
-def test_pairs_that_no_bar_can_show_are_written_under_the_diagram():
+def test_pairs_without_a_bar_are_listed_below_the_diagram():
     found = stats.CriticalDifference(
         (1.0, 2.0, 3.0), (0, 1, 2), ((1, 2),), ((0, 2),), None, 0.05, 9, "made up"
     )
     (axes,) = plots.cd_diagram(found, ["best", "middle", "last"]).axes
     assert any(
-        "not told apart" in t.get_text() and "best – last" in t.get_text() for t in axes.texts
+        "not significantly different" in t.get_text() and "best – last" in t.get_text()
+        for t in axes.texts
     )
 
 
-def test_a_diagram_of_several_problems_ranks_within_each():
+def test_a_diagram_of_several_problems_uses_the_mean_ranks_of_each():
     tables = {
         p: {"a": [[1.0]] * 2, "b": [[2.0]] * 2, "c": [[x]] * 2} for p, x in (("p", 3.0), ("q", 0.0))
     }
@@ -78,7 +79,7 @@ def test_a_diagram_of_several_problems_ranks_within_each():
     assert {k: v.get_xdata()[0] for k, v in lines(axes).items()} == {"a": 2.0, "b": 3.0, "c": 1.0}
 
 
-def test_the_matrix_of_improvement_holds_the_probabilities_best_on_top():
+def test_the_improvement_matrix_shows_the_probabilities_with_the_best_on_top():
     c = random_comparison(["a", "b", "c"], ["p", "q"])
     scores = np.array([c.values(p.name) for p in c.problems])
     expected = stats.improvement(scores)
@@ -96,8 +97,8 @@ def test_the_matrix_of_improvement_holds_the_probabilities_best_on_top():
     assert len(cells) == 6
 
 
-def test_interquartile_means_are_on_the_scale_from_the_least_to_a_first_trial():
-    c = comparison(TWO)  # least 1, first trials 4: finals a (2, 1), b (3, 1)
+def test_interquartile_means_are_scaled_from_the_best_known_to_a_first_trial():
+    c = comparison(TWO)  # best known 1, first trials 4; final values: a (2, 1), b (3, 1)
     found = {k: x.estimate for k, x in aggregates(c).items()}
     assert found == pytest.approx({"a": (1 / 3 + 0) / 2, "b": (2 / 3 + 0) / 2})
     (axes,) = plots.interquartile_means(c).axes
@@ -106,17 +107,19 @@ def test_interquartile_means_are_on_the_scale_from_the_least_to_a_first_trial():
     assert aggregates(half)["a"].estimate == pytest.approx((4 / 6 + 3 / 6) / 2)
 
 
-def test_a_run_without_a_value_counts_as_the_worst_of_its_problem():
+def test_a_run_without_a_value_gets_the_worst_value_of_its_problem():
     table = {"p": {"a": [[4.0, 1.0], [4.0, 2.0]], "b": [[None, None], [4.0, 3.0]]}}
     scores = arrays.scaled_finals(comparison(table))
     assert scores[0] == pytest.approx(np.array([[0, 2 / 3], [1 / 3, 2 / 3]]))
 
 
-def test_performance_profiles_count_trials_to_nine_tenths_of_the_way():
+def test_performance_profiles_count_trials_until_nine_tenths_of_the_gap_are_closed():
     table = {
         "p": {"a": [[10.0, 1.0, 0.0], [10.0, 5.0, 0.5]], "b": [[10.0, 5.0, 1.0], [10.0, 9.0, 9.0]]}
     }
-    profile = profiles_of(comparison(table))  # targets at 1: a 2, 3; b 3, never
+    profile = profiles_of(
+        comparison(table)
+    )  # the target is 1: a needs 2 and 3 trials, b needs 3 and inf
     assert profile.ratios.tolist() == [[1.0, 1.5], [1.0, np.inf]]
     (axes,) = plots.performance_profiles(comparison(table)).axes
     x, y = lines(axes)["b"].get_data()
@@ -134,7 +137,7 @@ def test_the_runtime_distribution_is_the_share_of_targets_reached():
         assert x.tolist()[:3] == [1, 2, 3] and y[:3] == pytest.approx(expected)
 
 
-def test_validation_stands_against_test_with_the_line_of_equals():
+def test_validation_against_test_shows_each_run_and_the_diagonal():
     c = comparison(TWO, tests={"p": {"a": [2.5, 1.5], "b": [3.0, 0.5]}})
     (axes,) = plots.validation_against_test(c).axes
     drawn = lines(axes)
@@ -143,7 +146,7 @@ def test_validation_stands_against_test_with_the_line_of_equals():
     assert drawn["equal"].get_xdata().tolist() == drawn["equal"].get_ydata().tolist() == [0.5, 3.0]
 
 
-def test_the_catalogue_holds_what_applies_and_every_figure_draws():
+def test_all_figures_that_apply_are_returned_and_can_be_drawn():
     c = random_comparison(["a", "b", "c"], ["p", "q"], tests=None)
     found = plots.comparison_figures(c)
     assert set(found) == {
@@ -158,7 +161,7 @@ def test_the_catalogue_holds_what_applies_and_every_figure_draws():
     assert "seconds-p" not in plots.comparison_figures(fast)
 
 
-def test_a_comparison_of_one_run_has_the_figures_that_need_no_second():
+def test_a_comparison_of_one_run_has_only_the_figures_for_one_run():
     alone = plots.comparison_figures(comparison({"p": {"a": [[2.0, 1.0]]}}))
     assert {"curves-p", "values", "ranks"} <= set(alone)
     assert not {"critical-difference", "improvement", "rank-over-time"} & set(alone)
@@ -172,7 +175,7 @@ def test_alt_texts_state_the_numbers():
     assert "a 1.25" in found["critical-difference"].alt
 
 
-def test_names_of_figures_are_fit_for_files_and_ids_and_differ():
+def test_names_of_figures_are_unique_and_valid_file_names_and_ids():
     c = random_comparison(["a", "b"], ["my problem", "My/Problem", "…", "x" * 300])
     names = list(plots.comparison_figures(c))
     assert {"curves-my-problem", "curves-my-problem-2", "curves-x"} <= set(names)
@@ -185,19 +188,19 @@ LONG = "{}-with-a-very-long-name-indeed-{}"
 @pytest.mark.parametrize(
     ("k", "problems", "pattern"), [(2, 1, "s{1}"), (8, 1, LONG), (12, 6, "s{1}"), (12, 2, LONG)]
 )
-def test_no_text_covers_another_or_leaves_the_figure(k, problems, pattern):
+def test_no_texts_overlap_or_leave_the_figure(k, problems, pattern):
     labels = [pattern.format("$strategy", i) for i in range(k)]
     names = [pattern.format("problem", i) for i in range(problems)]
     tests = {p: {k: [1.5] * 6 for k in labels} for p in names}
     specs = plots.comparison_figures(random_comparison(labels, names, tests=tests))
     for name, spec in specs.items():
         if name.split("-")[0] in ("curves", "seconds", "validation") and names[0] not in spec.title:
-            continue  # one problem stands for all
+            continue  # the first problem is enough
         covered, out = overlapping_texts(spec.draw())
         assert (covered, out) == ([], []), name
 
 
-def test_a_name_with_dollars_is_no_formula():
+def test_a_name_with_dollar_signs_is_not_a_formula():
     figure = plots.curves({"$x_1$": [[1.0, 2.0]]}, title="$y$")
     assert figure.axes[0].texts[0].get_text() == "$x_1$"
     assert not any(t.get_parse_math() for t in [*figure.axes[0].texts, figure.axes[0]._left_title])
@@ -213,14 +216,14 @@ def test_a_name_with_dollars_is_no_formula():
         (lambda c: plots.critical_difference(c, test="t"), "wilcoxon, nemenyi, conover, got 't'"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, message):
+def test_invalid_input_is_rejected_with_the_expected_values(call, message):
     with pytest.raises(
         MetaoptError if "problem" in message or "by" in message else Exception, match=message
     ):
         call(comparison(TWO))
 
 
-def test_without_progress_there_is_no_target():
+def test_without_improvement_there_are_no_targets():
     flat = comparison({"p": {"a": [[1.0, 1.0]] * 2, "b": [[1.0, 2.0]] * 2}})
     for draw in (plots.performance_profiles, plots.runtime_distribution, plots.interquartile_means):
         with pytest.raises(StudyError, match="better than its first trials"):

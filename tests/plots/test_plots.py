@@ -42,7 +42,7 @@ def test_curves_show_the_median_and_the_quartiles_of_the_best_so_far(repeats):
         assert path.vertices[:, 1].max() == expected.upper.max()
 
 
-def test_curves_already_accumulated_give_the_same_figure(repeats):
+def test_curves_of_best_values_so_far_give_the_same_figure(repeats):
     raw = plots.curves(repeats).axes[0]
     best = plots.curves({k: best_so_far(v) for k, v in repeats.items()}).axes[0]
     for a, b in zip(raw.get_lines(), best.get_lines(), strict=True):
@@ -103,12 +103,14 @@ def test_values_show_every_repeat_and_the_median_of_each_problem():
     assert medians == [2, 3]
     assert [t.get_text() for t in p.texts] == ["1 failed"]
     assert [t.get_text() for t in p.get_yticklabels()] == ["a", "b"]
-    assert round(float(lines(q)["b"].get_ydata().mean()), 9) == 1  # the row of b, though a is out
+    assert (
+        round(float(lines(q)["b"].get_ydata().mean()), 9) == 1
+    )  # b stays in its row, though a is missing
     assert (p.get_xscale(), q.get_xscale()) == ("linear", "log")
     assert (p.get_title(loc="left"), q.get_title(loc="left")) == ("p", "q")
 
 
-def test_a_strategy_looks_alike_in_every_figure(repeats):
+def test_a_strategy_has_the_same_colour_in_every_figure(repeats):
     subset = {label: repeats[label] for label in ("tabu", "random")}
     figures = [
         plots.curves(subset, colors=LABELS),
@@ -128,7 +130,7 @@ def test_thirty_two_labels_have_different_styles():
     assert looks["s8"].line != looks["s0"].line
 
 
-def test_no_label_of_a_curve_covers_another_or_leaves_the_figure(repeats):
+def test_no_labels_of_curves_overlap_or_leave_the_figure(repeats):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure = plots.curves({k: np.ones((2, 5)) + i * 1e-9 for i, k in enumerate(repeats)})
@@ -150,7 +152,7 @@ def test_labels_are_spread_in_order_within_the_axes(wanted):
     assert got[0] >= -1e-9 and got[-1] <= 1 + 1e-9
 
 
-def test_labels_with_room_stay_where_they_are():
+def test_labels_that_do_not_overlap_are_not_moved():
     wanted = np.array([0.1, 0.5, 0.9])
     assert plots.spread_apart(wanted, 0.06) == pytest.approx(wanted)
 
@@ -165,7 +167,7 @@ def test_saving_writes_the_same_png_and_svg_each_time(repeats, tmp_path):
     assert first[0].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
-def test_a_figure_is_the_same_file_each_time_it_is_saved_and_own_axes_stay(repeats, tmp_path):
+def test_repeated_saving_gives_the_same_files_and_keeps_the_users_axes(repeats, tmp_path):
     figure = plots.curves(repeats)
     own = figure.add_axes((0.5, 0.5, 0.2, 0.2))
     first = plots.save(figure, tmp_path / "first", ["svg", "png", "pdf"])
@@ -176,7 +178,7 @@ def test_a_figure_is_the_same_file_each_time_it_is_saved_and_own_axes_stay(repea
     assert own.get_position().bounds == pytest.approx((0.5, 0.5, 0.2, 0.2))
 
 
-def test_no_global_setting_is_changed_also_from_threads(repeats, tmp_path):
+def test_saving_from_threads_changes_no_global_setting(repeats, tmp_path):
     before = dict(rcParams)
 
     def draw(i):
@@ -191,7 +193,7 @@ def test_no_global_setting_is_changed_also_from_threads(repeats, tmp_path):
     assert dict(rcParams) == before
 
 
-def test_matplotlib_is_loaded_late_and_pyplot_never():
+def test_matplotlib_is_imported_by_the_first_figure_and_pyplot_never():
     code = (
         "import sys; from metaopt import plots\n"
         "assert 'matplotlib' not in sys.modules\n"
@@ -211,12 +213,12 @@ def test_matplotlib_is_loaded_late_and_pyplot_never():
         (lambda: plots.styles(str(i) for i in range(33)), "at most 32 labels .* got 33"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, message):
+def test_invalid_input_is_rejected_with_the_expected_values(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()
 
 
-def test_an_svg_for_a_page_has_ids_of_its_own_and_the_colour_of_the_text():
+def test_an_svg_for_a_page_has_unique_ids_and_the_colour_of_the_text():
     figure = plots.ranks({"a <b>": 1.0, "c": 2.0})
     text = plots.svg(figure, "fig1", alt='"a <b>" is first')
     assert text.startswith("<svg") and text.endswith("</svg>")
@@ -231,7 +233,7 @@ def test_an_svg_for_a_page_has_ids_of_its_own_and_the_colour_of_the_text():
     assert "fill: #ffffff" not in text
 
 
-def test_a_pdf_is_the_same_each_time_and_an_unknown_format_is_refused(repeats, tmp_path):
+def test_a_pdf_is_reproducible_and_an_unknown_format_is_rejected(repeats, tmp_path):
     first, again = (
         plots.save(plots.curves(repeats), tmp_path / name, ["pdf"])[0] for name in ("a", "b")
     )
@@ -282,12 +284,12 @@ def lab(rgb):
 def test_colours_differ_for_every_kind_of_vision(eye):
     seen = [lab(np.array(MACHADO[eye]) @ linear(c)) for c in plots.PALETTE]
     apart = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]
-    assert min(apart) > 15  # 2.3 is just noticeable side by side
+    assert min(apart) > 15  # a difference of 2.3 is just noticeable
 
 
 @pytest.mark.parametrize("page", ["#FFFFFF", "#14171C"])
 def test_colours_stand_out_on_a_light_and_a_dark_page(page):
-    """WCAG's contrast ratio; 3 is asked of graphics without a label, ours are labelled."""
+    """WCAG requires a contrast ratio of 3 for graphics; the curves have labels, so 2 is enough."""
     paper = (XYZ @ linear(page))[1] + 0.05
     for color in plots.PALETTE:
         ink = (XYZ @ linear(color))[1] + 0.05

@@ -1,4 +1,4 @@
-"""What the figures of a study show: its trials, its model, and no more."""
+"""Figures of a study show its trials and its model."""
 
 import math
 
@@ -39,7 +39,7 @@ def smooth(c):
 
 
 def study_of(values, direction="minimize", space=SPACE, strategy="random", curves=None):
-    """A study told `values`: numbers, or Results, or None for a failure."""
+    """A study with the results `values`: numbers, Results, or None for a failed trial."""
     study = Study(space, strategy, direction)
     for i, value in enumerate(values):
         trial = study.ask()
@@ -62,7 +62,7 @@ def pruned(last):
     return Result(status="pruned", curve=[(1, last + 1), (2, last)])
 
 
-def test_history_shows_values_the_best_so_far_and_marks_what_has_none():
+def test_history_shows_values_the_best_so_far_and_trials_without_a_value():
     values = [3.0, None, 1.0, pruned(4.0), 2.0, Result(status="pruned")]
     (axes,) = plots.history(study_of(values)).axes
     drawn = lines(axes)
@@ -73,7 +73,7 @@ def test_history_shows_values_the_best_so_far_and_marks_what_has_none():
     assert drawn["without a value"].get_xdata().tolist() == [1, 5]
 
 
-def test_history_of_a_maximised_study_rises():
+def test_history_of_a_maximised_study_shows_the_largest_value_so_far():
     (axes,) = plots.history(study_of([1.0, 3.0, 2.0], "maximize")).axes
     assert lines(axes)["best so far"].get_ydata().tolist() == [1, 3, 3]
 
@@ -85,10 +85,10 @@ def test_a_few_very_bad_values_do_not_flatten_the_rest_and_are_counted():
         (axes,) = plots.history(study_of(values, direction)).axes
         low, high = axes.get_ylim()
         assert high - low < 10 and low < -1 < 1 < high
-        assert [t.get_text() for t in axes.texts] == ["2 worse beyond the axis"]
+        assert [t.get_text() for t in axes.texts] == ["worse values beyond the axis: 2"]
 
 
-def test_intermediate_curves_are_those_of_the_trials_and_the_best_is_thick():
+def test_intermediate_shows_the_reports_of_each_trial_and_a_thick_best():
     curves = [[(1, 5.0), (2, 3.0)], [(1, 4.0), (2, 1.0)]]
     study = study_of([3.0, 1.0, pruned(6.0), None], curves=curves)
     (axes,) = plots.intermediate(study).axes
@@ -106,7 +106,7 @@ def panel(figure, name):
     return next(a for a in figure.axes if a.get_xlabel() == name)
 
 
-def test_slices_show_trials_and_the_strategys_own_model_through_the_best():
+def test_slices_show_trials_and_the_strategys_model_through_the_best():
     study = searched(24, strategy="bayes")
     figure = plots.slices(study)
     assert [a.get_xlabel() for a in figure.axes if a.get_visible()] == [
@@ -125,14 +125,14 @@ def test_slices_show_trials_and_the_strategys_own_model_through_the_best():
     assert path.vertices[:, 1].max() == pytest.approx((mean + sd).max())
 
 
-def test_slices_of_a_maximised_study_show_its_own_sign():
+def test_slices_of_a_maximised_study_keep_the_sign_of_its_values():
     study = searched(24, "maximize", "bayes")
     x, y = lines(panel(plots.slices(study), "n"))["model, ± one sd"].get_data()
     mean, _ = study.strategy.model.predict([{**study.best.params, "n": int(v)} for v in x])
     assert y == pytest.approx(-mean)
 
 
-def test_a_study_without_a_model_gets_one_of_its_trials():
+def test_a_model_is_fitted_if_the_strategy_has_none():
     study = searched(40)
     x, y = lines(panel(plots.slices(study), "lr"))["model, ± one sd"].get_data()
     truth = [smooth({**study.best.params, "lr": v}) for v in x.tolist()]
@@ -140,7 +140,7 @@ def test_a_study_without_a_model_gets_one_of_its_trials():
 
 
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
-def test_values_over_many_powers_of_ten_are_modelled_as_logarithms(direction):
+def test_values_over_several_orders_of_magnitude_are_modelled_as_logarithms(direction):
     space = Space(x=Float(0, 1), y=Float(0, 1))
     study = Study(space, "random", direction)
     study.optimize(lambda t: 10 ** (4 * t["x"]), 25)
@@ -150,13 +150,13 @@ def test_values_over_many_powers_of_ten_are_modelled_as_logarithms(direction):
     assert np.abs(np.log10(y) - 4 * x).max() < 0.2
 
 
-def test_a_slice_along_a_conditional_parameter_goes_through_the_best_that_has_it():
+def test_a_slice_along_a_conditional_parameter_uses_the_best_trial_that_has_it():
     study = searched(30)
     first = min((r for r in study.trials if "momentum" in r.params), key=lambda r: r.value)
     base = Base(study)
     config = SPACE.decode(base.through("momentum")[None])[0]
     assert config == pytest.approx(first.params)
-    # A change of the parent brings the child in with the best value that it had.
+    # If the parent activates the child, the child gets the value of the best trial that has it.
     u = base.through("lr").copy()
     u[SPACE.names.index("opt")] = 0.75
     assert SPACE.decode(u[None])[0]["momentum"] == pytest.approx(first.params["momentum"])
@@ -178,14 +178,14 @@ def test_contours_are_the_same_each_time_they_are_drawn():
     assert plots.svg(figure, "a") == plots.svg(figure, "a")
 
 
-def test_contours_leave_out_where_a_parameter_is_not_active():
+def test_contours_are_empty_where_a_parameter_is_not_active():
     figure = plots.contours(searched(30), "opt", "momentum")
     (mesh,) = [c for c in figure.axes[0].collections if isinstance(c, QuadMesh)]
     shown = ~np.ma.getmaskarray(mesh.get_array()).reshape(-1, 2)
     assert shown[:, 1].all() and not shown[:, 0].any()
 
 
-def test_parallel_coordinates_are_the_coordinates_of_the_space():
+def test_parallel_coordinates_show_the_encoded_parameters():
     study = searched(20)
     (axes,) = plots.parallel_coordinates(study).axes
     (collection,) = [c for c in axes.collections if isinstance(c, LineCollection)]
@@ -202,7 +202,7 @@ def test_parallel_coordinates_are_the_coordinates_of_the_space():
     assert [t.get_text() for t in axes.get_xticklabels()] == [*names, "value"]
 
 
-def test_bars_are_the_importances():
+def test_the_bars_show_the_importances():
     study = searched(40)
     figure = plots.importances(study)
     for axes, method in zip(figure.axes, ("fanova", "ped-anova"), strict=True):
@@ -222,7 +222,7 @@ def test_resources_show_the_pareto_front():
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=30))
-def test_the_front_holds_one_of_each_pair_that_no_other_beats(points):
+def test_the_front_holds_each_point_that_is_not_dominated_once(points):
     cost, loss = np.array(points, dtype=np.float64).T
     beaten = {
         (a, b) for a, b in points for c, d in points if c <= a and d <= b and (c, d) != (a, b)
@@ -231,7 +231,7 @@ def test_the_front_holds_one_of_each_pair_that_no_other_beats(points):
     assert got == sorted(set(points) - beaten)
 
 
-def test_the_catalogue_holds_what_applies():
+def test_only_the_figures_that_apply_are_returned():
     assert plots.study_figures(study_of([])) == {}
     assert list(plots.study_figures(study_of([None, None]))) == ["history"]
     plain = searched(12)
@@ -250,7 +250,7 @@ def test_the_catalogue_holds_what_applies():
 def test_alt_texts_state_the_numbers():
     specs = plots.study_figures(study_of([3.0, None, 1.5]))
     assert specs["history"].alt == (
-        "3 trials: 2 complete and 1 failed. The best value, 1.5, came in trial 2."
+        "3 trials: 2 complete and 1 failed. The best value, 1.5, is that of trial 2."
     )
     assert "lr = " in specs["parallel-coordinates"].alt
 
@@ -267,7 +267,7 @@ AWKWARD = Space(
 
 
 @pytest.mark.parametrize("n", [3, 60])
-def test_no_text_covers_another_or_leaves_the_figure(n):
+def test_no_texts_overlap_or_leave_the_figure(n):
     study = Study(AWKWARD, "random", pruner=MedianPruner())
 
     def objective(trial):
@@ -306,7 +306,7 @@ FEW = study_of([1.0, 2.0, 3.0])
         (lambda: plots.parallel_coordinates(FEW, []), StudyError, "nothing to draw"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, error, message):
+def test_invalid_input_is_rejected_with_the_expected_values(call, error, message):
     with pytest.raises(error, match=message):
         call()
 

@@ -67,7 +67,7 @@ def test_published_values_of_the_formulas():
 
 
 @pytest.mark.parametrize("name", SHIFTED)
-def test_shifted_optima_lie_away_from_centre_borders_and_each_other(name):
+def test_shifted_optima_are_far_from_centre_borders_and_each_other(name):
     known = synthetic.known(name)
     unit, _ = known.problem.space.encode([known.optimiser])
     away = np.abs(unit - 0.5)
@@ -75,11 +75,11 @@ def test_shifted_optima_lie_away_from_centre_borders_and_each_other(name):
     assert len(set(known.optimiser.values())) == len(known.optimiser)
 
 
-def test_a_family_takes_its_dimension_from_the_name():
+def test_a_family_reads_its_dimension_from_the_name():
     assert len(problems.get("sphere").space) == synthetic.DEFAULT_DIM == 5
     assert len(problems.get("rastrigin-12").space) == 12
     assert problems.get("ackley-2").name == "ackley-2"
-    # The first coordinates do not depend on how many follow.
+    # The first coordinates do not depend on the dimension.
     small, large = synthetic.known("sphere-2").optimiser, synthetic.known("sphere-7").optimiser
     assert small.items() <= large.items()
 
@@ -128,7 +128,7 @@ def test_the_conditional_problem_nests_conditions_and_uses_every_parameter():
     assert {"linear", "tree", "net"} == {c["model"] for c in configs}
 
 
-def test_the_noise_follows_from_the_trials_seed_and_averages_out():
+def test_the_noise_is_a_function_of_the_trials_seed_and_averages_out():
     problem, known = problems.get(NOISY), synthetic.known(NOISY)
     draws = [problem.objective(fixed_trial(known.optimiser, seed=s)) for s in range(2000)]
     assert problem.objective(fixed_trial(known.optimiser, seed=7)) == draws[7]

@@ -51,7 +51,7 @@ assert not {"torch", "sklearn"} & set(sys.modules)
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_lazy_objective_is_made_once_and_not_sent():
+def test_a_lazy_objective_is_made_once_and_not_pickled():
     made = []
 
     def make():

@@ -24,7 +24,7 @@ def test_the_brackets_are_those_of_table_1():
 @pytest.mark.parametrize(("R", "r", "eta", "first"), [
     (243, 1, 3, 5), (242, 1, 3, 4), (1000, 1, 10, 3), (27, 3, 3, 2), (1, 1, 3, 0), (8, 1, 2, 3),
 ])  # fmt: skip
-def test_as_many_brackets_as_powers_fit_exactly(R, r, eta, first):
+def test_the_number_of_brackets_is_exact(R, r, eta, first):
     # floor(log_3(243)) is 4 in floating point
     assert max(HyperbandPruner(R, min_resource=r, reduction_factor=eta).brackets) == first
 
@@ -62,7 +62,7 @@ def test_in_lockstep_a_bracket_is_its_row_of_the_table(s):
     assert {len(shown[n]) for n in reached(shown, 80)} == {81}
 
 
-def test_one_bracket_alone_is_asha():
+def test_a_single_bracket_equals_asha():
     pruner = HyperbandPruner(27)
     for s in (3, 2, 1):
         numbers = of_bracket(pruner, s, 30)
@@ -84,7 +84,7 @@ def test_trials_of_other_brackets_do_not_count():
     assert all(len(mixed[n]) == 27 for n in longest)  # bracket 0 stops none
 
 
-def test_a_maximum_that_is_no_power_has_rungs_between_reports():
+def test_a_maximum_that_is_not_a_power_has_rungs_between_reports():
     pruner = HyperbandPruner(100)
     assert [r for _, r in pruner.brackets[4]] == pytest.approx(
         [100 / 3**k for k in range(4, -1, -1)]

@@ -1,4 +1,4 @@
-"""Extrapolation of learning curves: against regression, on known curves, by rates of error."""
+"""Extrapolation of learning curves: against regression, known curves and error rates."""
 
 import math
 import random
@@ -30,7 +30,7 @@ def quantile(p, x, y, end):
     return (low + high) / 2
 
 
-def test_one_shape_alone_is_the_prediction_of_least_squares(monkeypatch):
+def test_a_single_shape_gives_the_prediction_of_least_squares(monkeypatch):
     # statsmodels' prediction interval for y = c + a / x, without the prior on the noise
     sm = pytest.importorskip("statsmodels.api")
     monkeypatch.setattr(room, "PRIOR_WEIGHT", 0.0)
@@ -77,12 +77,12 @@ def family(rng):
         lambda v: end + a * math.exp(-r * v),
         lambda v: end + a * math.exp(-math.sqrt(r * v)),
         lambda v: end + a / (1 + (v / m) ** c),
-        lambda v: end + a * v**-0.5 + 0.5 * math.exp(-r * v),  # of none of ours
+        lambda v: end + a * v**-0.5 + 0.5 * math.exp(-r * v),  # in none of the families
         lambda v: end - a * v**-q,  # it gets worse
     ])  # fmt: skip
 
 
-def test_probabilities_hold_what_they_promise():
+def test_probabilities_are_calibrated():
     rng = random.Random(0)
     chances, widths = [], []
     for k in range(400):
@@ -92,9 +92,9 @@ def test_probabilities_hold_what_they_promise():
         if n == 20 and k < 200:
             low, high = (quantile(p, x[:n], y[:n], END) for p in (0.05, 0.95))
             widths.append((high - low) / np.ptp(y[:n]))
-    for p in (0.05, 0.25, 0.75, 0.95):  # the margin is three standard errors at a half
+    for p in (0.05, 0.25, 0.75, 0.95):  # margin: three standard errors at p = 1/2
         assert np.mean(np.array(chances) < p) == pytest.approx(p, abs=0.075)
-    assert np.median(widths) < 0.3  # and they say something
+    assert np.median(widths) < 0.3  # the intervals are informative
 
 
 def test_units_of_steps_and_values_do_not_matter():
@@ -106,7 +106,7 @@ def test_units_of_steps_and_values_do_not_matter():
     assert probability_below(0.3, x, y, END) == p
 
 
-def test_a_probability_grows_with_its_target():
+def test_the_probability_increases_with_the_target():
     x, y = cut(lambda v: 0.1 + v**-0.5, 8, 0.02)
     grid = [probability_below(t, x, y, END) for t in np.linspace(-1, 2, 61)]
     assert grid == sorted(grid) and grid[0] < 0.02 and grid[-1] > 0.98
@@ -116,26 +116,26 @@ def test_a_probability_grows_with_its_target():
     [0, 1, 2, 3, 4], [-3, -2, 0, 1, 2], [0.1, 5, 6, 7, 30], [1.7e9 + k for k in range(5)],
 ])  # fmt: skip
 @pytest.mark.parametrize("ahead", [1, 100, 1e12])
-def test_steps_may_begin_anywhere_and_the_end_be_far(x, ahead):
+def test_steps_may_start_anywhere_and_end_far_away(x, ahead):
     y = np.array([1, 0.8, 0.7, 0.62, 0.6])
     p = probability_below(0.4, np.array(x, float), y, x[-1] + ahead)
     assert 0 < p < 1
 
 
-def test_extremes_neither_raise_nor_warn():
+def test_extreme_values_neither_raise_nor_warn():
     others = {0: ((1, 0.0),)}
     for y in (1e308, 1e-308, -1e308):
         reports = tuple((s, y * (-1) ** s + 1) for s in range(1, 9))
         CurvePruner(1e300).judge(Candidate(reports, 1), others)
 
 
-def test_a_flat_curve_stays_where_it_is():
+def test_a_constant_curve_is_predicted_to_stay_constant():
     x, y = np.arange(1.0, 7), np.full(6, 0.5)
     assert probability_below(0.4, x, y, END) == 0 and probability_below(0.6, x, y, END) == 1
 
 
 def simulated(seed, n=200):
-    """Learning curves of no family of ours alone: a mixture of two paces, with noise."""
+    """Noisy learning curves outside the families: a mixture of two rates of decay."""
     rng = random.Random(seed)
     for _ in range(n):
         end, a, b = rng.uniform(0, 1), rng.uniform(0.2, 2), rng.uniform(0, 1)
@@ -146,7 +146,7 @@ def simulated(seed, n=200):
         )
 
 
-def test_few_winners_are_stopped_and_many_losers():
+def test_few_good_and_many_bad_trials_are_stopped():
     target = 0.3
     others = {0: ((END, target),)}
     pruner = CurvePruner(END, threshold=0.05)
@@ -162,7 +162,7 @@ def test_few_winners_are_stopped_and_many_losers():
     assert saved > 0.5 * total
 
 
-def test_what_it_is_compared_with():
+def test_a_trial_is_compared_with_the_best_of_the_others():
     falling = Candidate(tuple((s, 1 + 1 / s) for s in range(1, 11)), 9)
     better = {n: ((1, 3.0), (2, 0.1 * n), (3, math.nan), (4, 5.0)) for n in range(4)}
     pruner = CurvePruner(END)

@@ -32,7 +32,7 @@ def test_monotone_transforms_change_no_decision(percentile, step, value, curves)
 
 @laws
 @given(percentiles, st.integers(1, 5), values, values, others)
-def test_a_better_report_is_never_stopped_where_a_worse_one_goes_on(p, step, a, b, curves):
+def test_a_better_report_is_never_stopped_if_a_worse_one_continues(p, step, a, b, curves):
     pruner = PercentilePruner(p, min_trials=1)
     better, worse = sorted((a, b))
     assert pruner.decide(step, better, curves) <= pruner.decide(step, worse, curves)
@@ -40,7 +40,7 @@ def test_a_better_report_is_never_stopped_where_a_worse_one_goes_on(p, step, a, 
 
 @laws
 @given(st.integers(1, 5), values, others, st.randoms(use_true_random=False))
-def test_a_decision_depends_on_nothing_but_the_curves(step, value, curves, random):
+def test_a_decision_depends_only_on_the_curves(step, value, curves, random):
     pruner = MedianPruner(min_trials=2)
     first = pruner.decide(step, value, curves)
     items = list(curves.items())
@@ -50,7 +50,7 @@ def test_a_decision_depends_on_nothing_but_the_curves(step, value, curves, rando
 
 @laws
 @given(percentiles, others, st.integers(1, 5))
-def test_the_share_that_may_go_on_is_the_percentile(percentile, curves, step):
+def test_the_percentage_that_continues_is_the_percentile(percentile, curves, step):
     pruner = PercentilePruner(percentile, min_trials=1)
     bests = sorted(
         min((v for s, v in c if s <= step and not math.isnan(v)), default=math.inf)
@@ -60,7 +60,7 @@ def test_the_share_that_may_go_on_is_the_percentile(percentile, curves, step):
     if not bests or not math.isfinite(bests[-1]):
         return
     stopped = [pruner.decide(step, b, curves) for b in bests]
-    # the best always goes on, and at least the named share does
+    # the best trial always continues, and so does at least the given percentage
     assert not stopped[0]
     assert stopped.count(False) >= percentile / 100 * len(bests)
 
@@ -68,7 +68,7 @@ def test_the_share_that_may_go_on_is_the_percentile(percentile, curves, step):
 def test_the_median_rule_compares_with_the_best_reports_up_to_the_step():
     # Golovin et al. 2017, 3.2.2; hand computation
     curves = {0: curve(5, 4, 9), 1: curve(1, 8, 8), 2: curve(7, 6, 5), 3: curve(3), 4: curve(9, 9)}
-    reached = [4, 1, 6, 9]  # at step 2; trial 3 did not come as far
+    reached = [4, 1, 6, 9]  # at step 2, which trial 3 did not reach
     assert statistics.median_high(reached) == 6
     pruner = MedianPruner(min_trials=4)
     assert not pruner.decide(2, 6.0, curves)
@@ -76,7 +76,7 @@ def test_the_median_rule_compares_with_the_best_reports_up_to_the_step():
     assert not MedianPruner(min_trials=5).decide(2, 100.0, curves)
 
 
-def test_warm_up_and_scarce_company_stop_nothing_and_nan_does():
+def test_nan_stops_a_trial_but_not_during_warm_up_or_with_few_others():
     curves = {n: curve(1, 1, 1) for n in range(5)}
     assert not MedianPruner(warmup_steps=3).decide(2, math.nan, curves)
     assert MedianPruner(warmup_steps=3).decide(3, math.nan, curves)

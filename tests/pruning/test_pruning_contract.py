@@ -1,4 +1,4 @@
-"""What all pruners promise: pure decisions, settings that are JSON, names, a judge of reports."""
+"""The contract of all pruners: pure decisions, settings as JSON, names, judging of reports."""
 
 import json
 import math
@@ -17,9 +17,9 @@ from metaopt.pruning import (
     PatientPruner,
     PercentilePruner,
     Pruner,
+    ReportTracker,
     SuccessiveHalvingPruner,
     ThresholdPruner,
-    Tracker,
     find_pruner,
     make_pruner,
     pruner_from_json,
@@ -41,7 +41,7 @@ def test_every_kind_is_tested_here():
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_settings_come_back_from_json(name):
+def test_settings_survive_json(name):
     pruner = OURS[name]
     data = json.loads(json.dumps(pruner.to_json(), allow_nan=False))
     assert data["name"] == name
@@ -64,7 +64,7 @@ def test_settings_are_the_arguments():
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_decision_depends_on_nothing_but_its_arguments(name):
+def test_a_decision_depends_only_on_its_arguments(name):
     rng = random.Random(0)
     curves = noisy(30, 27)
     trials = [
@@ -84,13 +84,13 @@ def test_a_decision_depends_on_nothing_but_its_arguments(name):
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_every_pruner_takes_a_bare_report_too(name):
+def test_every_pruner_accepts_a_single_report_too(name):
     for others in ({}, {1: ()}, noisy(9, 27)):
         assert OURS[name].decide(5, 0.1, others) in (True, False)
 
 
 class Plain(Pruner):
-    """The least that a pruner can be."""
+    """A minimal pruner."""
 
     name = "plain"
 
@@ -104,7 +104,7 @@ class Plain(Pruner):
 
 def test_every_report_is_judged_once_and_in_order():
     pruner = Plain()
-    tracker = Tracker(pruner, 0, "minimize")
+    tracker = ReportTracker(pruner, 0, "minimize")
     curve = tuple((s, 0.0) for s in range(1, 8))
     for asked in (2, 2, 3, 7, 7):
         assert not tracker.stops(4, curve[:asked], {}, {})
@@ -114,8 +114,8 @@ def test_every_report_is_judged_once_and_in_order():
     assert pruner.asked[-1][0] == 1
 
 
-def test_a_verdict_stands():
-    tracker = Tracker(Plain(), 0, "minimize")
+def test_a_stopped_trial_stays_stopped():
+    tracker = ReportTracker(Plain(), 0, "minimize")
     assert tracker.stops(1, ((1, 5.0),), {}, {})
     assert tracker.stops(1, ((1, 5.0),), {}, {})
     assert tracker.stops(1, ((1, 5.0), (2, 0.0)), {}, {})
@@ -124,16 +124,16 @@ def test_a_verdict_stands():
     assert not tracker.stops(1, ((1, 0.0),), {}, {})
 
 
-def test_a_cohort_is_seen_up_to_the_step_and_others_whole():
+def test_curves_of_the_cohort_are_cut_at_the_step_and_others_are_complete():
     pruner = Plain()
     long = tuple((s, 0.0) for s in range(1, 6))
-    tracker = Tracker(pruner, 0, "minimize")
+    tracker = ReportTracker(pruner, 0, "minimize")
     tracker.stops(9, ((2, 0.0), (3, 0.0)), {2: long, 9: long}, {0: long, 1: long[:2]})
     assert [seen for *_, seen in pruner.asked] == [{0: 2, 1: 2, 2: 5}, {0: 3, 1: 2, 2: 5}]
 
 
-def test_without_a_pruner_everything_goes_on():
-    assert not Tracker(None, 0, "minimize").stops(0, ((1, math.nan),), {}, {})
+def test_without_a_pruner_no_trial_stops():
+    assert not ReportTracker(None, 0, "minimize").stops(0, ((1, math.nan),), {}, {})
 
 
 def test_pruners_by_name():
@@ -164,6 +164,6 @@ def test_wrong_names_and_settings_are_refused(given, error, part):
     assert part in str(caught.value)
 
 
-def test_a_pruner_of_somebody_else_is_not_rebuilt():
+def test_a_third_party_pruner_is_not_rebuilt():
     with pytest.raises(StudyError, match="'mine' is not metaopt's own; pass it as pruner="):
         pruner_from_json({"name": "mine", "rule": "exec"})

@@ -1,4 +1,4 @@
-"""Pruners at work: in both directions, in any order, stored and found again, in a population."""
+"""Pruners in studies: both directions, any order, stored and loaded, in a population."""
 
 import math
 import random
@@ -37,7 +37,7 @@ def value(trial, step):
 
 
 class Learning:
-    """An objective alone, in batches in any order, or in lockstep, in any unit of steps."""
+    """An objective for single trials, batches in any order, or lockstep, in any unit of steps."""
 
     def __init__(self, sign=1, lockstep=False, seed=0, unit=1):
         self.sign, self.unit, self.random = sign, unit, random.Random(seed)
@@ -118,14 +118,14 @@ def test_a_batch_in_lockstep_is_halved_exactly():
         assert [sum(k > rung for k in found) for rung in (1, 2, 4)] == [6, 3, 1]
 
 
-def test_a_threshold_is_in_the_users_sign():
+def test_a_threshold_is_in_the_sign_of_the_objective():
     study = Study(LINE, "random", "maximize", pruner=ThresholdPruner(lower=-1.2))
     study.optimize(Learning(-1), 20)
     for record in study.trials:
         assert (record.status == "pruned") == (min(v for _, v in record.curve) < -1.2)
 
 
-def test_a_pruner_of_ones_own_needs_no_more_than_a_decision():
+def test_a_custom_pruner_needs_only_decide():
     class Mine(Pruner):
         name = "mine"
 
@@ -152,7 +152,7 @@ def test_a_study_with_a_pruner_by_name_is_stored_and_loads(pruner, tmp_path):
         run(SuccessiveHalvingPruner(7), Learning(), storage=path)
 
 
-def test_a_patient_pruner_is_stored_with_the_one_inside(tmp_path):
+def test_a_patient_pruner_is_stored_with_the_wrapped_one(tmp_path):
     pruner = PatientPruner(PatientPruner(SuccessiveHalvingPruner(), 1), 2)
     run(pruner, Learning(), n=2, storage=tmp_path / "a.db").close()
     again = metaopt.load(tmp_path / "a.db")

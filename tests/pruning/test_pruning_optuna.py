@@ -1,4 +1,4 @@
-"""The same reports to Optuna's pruners and ours, where they mean the same."""
+"""The pruners of Optuna and metaopt decide equally where they have the same rule."""
 
 import warnings
 
@@ -66,7 +66,7 @@ def test_the_same_decisions_as_optuna(case, direction):
     optunas, ours = CASES[case]()
     curves = noisy(40, 27, seed=1)
     sign = 1 if direction == "minimize" else -1
-    offset = 0 if direction == "minimize" else 2.5  # so that bounds still mean something
+    offset = 0 if direction == "minimize" else 2.5  # so that the bounds are in range
     shown = {n: tuple((s, offset + sign * v) for s, v in c) for n, c in curves.items()}
     minimised = {n: tuple((s, sign * v) for s, v in c) for n, c in shown.items()}
     expected = lengths_with_optuna(optunas, shown, direction)

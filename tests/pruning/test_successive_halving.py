@@ -1,4 +1,4 @@
-"""Successive halving: sizes of the papers, a plain reference, and the laws."""
+"""Successive halving: sizes in the papers, a simple reference, and general properties."""
 
 import math
 import random
@@ -15,7 +15,7 @@ laws = settings(derandomize=True, deadline=None, max_examples=60)
 
 
 def best_of(curves, step, k):
-    """The k best by their report at a step, the lower number among equals."""
+    """The k best by their report at a step; of equal trials those with lower numbers."""
     at = {n: dict(curve)[step] for n, curve in curves.items()}
     return set(sorted(at, key=lambda n: (at[n], n))[:k])
 
@@ -59,7 +59,7 @@ def test_equal_reports_are_halved_too_by_number():
 
 
 def stopping_asha(curves, r, eta, R):
-    """ASHA's stopping variant in plain words, for trials one after the other."""
+    """A simple reference of ASHA's stopping variant, for trials one after the other."""
     rungs = {}
     lengths = {}
     for number, curve in curves.items():
@@ -97,7 +97,7 @@ def test_monotone_transforms_change_no_decision(seed, lockstep):
     assert lengths[0] == lengths[1]
 
 
-def test_a_rung_is_decided_by_the_first_report_at_or_beyond_it():
+def test_a_rung_is_decided_by_the_first_report_at_or_above_it():
     pruner = SuccessiveHalvingPruner(4, 2)
     others = {0: ((3, 0.0), (5, 1.0), (9, 3.0)), 1: ((2, 9.0), (3.9, 9.0))}
     assert pruner.judge(Candidate(((3.5, 0.0), (6.5, 1.5)), 2), others)  # 1.5 against 1.0
@@ -134,7 +134,7 @@ def test_seconds_that_differ_from_trial_to_trial():
     assert 1 <= sum(c[-1][0] >= 20 for c in shown.values()) < 15
 
 
-def test_a_trial_that_asks_seldom_misses_no_rung():
+def test_a_trial_that_rarely_calls_should_stop_misses_no_rung():
     told = {0: ((1, 1.0), (30, 0.0)), 1: ((1, 2.0), (30, 0.0))}
     late = {2: tuple((s, 5.0 if s == 1 else -1.0) for s in range(1, 31))}
     shown = play(SuccessiveHalvingPruner(1, 3), late, told=told, ask_every=10)

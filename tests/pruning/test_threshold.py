@@ -1,4 +1,4 @@
-"""Bounds and patience."""
+"""ThresholdPruner and PatientPruner."""
 
 import math
 
@@ -37,20 +37,20 @@ def test_patience_without_another_pruner_ends_a_trial_that_gets_worse():
     assert not pruner.judge(Candidate(curve(5, 3, 4, 2, 4)), {})
 
 
-def test_min_delta_is_how_much_worse_is_still_the_same():
+def test_a_difference_below_min_delta_does_not_count_as_worse():
     worse = Candidate(curve(1.0, 1.2))
     assert PatientPruner(None, 0).judge(worse, {})
     assert PatientPruner(None, 0, min_delta=0.1).judge(worse, {})
     assert not PatientPruner(None, 0, min_delta=0.3).judge(worse, {})
 
 
-def test_nan_is_no_report_to_be_patient_about():
+def test_nan_reports_are_ignored_by_patience():
     assert PatientPruner(None, 0).judge(Candidate(curve(1, math.nan)), {})
     assert not PatientPruner(None, 0).judge(Candidate(curve(math.nan, 1)), {})
     assert not PatientPruner(None, 0).judge(Candidate(curve(math.nan, math.nan)), {})
 
 
-def test_the_other_pruner_is_heard_only_when_patience_has_ended():
+def test_the_wrapped_pruner_decides_only_when_patience_has_ended():
     others = {n: curve(1, 1, 1, 1, 1) for n in range(5)}
     median = MedianPruner()
     falling, rising = Candidate(curve(9, 8, 7, 6), 9), Candidate(curve(6, 7, 8, 9), 9)

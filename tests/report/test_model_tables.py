@@ -1,4 +1,4 @@
-"""The report of a comparison of models: its numbers are those of the comparison."""
+"""The report of a model comparison shows the numbers of the comparison."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_files_and_page_hold_the_scores_and_the_finding(tmp_path: Path) -> None:
+def test_files_and_page_contain_the_scores_and_the_finding(tmp_path: Path) -> None:
     c = models()
     page = c.report(tmp_path)
     folds = rows(tmp_path / "tables" / "folds.csv")
@@ -35,7 +35,7 @@ def test_files_and_page_hold_the_scores_and_the_finding(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failed", [1, 12], ids=["a fold", "all folds"])
-def test_failed_folds_are_said_and_do_not_break_it(failed: int, tmp_path: Path) -> None:
+def test_failed_folds_are_reported_and_do_not_break_the_report(failed: int, tmp_path: Path) -> None:
     scores = {k: v.copy() for k, v in models().scores.items()}
     scores[SCRIPT].ravel()[:failed] = np.nan
     c = models(scores=scores, errors={SCRIPT: "ValueError: singular"})

@@ -1,4 +1,4 @@
-"""Files of a report: exact, harmless, the same again, and the same from the store."""
+"""Files of a report: exact numbers, escaped text, reproducible, also from storage."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Path, Path]:
-    """A comparison, its report, and the store that it is in."""
+    """A comparison, its report, and its storage."""
     folder = tmp_path_factory.mktemp("written")
     store = folder / "c.db"
     c = metaopt.compare(
@@ -53,7 +53,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Path,
     return c, c.report(folder / "report"), store
 
 
-def test_the_files_hold_every_number_exactly(written) -> None:
+def test_the_files_contain_all_numbers_exactly(written) -> None:
     c, page, _ = written
     assert page.name == "report.html"
     folder = page.parent / "tables"
@@ -77,7 +77,7 @@ def test_the_files_hold_every_number_exactly(written) -> None:
         ]  # fmt: skip
 
 
-def test_page_and_markdown_say_what_the_terminal_says(written) -> None:
+def test_page_and_markdown_contain_the_sentences_of_the_terminal(written) -> None:
     c, page, _ = written
     html = page.read_text(encoding="utf-8")
     plain = re.sub(r"\\(.)", r"\1", (page.parent / "report.md").read_text(encoding="utf-8"))
@@ -88,7 +88,7 @@ def test_page_and_markdown_say_what_the_terminal_says(written) -> None:
         assert (page.parent / name).is_file()
 
 
-def test_figures_lie_beside_it_in_three_formats(written) -> None:
+def test_figures_are_saved_in_three_formats(written) -> None:
     _, page, _ = written
     figures = {p.stem for p in (page.parent / "figures").iterdir()}
     assert {"curves-bowl", "values"} <= figures
@@ -98,7 +98,7 @@ def test_figures_lie_beside_it_in_three_formats(written) -> None:
         assert all(p.read_bytes().startswith(begins) for p in files)
 
 
-def test_the_store_gives_the_same_bytes_as_the_comparison(written, tmp_path: Path) -> None:
+def test_a_loaded_comparison_gives_the_same_bytes(written, tmp_path: Path) -> None:
     c, page, store = written
     again = metaopt.load_comparison(store)
     assert again.runs == c.runs
@@ -107,7 +107,7 @@ def test_the_store_gives_the_same_bytes_as_the_comparison(written, tmp_path: Pat
     assert everything(tmp_path) == everything(page.parent)
 
 
-def test_a_study_gives_the_same_bytes_from_memory_store_and_again(tmp_path: Path) -> None:
+def test_repeated_and_loaded_reports_of_a_study_have_the_same_bytes(tmp_path: Path) -> None:
     study = nasty.study(storage=tmp_path / "s.db")
     study.report(tmp_path / "first")
     alone = [study.report(tmp_path / f"{i}.html").read_bytes() for i in range(2)]
@@ -119,14 +119,14 @@ def test_a_study_gives_the_same_bytes_from_memory_store_and_again(tmp_path: Path
     assert everything(tmp_path / "loaded") == everything(tmp_path / "first")
 
 
-def test_a_path_that_ends_with_html_gives_the_page_alone(tmp_path: Path) -> None:
+def test_a_path_that_ends_with_html_gives_only_the_page(tmp_path: Path) -> None:
     page = nasty.study().report(tmp_path / "new" / "page.html")
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["page.html"]
     assert page == tmp_path / "new" / "page.html"
 
 
 @pytest.mark.parametrize("name", ["taken.txt", "folder.html"])
-def test_a_path_that_is_something_else_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_path_of_the_wrong_kind_is_rejected(name: str, tmp_path: Path) -> None:
     (tmp_path / "taken.txt").write_text("mine")
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(StudyError, match=f"{name} is a fo|{name} is a file; name a folder"):
@@ -134,16 +134,16 @@ def test_a_path_that_is_something_else_is_refused(name: str, tmp_path: Path) -> 
     assert (tmp_path / "taken.txt").read_text() == "mine"
 
 
-def test_a_study_without_values_says_so(tmp_path: Path) -> None:
+def test_the_report_of_a_study_without_values_states_it(tmp_path: Path) -> None:
     def never(trial):
         raise ValueError("never works")
 
     study = Study(SPACE, "random")
     empty = study.report(tmp_path / "empty.html").read_text()
-    assert "No trial of 0 is complete yet" in empty
+    assert "No trial is complete yet (of 0 trials)" in empty
     study.optimize(never, 4)
     page = study.report(tmp_path / "page.html").read_text()
-    assert "No trial of 4 is complete yet" in page
+    assert "No trial is complete yet (of 4 trials)" in page
     assert "4 of 4 finished trials failed" in page
     assert "ValueError: never works" in page
 
@@ -156,12 +156,12 @@ def test_runs_without_a_value_do_not_break_the_report(tmp_path: Path) -> None:
 
     c = metaopt.compare(["random", "sobol"], Problem("half", SPACE, half), 1, 6)
     values = c.values("half")
-    assert np.isnan(values).any(), "otherwise this tests nothing"
+    assert np.isnan(values).any(), "the test needs a run without a value"
     assert "rank last" in c.report(tmp_path / "page.html").read_text()
 
 
 class Addresses(HTMLParser):
-    """Collects what elements of a page would run or load."""
+    """Collect the tags of a page and the addresses that it would load."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -176,7 +176,7 @@ class Addresses(HTMLParser):
 
 
 @pytest.mark.parametrize("make", [nasty.study, nasty.comparison], ids=["study", "comparison"])
-def test_no_script_or_address_of_a_user_is_in_the_page(make, tmp_path: Path) -> None:
+def test_no_script_or_address_from_user_text_is_in_the_page(make, tmp_path: Path) -> None:
     found = Addresses()
     found.feed(make().report(tmp_path / "page.html").read_text(encoding="utf-8"))
     assert found.tags.count("script") == 1
@@ -184,7 +184,7 @@ def test_no_script_or_address_of_a_user_is_in_the_page(make, tmp_path: Path) -> 
     assert {link for link in found.links if link and not link.startswith("#")} == {"data:,"}
 
 
-def test_of_very_many_trials_the_page_holds_the_best_and_the_file_all(
+def test_with_very_many_trials_the_page_shows_the_best_and_the_file_all(
     monkeypatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(studying, "MOST", 5)
@@ -201,23 +201,23 @@ def test_of_very_many_trials_the_page_holds_the_best_and_the_file_all(
 
 
 @pytest.mark.parametrize("name", range(len(nasty.NAMES)))
-def test_latex_holds_no_command_of_a_user(name: int) -> None:
+def test_latex_contains_no_command_from_user_text(name: int) -> None:
     text = escape.latex(nasty.NAMES[name])
     known = r"\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar)\{\}"
     rest = re.sub(rf"{known}|\\[{{}}$&#_%]|\{{[\[\]]\}}", "", text)
     assert not set(rest) & set("\\{}$&#^_%~[]<>|\n\u202e"), rest
 
 
-def test_markdown_cells_stay_cells() -> None:
+def test_markdown_cells_are_escaped() -> None:
     table = Table("t", nasty.PIPES, ("a", "b"), ((cell(nasty.PIPES), cell(nasty.SCRIPT)),))
     lines = formats.to_markdown(table).splitlines()
-    assert len(lines) == 5  # header, rule, row, nothing, caption
+    assert len(lines) == 5  # header, rule, row, empty line, caption
     assert len(re.findall(r"(?<!\\)\|", lines[2])) == 3
     assert not re.search(r"(?<!\\)[<`\[]", "\n".join(lines))
 
 
 @pytest.mark.parametrize("lead", ["=", "+", "-", "@", "\t", "\r"])
-def test_spreadsheets_get_no_formula_but_numbers_stay_numbers(lead: str) -> None:
+def test_csv_text_is_no_formula_and_numbers_stay_numbers(lead: str) -> None:
     table = Table("t", "", (f"{lead}1",), ((cell(f"{lead}2+3"),), (cell(-1.5),)))
     header, text, number = csv.reader(io.StringIO(formats.to_csv(table), newline=""))
     read = "\n" if lead == "\r" else lead
@@ -226,7 +226,7 @@ def test_spreadsheets_get_no_formula_but_numbers_stay_numbers(lead: str) -> None
     assert number == ["-1.5"]
 
 
-def test_file_names_are_safe_and_different_where_the_names_are() -> None:
+def test_file_names_are_safe_and_unique() -> None:
     given = ["a/b", "a b", "A-B", "../..", "", "con", "x" * 300, "x" * 301, "ü", ".hidden", "a\0b"]
     allot = escape.FileNames()
     names = [allot(name) for name in given]

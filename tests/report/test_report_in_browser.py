@@ -1,4 +1,4 @@
-"""The page in a real browser: quiet, alone, sortable, at home on a phone, at night, on paper."""
+"""The page in a browser: no errors or requests, sorting, narrow, dark and printed layouts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ KINDS = ("comparison", "wide study", "nasty comparison", "nasty study", "nasty m
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("width", [360, 1000])
-def test_it_says_nothing_asks_for_nothing_and_fits(
+def test_no_console_messages_no_requests_and_no_overflow(
     kind: str, width: int, chromium: Browser, pages: dict[str, Path]
 ) -> None:
     chromium.open(pages[kind], width)
@@ -71,7 +71,7 @@ def _state(chromium: Browser, table: str) -> list[str]:
     return found
 
 
-def test_a_click_sorts_numbers_as_numbers_and_empty_cells_come_last(
+def test_a_click_sorts_numbers_numerically_and_empty_cells_last(
     chromium: Browser, pages: dict[str, Path]
 ) -> None:
     chromium.open(pages["nasty study"])
@@ -80,7 +80,7 @@ def test_a_click_sorts_numbers_as_numbers_and_empty_cells_come_last(
     )
     j = header.index("value")
     before = _column(chromium, "trials", j)
-    assert "" in before, "without a failed trial nothing is tested"
+    assert "" in before, "the test needs a failed trial"
     values = sorted(float(v) for v in before if v)
     assert values != [float(v) for v in before if v]
     for direction, expected in (("ascending", values), ("descending", values[::-1])):
@@ -90,16 +90,14 @@ def test_a_click_sorts_numbers_as_numbers_and_empty_cells_come_last(
         assert set(after[len(expected) :]) == {""}
         assert _state(chromium, "trials")[j] == direction
         assert {s for i, s in enumerate(_state(chromium, "trials")) if i != j} == {"none"}
-    # Rows move as a whole, and 10 comes after 2.
+    # Cells stay in their rows, and 10 comes after 2.
     numbers = _column(chromium, "trials", 0)
     chromium.click("#table-trials thead th button")
     assert _column(chromium, "trials", 0) == [str(i) for i in range(len(before))]
     assert dict(zip(numbers, after, strict=True)) == {str(i): v for i, v in enumerate(before)}
 
 
-def test_tables_sort_by_keyboard_and_text_as_text(
-    chromium: Browser, pages: dict[str, Path]
-) -> None:
+def test_tables_sort_text_by_keyboard(chromium: Browser, pages: dict[str, Path]) -> None:
     chromium.open(pages["comparison"])
     chromium.run("document.querySelector('#table-runs thead th:nth-child(2) button').focus()")
     chromium.key("Enter", 13, "\r")
@@ -108,13 +106,13 @@ def test_tables_sort_by_keyboard_and_text_as_text(
     assert _state(chromium, "runs")[1] == "ascending"
     chromium.key(" ", 32, " ")
     assert _column(chromium, "runs", 1) == sorted(strategies, reverse=True)
-    # Equal rows keep the order that they had: by repeat within a strategy.
+    # The sort is stable: rows of one strategy stay in the order of the repeats.
     repeats = _column(chromium, "runs", 2)[:6]
     assert repeats == sorted(repeats)
 
 
 @pytest.mark.parametrize("kind", ["comparison", "nasty study"])
-def test_dark_and_light_differ_and_both_can_be_read(
+def test_dark_and_light_pages_have_enough_contrast(
     kind: str, chromium: Browser, pages: dict[str, Path]
 ) -> None:
     seen = []
@@ -126,7 +124,7 @@ def test_dark_and_light_differ_and_both_can_be_read(
                          "figcaption", ".picture svg", "dt", "thead button"):  # fmt: skip
             ink = _luminance(chromium, f"document.querySelector('{selector}')", "color")
             low, high = sorted((paper, ink))
-            # 4.5 : 1 is what the Web Content Accessibility Guidelines (2.1, AA) ask for.
+            # The Web Content Accessibility Guidelines (2.1, level AA) require 4.5 : 1.
             assert (high + 0.05) / (low + 0.05) >= 4.5, f"{selector} is too faint, dark={dark}"
     assert seen[0] > 0.9
     assert seen[1] < 0.05
@@ -141,7 +139,7 @@ def _luminance(chromium: Browser, element: str, what: str) -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_ids_are_unique_links_lead_somewhere_and_figures_have_words(
+def test_ids_are_unique_links_are_valid_and_figures_have_alt_texts(
     kind: str, chromium: Browser, pages: dict[str, Path]
 ) -> None:
     chromium.open(pages[kind])
@@ -159,10 +157,10 @@ def test_ids_are_unique_links_lead_somewhere_and_figures_have_words(
     assert len(pictures) == chromium.run("document.querySelectorAll('figure').length") > 0
     assert all(len(n["name"]["value"]) > 20 for n in pictures)
     boxes = "Array.from(document.querySelectorAll('.scroll, pre'), e => e.tabIndex)"
-    assert set(chromium.run(boxes)) == {0}, "what scrolls can be reached by the keyboard"
+    assert set(chromium.run(boxes)) == {0}, "boxes that scroll can be reached by the keyboard"
 
 
-def test_files_beside_the_page_are_there(chromium: Browser, pages: dict[str, Path]) -> None:
+def test_linked_files_exist(chromium: Browser, pages: dict[str, Path]) -> None:
     for kind, beside in (("comparison", True), ("nasty study", True), ("wide study", False)):
         chromium.open(pages[kind])
         links = chromium.run(
@@ -174,7 +172,7 @@ def test_files_beside_the_page_are_there(chromium: Browser, pages: dict[str, Pat
             assert (pages[kind].parent / link).stat().st_size > 0
 
 
-def test_paper_gets_the_whole_tables(chromium: Browser, pages: dict[str, Path]) -> None:
+def test_the_printed_page_shows_whole_tables(chromium: Browser, pages: dict[str, Path]) -> None:
     chromium.open(pages["comparison"], dark=True)
     assert chromium.pdf().startswith(b"%PDF")
     chromium.call("Emulation.setEmulatedMedia", media="print")

@@ -1,4 +1,4 @@
-"""Every wrong definition or configuration: who is wrong, what was expected, what came."""
+"""Errors for wrong definitions and configurations: the name, what was expected and given."""
 
 import math
 
@@ -10,7 +10,7 @@ from metaopt.space import Categorical, Constant, Float, Int, Ordinal, Space
 
 OBJECT = object()
 
-# definition of 'lr' -> what the message must hold besides the name
+# definition of 'lr' -> what the message must contain besides the name
 DEFINITIONS = [
     (lambda: Float(0.1, 0.01), ["low must be below high", "0.1", "0.01"]),
     (lambda: Float(1, 1), ["low must be below high", "Constant(1.0)"]),
@@ -171,13 +171,13 @@ def test_a_wrong_configuration_is_refused_by_name(change, parts):
 
 
 @pytest.mark.parametrize("thing", [[1], None, "lr", 3, [("lr", 1)]])
-def test_what_is_no_dict_is_no_configuration(thing):
+def test_a_configuration_must_be_a_dict(thing):
     with pytest.raises(SpaceError, match="must be a dict"):
         SPACE.validate(thing)
 
 
-def test_a_set_has_no_order_and_is_refused_or_ordered_for_good():
-    """The order of a set of strings changes with the process; a space's must not (law 1)."""
+def test_a_set_of_values_is_sorted_or_refused():
+    """The order of a set of strings differs between processes; that of a space must not."""
     import subprocess
     import sys
 
@@ -210,7 +210,7 @@ def test_a_set_has_no_order_and_is_refused_or_ordered_for_good():
     (0, 2**53, False), (-(2**53), 2**53, False), (0, 2**50, False),
     (1, 2**40, True), (1, 2**48, True), (1, 2**53, True),
 ])  # fmt: skip
-def test_integers_that_a_coordinate_cannot_tell_apart_are_refused(low, high, log):
+def test_integers_that_coordinates_cannot_distinguish_are_refused(low, high, log):
     try:
         space = Space(x=Int(low, high, log=log))
     except SpaceError as error:

@@ -123,14 +123,14 @@ def test_every_sample_validates_and_has_exactly_the_active_parameters_in_order(s
 
 @laws
 @given(spaces(), seeds, st.integers(0, 7))
-def test_sampling_depends_on_the_generator_alone(space, seed, n):
+def test_sampling_depends_only_on_the_generator(space, seed, n):
     assert space.sample(rng(seed), n) == space.sample(rng(seed), n)
     assert len(space.sample(rng(seed), n)) == n
 
 
 @laws
 @given(spaces(), seeds)
-def test_validation_takes_any_order_and_numpy_scalars(space, seed):
+def test_validation_accepts_any_order_and_numpy_scalars(space, seed):
     (config,) = space.sample(rng(seed))
     foreign = {
         k: np.array([v])[0] if isinstance(v, (bool, int, float)) else v
@@ -141,7 +141,7 @@ def test_validation_takes_any_order_and_numpy_scalars(space, seed):
 
 @laws
 @given(spaces(), seeds, st.data())
-def test_what_is_missing_inactive_or_unknown_is_refused_by_name(space, seed, data):
+def test_missing_inactive_and_unknown_parameters_are_refused_by_name(space, seed, data):
     (config,) = space.sample(rng(seed))
     name = data.draw(st.sampled_from(space.names))
     wrong = dict(config)
@@ -162,7 +162,7 @@ def test_what_is_missing_inactive_or_unknown_is_refused_by_name(space, seed, dat
 
 @laws
 @given(spaces(), seeds)
-def test_decoding_undoes_encoding(space, seed):
+def test_decoding_is_the_inverse_of_encoding(space, seed):
     configs = space.sample(rng(seed), 12)
     U, A = space.encode(configs)
     assert U.shape == A.shape == (12, len(space))
@@ -236,12 +236,12 @@ def test_stepped_floats_are_the_exact_decimals(p):
     n = len(expected)
     assert p.count == n
     found = sorted({c["x"] for c in space.configurations()})
-    assert found == expected  # bit for bit: the float of the decimal sum
+    assert found == expected  # exactly equal: the float nearest to the decimal sum
     U, _ = space.encode([{"x": v} for v in expected])
     assert [c["x"] for c in space.decode(U)] == expected
 
 
-def test_a_tenth_three_times_is_three_tenths():
+def test_three_steps_of_a_tenth_give_exactly_0_3():
     space = Space(x=Float(0, 1, step=0.1))
     values = [c["x"] for c in space.configurations()]
     assert values == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
@@ -254,7 +254,7 @@ def test_a_tenth_three_times_is_three_tenths():
     (-0.3, -0.2, 0.1, 2), (0.2, 0.3, 0.1, 2), (0, 0.3, 0.1, 4), (0.1, 0.7, 0.2, 4),
     (0, 1, 0.3, 4), (-1.1, 2.2, 1.1, 4),
 ])  # fmt: skip
-def test_rounding_neither_adds_nor_takes_away_a_step(low, high, step, count):
+def test_rounding_neither_adds_nor_removes_a_step(low, high, step, count):
     p = Float(low, high, step=step)
     assert Space(x=p).size == Size(count, True)
     assert [c["x"] for c in Space(x=p).configurations()] == values_of(p)
@@ -279,7 +279,7 @@ def test_fine_steps_far_from_zero_are_members_of_their_own_space(low, digits, st
 
 @laws
 @given(spaces(finite=True, most=4))
-def test_size_is_what_brute_force_counts_and_configurations_lists(space):
+def test_size_and_configurations_equal_brute_force(space):
     assume(math.prod(len(values_of(p)) + 1 for p in space.parameters.values()) < 3000)
     expected = {identity(c) for c in brute_force(space)}
     listed = [identity(c) for c in space.configurations()]
@@ -297,7 +297,7 @@ def test_sampling_reaches_only_what_brute_force_allows(space, seed):
     assert all(space.contains(dict(c)) for c in ({n: v[1] for n, v in i} for i in allowed))
 
 
-def test_a_space_above_a_million_is_bounded_and_flagged():
+def test_the_size_above_a_million_is_an_upper_bound():
     free = {f"x{i}": Int(0, 9) for i in range(6)}
     assert Space(free).size == Size(10**6, True)
     conditional = Space(**free, extra=Int(0, 1, when={"x0": [0]}))
@@ -307,14 +307,14 @@ def test_a_space_above_a_million_is_bounded_and_flagged():
     assert small.size == Size(6, True)
 
 
-def test_a_continuum_is_infinite_and_cannot_be_listed():
+def test_a_continuous_space_is_infinite_and_cannot_be_listed():
     space = Space(a=Int(0, 1), x=Float(0, 1, when={"a": [1]}))
     assert space.size == Size(math.inf, True)
     with pytest.raises(SpaceError, match="'x' is continuous"):
         list(space.configurations())
 
 
-def test_nested_conditions_switch_grandchildren_off_with_their_parents():
+def test_nested_conditions_deactivate_grandchildren_with_their_parents():
     space = Space(
         leaf=Float(0, 1, when={"twig": [False]}),  # declared before its parents
         branch=Categorical(["on", "off"]),
@@ -338,7 +338,7 @@ def test_true_and_one_are_different_conditions():
     assert present == {(bool, True): False, (int, 1): True, (str, "1"): False}
 
 
-def test_an_integer_names_the_equal_value_of_a_stepped_float_parent():
+def test_an_integer_in_a_condition_matches_the_equal_value_of_a_stepped_float():
     space = Space(f=Float(0, 2, step=1), x=Int(0, 1, when={"f": [1]}), forbid=[{"f": 2}])
     for config in space.sample(rng(0), 50):
         assert space.validate(config) == config
@@ -384,7 +384,7 @@ def test_neighbours_are_distinct_valid_and_differ_in_one_active_parameter(space,
         assert switched <= descendants(space, moved[0])
 
 
-def test_what_does_not_move_stays_what_it_was_to_the_last_bit():
+def test_parameters_that_do_not_move_keep_their_exact_value():
     scales = [Float(-3, 7), Float(1e-9, 1e9, log=True), Float(0.1, 0.7), Float(1e-3, 3, log=True)]
     space = Space({f"x{i}": p for i, p in enumerate(scales)} | {"k": Categorical(["a", "b"])})
     for config in space.sample(rng(0), 100):
@@ -410,7 +410,7 @@ def test_every_other_choice_of_a_categorical_is_a_neighbour_unless_forbidden(spa
 
 @laws
 @given(spaces(finite=True, most=3))
-def test_what_neighbourhoods_reach_reaches_back(space):
+def test_neighbourhood_moves_are_reversible(space):
     assume(space.size.count <= 24)
     configs = {identity(c): c for c in space.configurations()}
     step = {
@@ -420,7 +420,7 @@ def test_what_neighbourhoods_reach_reaches_back(space):
     assert set().union(*step.values()) <= set(configs)
     reach = {i: _closure(i, step) for i in step}
     assert all(i in reach[j] for i in reach for j in reach[i])
-    if not space.forbid:  # and without holes, everything is reached
+    if not space.forbid:  # without forbidden entries, every configuration is reached
         assert all(len(r | {i}) == len(configs) for i, r in reach.items())
 
 
@@ -453,7 +453,7 @@ def test_the_distance_of_neighbours_is_half_normal_with_the_given_scale(p, scale
 
 @laws
 @given(spaces(finite=True, most=3))
-def test_the_key_is_the_identity_of_a_configuration(space):
+def test_keys_are_equal_only_for_equal_configurations(space):
     assume(space.size.count <= 300)
     configs = list(space.configurations())
     assert len({space.key(c) for c in configs}) == len(configs)
@@ -462,7 +462,7 @@ def test_the_key_is_the_identity_of_a_configuration(space):
         assert identity(json.loads(space.key(config))) == identity(config)
 
 
-def test_values_that_python_thinks_equal_have_different_keys():
+def test_values_of_different_types_have_different_keys():
     space = Space(x=Categorical(list(SCALARS)))
     assert len({space.key({"x": v}) for v in SCALARS}) == len(SCALARS)
     floats = Space(x=Float(-1, 1))

@@ -36,7 +36,7 @@ def test_every_value_of_a_linear_discrete_parameter_is_equally_likely(p):
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 8), (1, 2), (3, 17), (1, 30)])
-def test_log_integers_have_equal_room_in_the_logarithm(low, high):
+def test_log_integers_are_uniform_in_the_logarithm(low, high):
     seen = Counter(c["x"] for c in draw(Space(x=Int(low, high, log=True))))
     room = math.log((high + 0.5) / (low - 0.5))
     shares = {k: math.log((k + 0.5) / (k - 0.5)) / room for k in range(low, high + 1)}
@@ -45,7 +45,7 @@ def test_log_integers_have_equal_room_in_the_logarithm(low, high):
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 8), (5, 6), (1, 1000), (10**6, 10**6 + 50)])
-def test_the_edges_between_log_integers_lie_at_the_halves(low, high):
+def test_the_cells_of_log_integers_meet_at_the_halves(low, high):
     space = Space(x=Int(low, high, log=True))
     k = np.arange(low, high)
     u = np.log((k + 0.5) / (low - 0.5)) / math.log((high + 0.5) / (low - 0.5))
@@ -65,7 +65,7 @@ def test_floats_are_uniform_and_log_floats_uniform_in_the_logarithm():
     assert abs(stats.spearmanr(a, b).statistic) < 3.3 / math.sqrt(N)
 
 
-def test_children_are_uniform_given_that_their_parent_switches_them_on():
+def test_children_are_uniform_given_that_they_are_active():
     space = Space(
         kind=Categorical(["a", "b", "c"]),
         one=Int(0, 3, when={"kind": ["a"]}),
@@ -77,7 +77,7 @@ def test_children_are_uniform_given_that_their_parent_switches_them_on():
     assert_shares(seen, shares)
 
 
-def test_allowed_combinations_stay_equally_likely_beside_forbidden_ones():
+def test_allowed_combinations_stay_equally_likely_with_forbidden_ones():
     space = Space(
         a=Int(0, 3),
         b=Categorical(["p", "q", "r"]),
@@ -90,8 +90,8 @@ def test_allowed_combinations_stay_equally_likely_beside_forbidden_ones():
 
 
 @pytest.mark.parametrize("others", [1, 1999])
-def test_scarce_allowed_values_have_the_shares_of_the_unforbidden_space(others):
-    """A rejected draw must not change what the others look like, however many are rejected."""
+def test_few_allowed_values_keep_their_relative_probabilities(others):
+    """Rejected draws must not change the distribution of the others, however many there are."""
     values = 30
     space = Space(
         k=Int(1, values, log=True),

@@ -1,4 +1,4 @@
-"""The contract of strategies, in spaces that no author of a strategy had in mind."""
+"""The contract of strategies in randomly generated spaces."""
 
 import json
 import math
@@ -53,7 +53,7 @@ def test_proposals_are_valid_distinct_native_and_complete(name, space, seed, out
 @pytest.mark.parametrize("name", STRATEGIES)
 @few
 @given(spaces(), seeds, st.lists(outcome, min_size=10, max_size=20), st.data())
-def test_saved_anywhere_and_loaded_it_goes_on_alike(name, space, seed, outcomes, data):
+def test_a_saved_and_loaded_strategy_makes_the_same_proposals(name, space, seed, outcomes, data):
     cut = data.draw(st.integers(0, len(outcomes)))
     one, other = make_strategy(name, space, seed), make_strategy(name, space, seed)
     run(one, outcomes[:cut], 3)

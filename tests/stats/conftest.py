@@ -74,7 +74,7 @@ def accuracy():
 
 @pytest.fixture
 def learned():
-    """Losses (runs, repeats, folds) of two mean learners, alike in law, by repeated k-fold."""
+    """Losses (runs, repeats, folds) of two mean learners with the same distribution."""
 
     def simulate(seed, runs, examples, repeats, folds, edge=0.0):
         rng = np.random.default_rng(seed)
@@ -87,7 +87,7 @@ def learned():
 
         losses = []
         for bias in (0.0, edge):
-            part = fold(y + bias + rng.normal(size=y.shape))  # the labels that it learns from
+            part = fold(y + bias + rng.normal(size=y.shape))  # the labels for training
             rest = part.sum(axis=(2, 3))[..., None] - part.sum(axis=3)
             guess = rest / (examples - examples // folds)
             losses.append(((guess[..., None] - fold(y)) ** 2).mean(axis=3))
@@ -98,7 +98,7 @@ def learned():
 
 @pytest.fixture
 def rejections():
-    """Assert that p-values, (runs,), under a true hypothesis keep their levels, at 99.9 %."""
+    """Assert that p-values, (runs,), of a true hypothesis keep their levels (99.9 % confidence)."""
 
     def check(p, levels=(0.01, 0.05, 0.2)):
         for level in levels:

@@ -20,7 +20,7 @@ def test_the_examples_of_rliables_own_tests():
     y = np.array([[1, 1], [2, 2], [3, 3]]).T
     assert interquartile_mean(x).estimate == 1.5
     assert interquartile_mean(y).estimate == 2
-    # Our scores have as many runs for all: P by task, with lower better, from A12 itself.
+    # `improvement` needs equally many runs of x and y, so P per task comes from A12 (lower wins).
     chances = [1 - a12(x[task], y[task]) for task in range(2)]
     assert np.mean(chances) == pytest.approx(1 / 3)
 
@@ -44,12 +44,12 @@ def test_its_interval_is_that_of_a_bootstrap_within_problems():
     ]
     ours = interquartile_mean(table, n=4000)
     assert (ours.low, ours.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.05)
-    # Problems stay as they are: drawn with the repeats, the interval would be far longer.
+    # Problems are not resampled: otherwise the interval would be far longer.
     assert ours.high - ours.low < 1.5 < np.ptp(table.mean(axis=1))
     assert ours == interquartile_mean(table, n=4000) != interquartile_mean(table, n=4000, seed=1)
 
 
-def test_resampling_in_parts_changes_nothing_but_the_draws(monkeypatch):
+def test_resampling_in_parts_changes_only_the_draws(monkeypatch):
     table = np.random.default_rng(4).normal(size=(3, 8))
     whole = interquartile_mean(table, n=3000)
     monkeypatch.setattr("metaopt.stats.aggregate.CHUNK", 2400)
@@ -57,7 +57,7 @@ def test_resampling_in_parts_changes_nothing_but_the_draws(monkeypatch):
     assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=0.06)
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+def test_the_interval_covers_the_true_value_about_as_often_as_its_level():
     tables = np.random.default_rng(1).normal(size=(300, 4, 15))
     intervals = [interquartile_mean(t, n=300, seed=i) for i, t in enumerate(tables)]
     covered = sum(i.low <= 0 <= i.high for i in intervals)
@@ -76,7 +76,7 @@ def test_improvement_is_the_mean_a12_and_its_matrix_is_consistent(scores, paired
     assert ours.probability + ours.probability.T == pytest.approx(np.ones((k, k)))
     assert ours.low + ours.high.T == pytest.approx(np.ones((k, k)))
     assert (ours.low <= ours.high).all()
-    stretched = np.exp(scores) * (1 + np.arange(len(scores)))[:, None, None]  # a scale a problem
+    stretched = np.exp(scores) * (1 + np.arange(len(scores)))[:, None, None]  # a scale per problem
     again = improvement(stretched, paired=paired, n=60)
     assert np.array_equal(again.probability, ours.probability)
     assert np.array_equal(again.low, ours.low)
@@ -100,10 +100,10 @@ def test_its_interval_is_that_of_a_bootstrap_of_a12(paired):
     assert ours.n == (3, 12)
 
 
-def test_under_the_null_an_interval_without_one_half_is_rare_and_else_common():
+def test_an_interval_without_one_half_is_rare_under_the_null_and_common_otherwise():
     rng = np.random.default_rng(3)
     null = [improvement(s, n=300).low[0, 1] for s in rng.normal(size=(300, 4, 15, 2))]
-    # 2.5 % on this side, and some more for few repeats.
+    # 2.5 % on this side, and slightly more with few repeats.
     assert np.sum(np.array(null) > 0.5) <= oracle.binom.ppf(0.999, 300, 0.05)
     better = rng.normal([0.0, 1.0], size=(100, 4, 15, 2))
     assert np.mean([improvement(s, n=300).low[0, 1] > 0.5 for s in better]) > 0.9
@@ -120,7 +120,7 @@ def test_a_failed_run_loses():
         (lambda: interquartile_mean([1.0, 2.0]), r"\(problems, repeats\), got shape \(2,\)"),
         (lambda: interquartile_mean([[1.0], [2.0]]), r"2 repeats .* \(2, 1\); run more repeats"),
         (lambda: interquartile_mean([[1.0, np.inf]]), "finite"),
-        (lambda: interquartile_mean([[1.0, 2.0], [1.0]]), "rows of one length"),
+        (lambda: interquartile_mean([[1.0, 2.0], [1.0]]), "rows of equal length"),
         (lambda: interquartile_mean([[1.0, 2.0]], n=0), "n must be a whole number"),
         (lambda: improvement(np.ones((2, 3))), r"\(problems, repeats, treatments\)"),
         (lambda: improvement(np.ones((2, 3, 1))), "at least 2 treatments"),
@@ -128,6 +128,6 @@ def test_a_failed_run_loses():
         (lambda: improvement(np.ones((2, 3, 2)), level=1), "between 0 and 1"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()

@@ -31,7 +31,7 @@ costs_of_any_kind = hnp.arrays(
 )
 
 
-def test_values_by_seconds_are_those_known_by_then():
+def test_values_at_given_seconds_are_the_best_known_by_then():
     got = at_times([5.0, 2.0, 9.0], [1.0, 3.0, 2.0], [0, 1.9, 2, 4, 5, 100])
     assert np.array_equal(got, [np.nan, np.nan, 3, 3, 1, 1], equal_nan=True)
     got = at_times([5.0, 2.0, 9.0], [1.0, None, 2.0], [3, 6, 9], "maximize")
@@ -40,7 +40,7 @@ def test_values_by_seconds_are_those_known_by_then():
 
 
 @given(tables)
-def test_a_trial_a_second_gives_the_best_so_far_again(table):
+def test_one_trial_per_second_gives_the_best_so_far(table):
     seconds = np.arange(1.0, table.shape[1] + 1)
     for row in table:
         got = at_times(seconds, row, seconds)
@@ -55,7 +55,7 @@ def test_the_area_of_a_hand_made_curve():
 
 
 @given(tables)
-def test_the_area_lies_between_0_and_1_and_earlier_values_never_enlarge_it(table):
+def test_the_area_lies_between_0_and_1_and_earlier_values_never_increase_it(table):
     a = area(table, -5.0, 5.0)
     assert a.shape == table.shape[:1] and (a >= 0).all() and (a <= 1).all()
     assert area(-table, 5.0, -5.0) == pytest.approx(a)
@@ -97,9 +97,9 @@ def test_profiles_follow_the_definition_of_dolan_and_more(costs):
     assert np.all(np.diff(profile.share, axis=1) >= 0)
     assert profile.share[:, -1] == pytest.approx(np.isfinite(costs).mean(axis=0))
     solved = np.isfinite(costs).any(axis=1).mean()
-    assert profile.share[:, 0].sum() >= solved - 1e-12  # every solved problem has a best one
+    assert profile.share[:, 0].sum() >= solved - 1e-12  # every solved problem has a best treatment
     scaled = performance_profile(costs * 2.0 ** np.arange(problems)[:, None])
-    assert np.array_equal(scaled.share, profile.share)  # each problem in its own unit
+    assert np.array_equal(scaled.share, profile.share)  # one unit per problem
 
 
 def test_runtimes_count_from_the_first_trial():
@@ -130,7 +130,7 @@ def test_the_runtime_distribution_is_the_share_of_pairs_reached(table, targets):
     assert (harder >= found).all()
 
 
-def test_the_expected_runtime_pays_for_failures():
+def test_the_expected_runtime_includes_the_cost_of_failures():
     # Two successes after 30 and 50, one failure of 100: (30 + 50 + 100) / 2.
     got = expected_runtime([[30.0, np.inf], [np.inf, np.inf], [50.0, np.inf]], 100)
     assert got.tolist() == [90.0, np.inf]
@@ -148,9 +148,9 @@ def test_without_failures_the_expected_runtime_is_the_mean(found):
         (lambda: at_times([-1.0], [1.0], [1.0]), "seconds since the start, got"),
         (lambda: at_times([np.nan], [1.0], [1.0]), "times must not hold NaN"),
         (lambda: at_times([1.0], ["a"], [1.0]), "numbers or None"),
-        (lambda: area([1.0], 2.0, 2.0), "must differ to give a scale, got 2.0 for both"),
+        (lambda: area([1.0], 2.0, 2.0), "must differ to set a scale, got 2.0 for both"),
         (lambda: area([], 0.0, 1.0), "at least one trial"),
-        (lambda: area([[1.0], [1.0, 2.0]], 0.0, 1.0), "rows of one length"),
+        (lambda: area([[1.0], [1.0, 2.0]], 0.0, 1.0), "rows of equal length"),
         (lambda: rank_over_time([[1.0, 2.0]]), r"\(blocks, treatments, trials\)"),
         (lambda: rank_over_time(np.ones((1, 2, 3)), "down"), "direction"),
         (lambda: performance_profile([1.0, 2.0]), r"\(problems, treatments\), got shape \(2,\)"),
@@ -166,6 +166,6 @@ def test_without_failures_the_expected_runtime_is_the_mean(found):
         (lambda: expected_runtime([[9.0]], 5), "at least 9.0, got 5"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()

@@ -7,8 +7,8 @@ from scipy import stats as oracle
 
 from metaopt.stats import StatisticsError, bayes_signed_rank, correlated_t
 
-# Benavoli et al. (2017): accuracy of AODE less that of naive Bayes, in per cent, from 10 x 10
-# folds. On "anneal", value: number of folds (their tutorial's data, Percent_correct.dat).
+# Benavoli et al. (2017): accuracy of AODE minus that of naive Bayes, in per cent, from 10 x 10
+# folds of "anneal", as value: number of folds (data of their tutorial, Percent_correct.dat).
 ANNEAL = {
     0.0: 16, 1.111: 30, 1.112: 2, 1.123: 1, 1.124: 3, 2.222: 15, 2.223: 5, 2.247: 6, 3.333: 6,
     3.334: 2, 3.37: 1, 3.371: 2, 4.445: 3, 4.494: 2, 5.555: 1, 5.556: 1, 5.618: 1, 6.667: 2,
@@ -84,7 +84,7 @@ def test_the_signed_rank_posterior_equals_one_drawn_from_the_definition():
 
 @given(hnp.arrays(np.float64, st.tuples(st.just(2), st.integers(2, 9)), elements=whole))
 @settings(max_examples=40, deadline=None)
-def test_regions_are_a_partition_and_turn_with_the_samples(xy):
+def test_regions_are_a_partition_and_swap_with_the_samples(xy):
     x, y = xy
     for rope in (0.0, 1.0):
         ours = bayes_signed_rank(x, y, rope, samples=2000)
@@ -107,7 +107,7 @@ def test_a_wider_region_is_never_less_probable():
         assert np.all(np.diff(chances) >= 0) and chances[0] == 0 and chances[-1] > 0.99
 
 
-def test_the_posterior_follows_more_evidence():
+def test_more_evidence_makes_the_posterior_more_certain():
     d = np.random.default_rng(3).normal(-0.5, 0.3, size=60)
     zero = np.zeros(60)
     for n in (6, 20, 60):
@@ -117,7 +117,7 @@ def test_the_posterior_follows_more_evidence():
     assert correlated_t(near, zero[:20], 0.1, 0.1).verdict() == "equivalent"
 
 
-def test_without_a_difference_the_mass_is_at_zero():
+def test_without_a_difference_the_probability_is_at_zero():
     x = np.arange(5.0)
     assert correlated_t(x, x, 0.1, 0.2).equivalent == 1.0
     assert correlated_t(x, x, 0.0, 0.2).below == 0.5
@@ -125,8 +125,8 @@ def test_without_a_difference_the_mass_is_at_zero():
     assert bayes_signed_rank(x, x, 0.0).below == 0.5
 
 
-def test_a_difference_at_the_border_is_shared_despite_rounding():
-    # 0.3 - 0.2 and 0.2 - 0.1 are both the rope, one a little above and one a little below it.
+def test_a_difference_at_the_border_counts_half_for_each_side_despite_rounding():
+    # 0.3 - 0.2 and 0.2 - 0.1 are both equal to the rope, except for rounding up and down.
     a = bayes_signed_rank([0.3], [0.2], 0.1, prior=1e-3, samples=2000)
     b = bayes_signed_rank([0.2], [0.1], 0.1, prior=1e-3, samples=2000)
     assert a.above == b.above > 0.45
@@ -139,7 +139,7 @@ def test_the_same_seed_gives_the_same_posterior():
     assert bayes_signed_rank(x, y, 0.1) != bayes_signed_rank(x, y, 0.1, seed=1)
 
 
-def test_sampling_in_parts_changes_nothing_but_the_draws(monkeypatch):
+def test_sampling_in_parts_changes_only_the_draws(monkeypatch):
     x, y = np.random.default_rng(7).normal([[0.0], [0.2]], size=(2, 12))
     whole_at_once = bayes_signed_rank(x, y, 0.1)
     monkeypatch.setattr("metaopt.stats.bayes.CHUNK", 100_000)
@@ -148,7 +148,7 @@ def test_sampling_in_parts_changes_nothing_but_the_draws(monkeypatch):
     assert in_parts.below + in_parts.equivalent + in_parts.above == pytest.approx(1.0)
 
 
-def test_under_the_null_a_false_verdict_is_no_likelier_than_its_level():
+def test_under_the_null_a_false_verdict_is_at_most_as_likely_as_its_level():
     rng, runs, n, rho = np.random.default_rng(6), 3000, 10, 0.1
     d = np.sqrt(rho) * rng.normal(size=(runs, 1)) + np.sqrt(1 - rho) * rng.normal(size=(runs, n))
     wrong = sum(correlated_t(row, np.zeros(n), 0.0, rho).verdict() != "open" for row in d)
@@ -172,6 +172,6 @@ def test_under_the_null_a_false_verdict_is_no_likelier_than_its_level():
         (lambda: bayes_signed_rank([1.0], [2.0], 0.1, samples=0), "samples"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()

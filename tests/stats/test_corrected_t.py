@@ -19,7 +19,7 @@ whole = st.integers(-9, 9).map(float)
 
 
 def with_t(n, t):
-    """Differences (n,) whose plain paired t is the given one."""
+    """Differences (n,) whose plain paired t statistic is `t`."""
     d = np.random.default_rng(0).normal(size=n)
     return (d - d.mean()) / d.std(ddof=1) + t / np.sqrt(n)
 
@@ -63,7 +63,7 @@ def test_the_p_value_is_twice_the_smaller_posterior_tail_of_baycomp():
 
 
 @given(hnp.arrays(np.float64, (2, 3, 4), elements=whole))
-def test_the_repeated_form_is_the_resampled_one_with_one_in_k(xy):
+def test_the_repeated_test_is_the_resampled_test_with_test_fraction_one_in_k(xy):
     x, y = xy
     try:
         ours = repeated_kfold_t(x, y)
@@ -78,14 +78,14 @@ def test_the_repeated_form_is_the_resampled_one_with_one_in_k(xy):
     assert ours.p == pytest.approx(2 * min(posterior.below, posterior.above), rel=1e-9)
 
 
-def test_a_larger_test_share_never_makes_it_surer():
+def test_a_larger_test_fraction_never_decreases_p():
     x, y = np.random.default_rng(2).normal([[0.0], [1.0]], size=(2, 20))
     p = [corrected_t(x, y, f).p for f in (0.01, 0.1, 0.3, 0.5, 0.9)]
     assert np.all(np.diff(p) > 0)
 
 
 def dietterich(x, y):
-    """All ten t statistics of the 5x2cv t test (Dietterich 1998, section 3.5), one for each p."""
+    """The ten possible t statistics of the 5x2cv t test (Dietterich 1998, section 3.5)."""
     d = np.asarray(x) - np.asarray(y)
     s2 = ((d - d.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
     return d.ravel() / np.sqrt(s2.mean())
@@ -97,7 +97,9 @@ def test_alpaydins_f_is_the_mean_of_dietterichs_ten_squares(xy):
     d = x - y
     if (d[:, 0] == d[:, 1]).all():
         if d.any():
-            with pytest.raises(StatisticsError, match="two folds of some repetition must differ"):
+            with pytest.raises(
+                StatisticsError, match="two folds of at least one repetition must differ"
+            ):
                 five_by_two_f(x, y)
         else:
             assert five_by_two_f(x, y).p == 1.0
@@ -128,7 +130,7 @@ def test_under_the_correlation_it_assumes_p_is_uniform():
 
 
 def test_fixed_models_on_random_splits_have_that_correlation(rejections):
-    # Test sets of one data set overlap by their share of it: rho = n2 / (n1 + n2), no model needed.
+    # Random test sets of one data set overlap, which gives rho = n2 / (n1 + n2) without training.
     rng, runs, examples, splits = np.random.default_rng(4), 2000, 100, 15
     difference = rng.normal(size=(runs, examples))
     order = rng.random((runs, splits, examples)).argsort(axis=2)[:, :, :20]
@@ -136,7 +138,7 @@ def test_fixed_models_on_random_splits_have_that_correlation(rejections):
     zero = np.zeros(splits)
     p = np.array([corrected_t(row, zero, 0.2).p for row in d])
     rejections(p)
-    assert np.mean(p <= 0.2) > 0.15  # and not by being timid
+    assert np.mean(p <= 0.2) > 0.15  # the test is not simply conservative
     assert np.mean([paired_t(row, zero).p <= 0.05 for row in d]) > 0.2
 
 
@@ -146,12 +148,12 @@ def test_models_learned_on_resampled_data_keep_the_level(
 ):
     x, y = learned(folds, 1000, examples, repeats, folds)
     rejections([repeated_kfold_t(a, b).p for a, b in zip(x, y, strict=True)])
-    if repeats == 10:  # the reason why the correction is there
+    if repeats == 10:  # the reason for the correction
         naive = [paired_t(a.ravel(), b.ravel()).p for a, b in zip(x, y, strict=True)]
         assert np.mean(np.array(naive) <= 0.05) > 0.25
 
 
-def test_the_f_test_keeps_its_level_where_chance_lies_in_the_test_examples(rejections):
+def test_the_f_test_keeps_its_level_if_the_randomness_lies_in_the_test_examples(rejections):
     rng, runs, examples = np.random.default_rng(5), 4000, 60
     x = rng.normal(size=(runs, 5, 2))
     rejections([five_by_two_f(row, np.zeros((5, 2))).p for row in x])
@@ -161,15 +163,15 @@ def test_the_f_test_keeps_its_level_where_chance_lies_in_the_test_examples(rejec
     rejections([five_by_two_f(d, np.zeros((5, 2))).p for d in folds.mean(axis=3)])
 
 
-def test_the_f_test_fails_where_all_repetitions_share_a_training_sets_luck(learned):
-    # The limit that its docstring states, held here so that nobody forgets it.
+def test_the_f_test_rejects_too_often_if_training_sets_of_all_repetitions_deviate_together(learned):
+    # The limitation that is documented in its docstring.
     x, y = learned(6, 2000, 60, 5, 2)
     share = np.mean([five_by_two_f(a, b).p <= 0.05 for a, b in zip(x, y, strict=True)])
     assert 0.10 < share < 0.18
     assert np.mean([repeated_kfold_t(a, b).p <= 0.05 for a, b in zip(x, y, strict=True)]) < 0.05
 
 
-def test_a_model_that_learns_worse_is_found_out(learned):
+def test_a_worse_model_is_detected(learned):
     x, y = learned(7, 300, 60, 10, 10, edge=1.5)
     assert np.mean([repeated_kfold_t(a, b).p <= 0.05 for a, b in zip(x, y, strict=True)]) > 0.9
     flat = [corrected_t(a.ravel(), b.ravel(), 0.1).p for a, b in zip(x, y, strict=True)]
@@ -178,7 +180,7 @@ def test_a_model_that_learns_worse_is_found_out(learned):
     assert np.mean([five_by_two_f(a, b).p <= 0.05 for a, b in zip(x, y, strict=True)]) > 0.8
 
 
-def test_several_models_are_compared_by_pairs_with_holm():
+def test_several_models_are_compared_pairwise_with_holm():
     s = np.random.default_rng(9).normal([0, 0.1, 2], size=(5, 2, 3))
     found = pairwise(s, five_by_two_f)
     assert [p.p for p in found.pairs] == [
@@ -211,6 +213,6 @@ def test_no_difference_gives_p_one():
         (lambda: five_by_two_f(np.ones((5, 2)), np.zeros((5, 2))), "must differ.*mcnemar"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()

@@ -20,7 +20,7 @@ tables = hnp.arrays(np.bool_, st.integers(2, 7).map(lambda k: (k, k)))
 
 
 def test_demsar_2006_finds_one_group_at_5_percent_and_two_at_10(auc):
-    # Columns: C4.5, C4.5+m, C4.5+cf, C4.5+m+cf (figure 1a and the text beside it).
+    # Columns: C4.5, C4.5+m, C4.5+cf, C4.5+m+cf (figure 1a and its text).
     strict, loose = (critical_groups(-auc, level, "nemenyi") for level in (0.05, 0.10))
     assert strict.order == loose.order == (3, 1, 2, 0)
     assert strict.groups == ((3, 1, 2, 0),)
@@ -31,15 +31,15 @@ def test_demsar_2006_finds_one_group_at_5_percent_and_two_at_10(auc):
 
 def test_garcia_and_herrera_2008_fall_into_overlapping_groups(accuracy):
     found = critical_groups(-accuracy, 0.05, "nemenyi")
-    # scmamp's vignette: C4.5 from 1-NN and kernel, naive Bayes and CN2 from kernel. Its critical
-    # difference of 1.1277 is for 145 degrees of freedom; for normal ranks it is 1.1136.
+    # scmamp's vignette: C4.5 differs from 1-NN and kernel, naive Bayes and CN2 from kernel. Its
+    # critical difference of 1.1277 is for 145 degrees of freedom; for normal ranks it is 1.1136.
     assert found.difference == pytest.approx(1.1136, abs=1e-4)
     assert found.order == (0, 2, 4, 1, 3)
     assert found.groups == ((0, 2, 4), (2, 4, 1), (1, 3))
 
 
 @given(tables)
-def test_groups_are_just_the_longest_runs_of_pairs_that_are_alike(table):
+def test_groups_are_the_longest_runs_in_which_no_pair_differs(table):
     alike = (table & table.T) | np.eye(len(table), dtype=bool)
     k = len(alike)
     runs = [(a, b) for a in range(k) for b in range(a + 2, k + 1) if alike[a:b, a:b].all()]
@@ -56,7 +56,7 @@ def test_groups_are_just_the_longest_runs_of_pairs_that_are_alike(table):
         elements=st.integers(-9, 9).map(float),
     )
 )
-def test_two_in_a_group_do_not_differ_and_all_others_do_or_are_listed(test, scores):
+def test_pairs_in_a_group_do_not_differ_and_all_others_differ_or_are_listed(test, scores):
     found, table = critical_groups(scores, 0.1, test), TESTS[test](scores).table()
     assert sorted(found.order) == list(range(scores.shape[1]))
     assert np.all(np.diff(mean_ranks(scores)[list(found.order)]) >= 0)
@@ -70,7 +70,7 @@ def test_two_in_a_group_do_not_differ_and_all_others_do_or_are_listed(test, scor
 
 
 def test_pairs_that_no_bar_can_show_are_listed():
-    # A noisy treatment is alike to both of two that differ, and may rank outside of them.
+    # A noisy treatment differs from neither of two others that differ, and may rank outside them.
     rng, seen = np.random.default_rng(0), 0
     for scores in rng.normal([0, 0.9, 1.0, 0.8], [0.1, 0.1, 3.0, 0.1], size=(100, 12, 4)):
         found, table = critical_groups(scores), pairwise(scores).table()
@@ -90,6 +90,6 @@ def test_pairs_that_no_bar_can_show_are_listed():
         (lambda: critical_groups([[1.0, 2.0]]), "at least 2 blocks"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()

@@ -19,20 +19,20 @@ def test_failed_trials_keep_the_best_so_far():
 
 
 @given(values)
-def test_maximising_is_minimising_the_negative(row):
+def test_maximising_is_minimising_the_negative_values(row):
     negated = [None if v is None else -v for v in row]
     assert np.array_equal(best_so_far(row, "maximize"), -best_so_far(negated), equal_nan=True)
 
 
 @given(values)
-def test_the_best_so_far_of_a_best_so_far_is_itself_and_only_falls(row):
+def test_best_so_far_is_idempotent_and_never_increases(row):
     curve = best_so_far(row)
     assert np.array_equal(best_so_far(curve), curve, equal_nan=True)
     known = curve[np.isfinite(curve)]
     assert np.all(np.diff(known) <= 0)
 
 
-def test_the_input_is_left_alone():
+def test_the_input_is_not_modified():
     given_values = np.array([np.inf, 2.0, 1.0])
     best_so_far(given_values)
     assert given_values.tolist() == [np.inf, 2.0, 1.0]
@@ -60,7 +60,7 @@ def test_a_repeat_without_a_value_counts_as_the_worst(direction, sign):
     assert sign * best[0] == 2.5 and np.isnan(worst[0])
 
 
-def test_five_repeats_of_which_one_failed_have_all_quartiles():
+def test_five_repeats_with_one_failure_have_all_quartiles():
     got = band([[1.0], [2.0], [3.0], [4.0], [np.nan]])
     assert (got.lower[0], got.median[0], got.upper[0]) == (2, 3, 4)
 
@@ -68,7 +68,7 @@ def test_five_repeats_of_which_one_failed_have_all_quartiles():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: best_so_far([[1.0], [1.0, 2.0]]), "rows of one length"),
+        (lambda: best_so_far([[1.0], [1.0, 2.0]]), "rows of equal length"),
         (lambda: best_so_far(1.0), "sequence over trials"),
         (lambda: best_so_far([1.0], "min"), "'minimize' or 'maximize', got 'min'"),
         (lambda: band([]), "at least one curve"),
@@ -76,7 +76,7 @@ def test_five_repeats_of_which_one_failed_have_all_quartiles():
         (lambda: band([[1.0], []]), r"got shape \(0,\) for repeat 1"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()
 

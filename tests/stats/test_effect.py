@@ -21,14 +21,14 @@ samples = st.lists(st.integers(-6, 6).map(float), min_size=1, max_size=15)
 
 
 def test_a12_of_the_tortoises_and_hares():
-    # The classical example of the rank-sum test: places T H H H H H T T T T T H, U = 11 of 36.
+    # The classical example of the rank-sum test: order T H H H H H T T T T T H, U = 11 of 36.
     tortoises, hares = [1, 7, 8, 9, 10, 11], [2, 3, 4, 5, 6, 12]
     assert a12(tortoises, hares) == pytest.approx(11 / 36)
 
 
 @given(samples, samples)
 def test_a12_equals_equation_14_of_vargha_and_delaney_with_the_samples_exchanged(x, y):
-    # Theirs is the chance that the first is higher: (R1 / m - (m + 1) / 2) / n, R1 a rank sum.
+    # Theirs is the probability that the first is higher: (R1 / m - (m + 1) / 2) / n, R1 a rank sum.
     m, n = len(y), len(x)
     rank_sum = oracle.rankdata(np.concatenate([y, x]))[:m].sum()
     assert a12(x, y) == pytest.approx((rank_sum / m - (m + 1) / 2) / n)
@@ -40,7 +40,7 @@ def test_a12_of_exchanged_samples_adds_up_to_one(x, y):
 
 
 @given(samples, samples)
-def test_a12_survives_monotone_transforms(x, y):
+def test_a12_is_invariant_to_monotone_transforms(x, y):
     assert a12(x, y) == a12(np.exp(x), np.exp(y))
 
 
@@ -81,7 +81,7 @@ def test_hollander_and_wolfe_print_these_shifts():
 
 
 @given(samples, samples)
-def test_cliffs_delta_counts_wins_less_losses(x, y):
+def test_cliffs_delta_counts_wins_minus_losses(x, y):
     wins = sum(a < b for a in x for b in y) - sum(a > b for a in x for b in y)
     assert cliffs_delta(x, y) == pytest.approx(wins / (len(x) * len(y)))
     assert cliffs_delta(x, y) == pytest.approx(-cliffs_delta(y, x))
@@ -93,7 +93,7 @@ def test_the_shift_moves_with_its_samples(x, y):
     assert shift(np.array(x) + 2, y) == base + 2
     assert shift(y, x) == -base
     assert shift(3 * np.array(x), 3 * np.array(y)) == 3 * base
-    # Moved by it, neither sample tends to be lower.
+    # After subtracting the shift, neither sample tends to be lower.
     assert abs(cliffs_delta(np.array(x) - base, y)) <= 0.5 + 1e-12 or len(x) * len(y) < 4
 
 
@@ -108,7 +108,7 @@ def test_the_interval_of_an_effect_is_scipys_percentile_interval(effect, paired)
         (x, y), effect, n_resamples=3000, method="percentile", paired=paired, vectorized=False,
         rng=np.random.default_rng(5),
     ).confidence_interval  # fmt: skip
-    # Two bootstraps of 3,000: each bound is off by about 2 % of the length.
+    # Two bootstraps of 3,000 resamples: the error of each bound is about 2 % of the length.
     off = 0.09 * (theirs.high - theirs.low)
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=off)
     assert ours.estimate == effect(x, y) and ours.low < ours.estimate < ours.high
@@ -116,19 +116,19 @@ def test_the_interval_of_an_effect_is_scipys_percentile_interval(effect, paired)
     assert ours != bootstrap_two(x, y, effect, paired=paired, n=3000, seed=1)
 
 
-def test_the_interval_of_an_effect_covers_it_about_as_often_as_it_says():
+def test_the_interval_of_an_effect_covers_it_about_as_often_as_its_level():
     samples = np.random.default_rng(6).normal([[0.0], [1.0]], size=(150, 2, 25))
     found = [bootstrap_two(x, y, shift, n=300, seed=i) for i, (x, y) in enumerate(samples)]
     covered = sum(i.low <= -1 <= i.high for i in found)
     assert oracle.binom.ppf(0.001, 150, 0.91) <= covered <= oracle.binom.ppf(0.999, 150, 0.97)
 
 
-def test_a_failed_run_counts_in_the_interval_of_an_order():
+def test_a_failed_run_counts_in_the_interval_of_a12():
     found = bootstrap_two([1.0, 2.0, np.inf], [3.0, 4.0, 5.0])
     assert found.estimate == pytest.approx(2 / 3) and 0 <= found.low <= found.high <= 1
 
 
-def test_the_bootstrap_is_reproducible_and_touches_no_global_generator():
+def test_the_bootstrap_is_reproducible_and_uses_no_global_generator():
     x = np.random.default_rng(0).normal(size=12)
     before = np.random.get_state(legacy=False)  # noqa: NPY002
     state = random.getstate()
@@ -157,14 +157,14 @@ def test_a_statistic_without_axis_gives_the_same_interval():
     assert bootstrap(x, max, n=50).high == x.max()
 
 
-def test_the_interval_covers_the_median_about_as_often_as_it_says():
+def test_the_interval_covers_the_median_about_as_often_as_its_level():
     rng, runs = np.random.default_rng(3), 400
     intervals = [bootstrap(x, n=400, seed=i) for i, x in enumerate(rng.normal(size=(runs, 25)))]
     covered = sum(interval.low <= 0 <= interval.high for interval in intervals)
     assert oracle.binom.ppf(0.001, runs, 0.92) <= covered <= oracle.binom.ppf(0.999, runs, 0.97)
 
 
-def test_equal_values_give_an_interval_of_no_length():
+def test_equal_values_give_an_interval_of_length_zero():
     interval = bootstrap([2.0, 2.0, 2.0])
     assert interval.low == interval.estimate == interval.high == 2.0
 
@@ -190,7 +190,7 @@ def test_equal_values_give_an_interval_of_no_length():
         (lambda: bootstrap([1.0, 2.0], lambda v: v), "one number per sample, got shape"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()
 

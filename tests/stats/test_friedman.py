@@ -78,7 +78,7 @@ def test_holm_of_the_textbook_example():
 
 
 @given(p_values)
-def test_holm_is_monotone_and_never_below_the_raw_values(p):
+def test_holm_is_monotone_and_never_below_the_raw_p_values(p):
     adjusted, p = holm(p), np.array(p)
     assert np.all(adjusted >= p) and np.all(adjusted <= 1)
     assert np.all(np.diff(adjusted[np.argsort(p, kind="stable")]) >= 0)
@@ -91,7 +91,7 @@ def test_holm_equals_statsmodels():
 
 
 @given(scores_of_any_kind)
-def test_ranks_equal_scipys_and_survive_monotone_transforms(scores):
+def test_ranks_equal_scipys_and_are_invariant_to_monotone_transforms(scores):
     ranks = block_ranks(scores)
     assert np.array_equal(ranks, oracle.rankdata(scores, axis=1))
     assert np.array_equal(ranks, block_ranks(np.exp(scores)))
@@ -99,7 +99,7 @@ def test_ranks_equal_scipys_and_survive_monotone_transforms(scores):
 
 
 @given(scores_of_any_kind, st.randoms(use_true_random=False))
-def test_friedman_knows_neither_the_order_of_blocks_nor_of_treatments(scores, random):
+def test_friedman_ignores_the_order_of_blocks_and_treatments(scores, random):
     rows, columns = list(range(scores.shape[0])), list(range(scores.shape[1]))
     random.shuffle(rows)
     random.shuffle(columns)
@@ -115,14 +115,14 @@ def test_all_equal_scores_are_no_evidence():
 
 
 @pytest.mark.parametrize(("n", "k"), [(2, 2), (2, 3), (4, 3), (9, 5)])
-def test_perfect_agreement_has_an_infinite_f_and_an_honest_p(n, k):
+def test_perfect_agreement_has_an_infinite_f_and_the_exact_p(n, k):
     outcome = friedman(np.tile(np.arange(k), (n, 1)))
     assert outcome.f == math.inf
     assert outcome.f_p == pytest.approx(math.factorial(k) ** (1.0 - n))
     assert outcome.p >= outcome.f_p
 
 
-def test_a_failed_run_is_the_worst_rank():
+def test_a_failed_run_has_the_worst_rank():
     assert mean_ranks([[1.0, np.inf, 2.0], [3.0, np.inf, np.inf]]).tolist() == [1.0, 2.75, 2.25]
 
 
@@ -149,7 +149,7 @@ def test_under_the_null_against_control_keeps_its_family_wise_level():
         assert np.sum(smallest <= level) <= oracle.binom.ppf(0.999, runs, level)
 
 
-def test_against_control_puts_the_pieces_together():
+def test_against_control_combines_wilcoxon_a12_difference_and_holm():
     s = np.random.default_rng(4).normal([0, -1, 0.2], 1.0, size=(12, 3))
     first, second = against_control(s, 1)
     assert (first.treatment, second.treatment) == (0, 2)
@@ -167,13 +167,13 @@ def test_against_control_puts_the_pieces_together():
         (lambda: friedman([[1.0], [2.0]]), "got 2 x 1"),
         (lambda: friedman([1.0, 2.0]), r"shape \(blocks, treatments\), got shape \(2,\)"),
         (lambda: friedman([[1.0, np.nan], [1.0, 2.0]]), r"NaN, got one at \[0, 1\].*\+inf"),
-        (lambda: mean_ranks([[1.0, 2.0], [1.0]]), "rows of one length"),
+        (lambda: mean_ranks([[1.0, 2.0], [1.0]]), "rows of equal length"),
         (lambda: holm([0.1, 1.2]), "between 0 and 1, got"),
         (lambda: holm([np.nan]), "NaN"),
         (lambda: against_control(np.ones((3, 2)), 2), "column from 0 to 1, got 2"),
         (lambda: against_control([[1, np.inf], [1, 2]], 0), "scores must be finite"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()

@@ -10,7 +10,7 @@ from metaopt.stats import StatisticsError, cochran_q, mcnemar, pairwise
 
 
 def answers(both, only_x, only_y, neither):
-    """Predictions of two models, where the truth is 1 throughout."""
+    """Truth, which is 1 for all examples, and predictions of two models."""
     x = [1] * (both + only_x) + [0] * (only_y + neither)
     y = [1] * both + [0] * only_x + [1] * only_y + [0] * neither
     return np.ones(len(x), dtype=int), np.array(x), np.array(y)
@@ -94,14 +94,14 @@ def test_cochrans_q_of_two_models_is_mcnemars_test(table):
     assert outcome.statistic == pytest.approx((b - c) ** 2 / (b + c) if b + c else 0.0)
 
 
-def test_no_example_that_tells_models_apart_gives_p_one():
+def test_models_that_are_right_on_the_same_examples_give_p_one():
     outcome = cochran_q([0, 1, 1], [[0, 0, 0], [0, 0, 0], [1, 1, 1]])
     assert (outcome.statistic, outcome.p, outcome.chi2_p) == (0.0, 1.0, 1.0)
 
 
 def test_under_the_null_they_keep_their_level(rejections):
     rng = np.random.default_rng(0)
-    hard = rng.uniform(0.2, 1, size=(2000, 40, 1))  # examples of all difficulties
+    hard = rng.uniform(0.2, 1, size=(2000, 40, 1))  # examples of different difficulty
     right = (rng.random((2000, 40, 3)) < hard).astype(int)
     truth = np.ones(40, dtype=int)
     pairs = [mcnemar(truth, r[:, 0], r[:, 1]) for r in right]
@@ -129,7 +129,7 @@ def test_a_better_model_is_found():
         (lambda: mcnemar([], [], []), "sequence of labels, got shape"),
         (lambda: mcnemar([1, 0], [1, 0], [1, None]), r"y must have a label .* none at \[1\]"),
         (lambda: mcnemar([1.0, np.nan], [1, 0], [1, 0]), "truth must have a label"),
-        (lambda: mcnemar([1, 0], ["1", "0"], [1, 0]), "one kind, got '1' and 1"),
+        (lambda: mcnemar([1, 0], ["1", "0"], [1, 0]), "the same kind, got '1' and 1"),
         (lambda: mcnemar([[1, 0]], [1, 0], [1, 0]), r"truth .* got shape \(1, 2\)"),
         (lambda: cochran_q([1, 0], [1, 0]), r"\(examples, models\)"),
         (lambda: cochran_q([1, 0], [[1], [0]]), r"at least 2 models, got shape \(2, 1\)"),
@@ -137,6 +137,6 @@ def test_a_better_model_is_found():
         (lambda: cochran_q([1], [[1, 0]], samples=0), "samples"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()

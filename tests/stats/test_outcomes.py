@@ -1,4 +1,4 @@
-"""What all outcomes have in common."""
+"""Properties that the results of all statistical functions share."""
 
 import dataclasses
 from types import NoneType
@@ -52,14 +52,14 @@ def leaves(value):
 
 
 @pytest.mark.parametrize("call", TESTS.values(), ids=TESTS)
-def test_a_test_tells_its_statistic_p_n_and_method(call):
+def test_a_test_reports_its_statistic_p_n_and_method(call):
     outcome = call()
     assert 0 < outcome.p <= 1 and np.isfinite(outcome.statistic)
     assert np.min(outcome.n) > 0 and len(outcome.method) > 10
 
 
 @pytest.mark.parametrize("call", [*TESTS.values(), *OTHERS.values()], ids=[*TESTS, *OTHERS])
-def test_an_outcome_is_frozen_repeatable_and_made_of_native_types(call):
+def test_a_result_is_frozen_repeatable_and_made_of_native_types(call):
     outcome = call()
     assert outcome == call()
     assert set(map(type, leaves(dataclasses.asdict(outcome)))) <= {int, float, str, bool, NoneType}
@@ -68,21 +68,21 @@ def test_an_outcome_is_frozen_repeatable_and_made_of_native_types(call):
 
 
 @pytest.mark.parametrize("call", [*TESTS.values(), *OTHERS.values()], ids=[*TESTS, *OTHERS])
-def test_no_global_generator_is_touched(call):
+def test_no_global_generator_is_used(call):
     before = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
     call()
     after = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
     assert np.array_equal(before["key"], after["key"]) and before["pos"] == after["pos"]
 
 
-def test_inputs_are_left_alone():
+def test_inputs_are_not_modified():
     given = {"X": X.copy(), "Y": Y.copy(), "S": S.copy(), "GUESS": GUESS.copy()}
     for call in [*TESTS.values(), *OTHERS.values()]:
         call()
     assert all(np.array_equal(globals()[name], value) for name, value in given.items())
 
 
-def test_all_public_names_exist_and_are_described():
+def test_all_public_names_exist_and_are_documented():
     for name in stats.__all__:
         assert getattr(stats, name).__doc__, name
         if name.islower():

@@ -33,7 +33,7 @@ def test_the_t_test_equals_scipys_also_far_in_the_tail():
         assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval(0.9)))
 
 
-def test_the_interval_holds_no_zero_just_where_p_is_below_the_level():
+def test_the_interval_excludes_zero_exactly_if_p_is_below_the_level():
     rng = np.random.default_rng(1)
     for d in rng.normal(0.5, size=(200, 8)):
         t = paired_t(d, np.zeros(8), level=0.95)
@@ -41,7 +41,7 @@ def test_the_interval_holds_no_zero_just_where_p_is_below_the_level():
 
 
 @given(pairs)
-def test_exchanged_samples_turn_the_sign_and_units_do_not_matter(xy):
+def test_exchanged_samples_flip_the_sign_and_units_do_not_matter(xy):
     x, y = xy
     try:
         t = paired_t(x, y)
@@ -55,7 +55,7 @@ def test_exchanged_samples_turn_the_sign_and_units_do_not_matter(xy):
 
 
 @given(pairs)
-def test_the_sign_test_equals_scipys_binomial_test_and_survives_monotone_transforms(xy):
+def test_the_sign_test_equals_scipys_binomial_test_and_is_invariant_to_monotone_transforms(xy):
     x, y = xy
     s = sign_test(x, y)
     decided = s.wins + s.losses
@@ -71,7 +71,7 @@ def test_failed_runs_lose_and_two_failures_tie():
     assert (s.wins, s.losses, s.n) == (2, 1, 5)
 
 
-def test_no_difference_gives_p_one_and_rounding_is_no_difference():
+def test_no_difference_gives_p_one_and_a_rounding_error_is_no_difference():
     x, y = np.array([0.3, 0.7]), np.array([0.1 + 0.2, 0.8 - 0.1])
     assert (x != y).all()
     assert paired_t(x, y).p == sign_test(x, y).p == 1.0
@@ -85,7 +85,7 @@ def test_under_the_null_both_keep_their_level(rejections):
     rejections([sign_test(row, zero).p for row in d])
 
 
-def test_both_see_a_true_difference():
+def test_both_detect_a_true_difference():
     d = np.random.default_rng(3).normal(1.0, size=(500, 20))
     zero = np.zeros(20)
     # The t test's power is 0.989 here, the sign test's 0.92 (noncentral t and binomial).
@@ -99,7 +99,10 @@ def test_both_see_a_true_difference():
         (lambda: paired_t([1.0], [2.0]), "x needs at least 2 values, got 1"),
         (lambda: paired_t([1.0, 2.0], [1.0]), "y needs at least 2 values"),
         (lambda: paired_t([1.0, 2.0, 3.0], [1.0, 2.0]), "paired.*got 3 and 2"),
-        (lambda: paired_t([0.3, 0.2], [0.2, 0.1]), "must vary.*got 0.1 throughout; .* wilcoxon"),
+        (
+            lambda: paired_t([0.3, 0.2], [0.2, 0.1]),
+            "must vary.*got 0.1 for all of them; .* wilcoxon",
+        ),
         (lambda: paired_t([1.0, np.nan], [1.0, 2.0]), "NaN, got one at .1."),
         (lambda: paired_t([1.0, np.inf], [1.0, 2.0]), "finite"),
         (lambda: paired_t([1.0, 2.0], [1.0, 3.0], level=95), "such as 0.95, got 95"),
@@ -108,6 +111,6 @@ def test_both_see_a_true_difference():
         (lambda: sign_test([], []), "at least 1 values, got 0"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()

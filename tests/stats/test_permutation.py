@@ -17,7 +17,7 @@ from metaopt.stats import (
     smallest_p,
 )
 
-# Darwin's maize, in eighths of an inch: crossed less self-fertilised, 15 pairs.
+# Darwin's maize, in eighths of an inch: crossed minus self-fertilised, 15 pairs.
 MAIZE = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48], dtype=float)
 tables = hnp.arrays(
     np.float64,
@@ -36,7 +36,7 @@ def test_fisher_1935_counts_1726_of_32768_sign_vectors_for_darwins_maize():
 
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=9))
 def test_the_exact_p_equals_enumeration_of_all_signs(d):
-    d = np.array(d, dtype=float) / 10  # tenths: sums that are equal but for rounding
+    d = np.array(d, dtype=float) / 10  # tenths: sums that are equal except for rounding errors
     sums = np.array([np.dot(10 * d, s).round() for s in product((-1, 1), repeat=len(d))])
     expected = np.mean(np.abs(sums) >= abs((10 * d).round().sum()))
     assert permutation(d, np.zeros(len(d))).p == expected
@@ -52,7 +52,7 @@ def test_the_exact_p_equals_scipys():
     assert permutation(x, y).p == pytest.approx(theirs.pvalue, rel=1e-12)
 
 
-def test_monte_carlo_agrees_with_the_exact_count_and_repeats_itself():
+def test_monte_carlo_agrees_with_the_exact_count_and_is_reproducible():
     permutation_module = import_module("metaopt.stats.permutation")
 
     drawn = permutation_module._some_signs(MAIZE, 314 - 1e-9, 40_000, seed=0)
@@ -117,7 +117,7 @@ def test_drawn_arrangements_agree_with_the_exact_count():
     assert exact and drawn == pytest.approx(p, abs=4 * np.sqrt(p * (1 - p) / 20_000))
 
 
-def test_drawing_in_parts_changes_nothing_but_the_draws(monkeypatch):
+def test_drawing_in_parts_changes_only_the_draws(monkeypatch):
     permutation_module = import_module("metaopt.stats.permutation")
 
     rows = np.tile(np.arange(1, 4), (5, 1))
@@ -132,7 +132,7 @@ def test_drawing_in_parts_changes_nothing_but_the_draws(monkeypatch):
     assert drawn == pytest.approx(1726 / 32768, abs=4 * np.sqrt(0.05 / 20_000))
 
 
-def test_many_blocks_are_drawn_and_come_near_the_chi_square():
+def test_many_blocks_use_monte_carlo_and_come_near_the_chi_square():
     scores = np.random.default_rng(3).normal([0, 0.3, 0, 0, 0.2], size=(40, 5))
     outcome = friedman_permutation(scores, samples=4000)
     assert not outcome.exact and "drawn" in outcome.method
@@ -161,7 +161,7 @@ def test_under_the_null_both_keep_their_level(rejections):
     rejections([friedman_permutation(s).p for s in rng.integers(0, 3, size=(1000, 5, 3))])
 
 
-def test_both_see_a_true_difference():
+def test_both_detect_a_true_difference():
     rng = np.random.default_rng(6)
     d = rng.normal(1.0, size=(300, 12))
     assert np.mean([permutation(row, np.zeros(12)).p <= 0.05 for row in d]) > 0.8
@@ -181,6 +181,6 @@ def test_both_see_a_true_difference():
         (lambda: friedman_permutation([[1.0, 2.0], [1.0, 3.0]], samples=1.5), "got 1.5"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()

@@ -61,7 +61,7 @@ def test_demsar_2006_table_5_gives_the_critical_values_of_nemenyi():
         (0.10, [1.645, 2.052, 2.291, 2.459, 2.589, 2.693, 2.780, 2.855, 2.920]),
     ]:
         q = [critical_difference(k, 1, level) / u for k, u in zip(range(2, 11), unit, strict=True)]
-        assert q == pytest.approx(printed, abs=1.1e-3)  # the table cuts its digits off
+        assert q == pytest.approx(printed, abs=1.1e-3)  # the table truncates its digits
 
 
 def test_demsar_2006_gives_the_printed_critical_differences(auc):
@@ -76,7 +76,7 @@ def test_demsar_2006_gives_the_printed_critical_differences(auc):
 
 @pytest.mark.parametrize("level", [0.01, 0.05, 0.2])
 def test_a_gap_of_the_critical_difference_has_that_p(level):
-    # Mean ranks that differ by just so much do not exist: read p off the same distribution.
+    # No mean ranks differ by exactly this much, so p is compared on both sides of it.
     scores = np.random.default_rng(0).normal(size=(12, 5))
     gap = critical_difference(5, 12, level)
     for p in nemenyi(scores).pairs:
@@ -147,7 +147,7 @@ def test_the_order_of_blocks_and_treatments_does_not_matter(test, scores, random
 @pytest.mark.parametrize("test", [nemenyi, conover, rank_z])
 @given(scores=scores_of_any_kind)
 @settings(max_examples=30, deadline=None)
-def test_tests_of_ranks_survive_monotone_transforms(test, scores):
+def test_tests_of_ranks_are_invariant_to_monotone_transforms(test, scores):
     assert np.array_equal(test(scores).table(), test(np.exp(scores)).table())
 
 
@@ -156,7 +156,7 @@ def test_all_equal_scores_are_no_evidence(test):
     assert (test(np.ones((5, 3))).table() == 1).all()
 
 
-def test_perfect_agreement_has_an_honest_conover_p():
+def test_perfect_agreement_gives_the_exact_conover_p():
     found = conover(np.tile(np.arange(3.0), (4, 1)))
     assert all(np.isinf(p.statistic) for p in found.pairs)
     assert found.pairs[0].p == pytest.approx(6.0**-3)
@@ -176,7 +176,7 @@ def test_under_the_null_the_family_keeps_its_level(test, n, k, rejections):
     rejections([min(p.p_adjusted for p in test(s).pairs) for s in scores])
 
 
-def test_under_the_null_pairwise_keeps_its_level_with_few_blocks_too(rejections):
+def test_under_the_null_pairwise_keeps_its_level_also_with_few_blocks(rejections):
     rng = np.random.default_rng(6)
     for n, k, runs in [(6, 3, 1000), (12, 4, 500)]:
         rejections(
@@ -185,7 +185,7 @@ def test_under_the_null_pairwise_keeps_its_level_with_few_blocks_too(rejections)
 
 
 @pytest.mark.parametrize("test", EVERY)
-def test_one_better_treatment_is_told_from_the_others(test):
+def test_one_better_treatment_is_distinguished_from_the_others(test):
     scores = np.random.default_rng(7).normal([0, 0, -2], size=(100, 15, 3))
     tables = np.array([test(s).table() for s in scores])
     assert np.mean((tables[:, 2, :2] <= 0.05).all(axis=1)) > 0.8
@@ -206,6 +206,6 @@ def test_one_better_treatment_is_told_from_the_others(test):
         (lambda: critical_difference(3, 5, 1.0), "between 0 and 1"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()

@@ -32,7 +32,7 @@ def test_the_t_tests_power_is_statsmodels():
 
 
 def test_a_medium_effect_takes_34_pairs():
-    # d = 0.5, power 0.8, two-sided 0.05: the figure that every power table gives.
+    # d = 0.5, power 0.8, two-sided 0.05: the number in every power table.
     found = power("t", 0.5)
     assert found.n == 34 and found.power >= 0.8 > power("t", 0.5, 33).power
     assert found.error == 0.0 and "noncentral t" in found.method
@@ -51,7 +51,7 @@ def test_the_signed_rank_and_sign_tests_reject_as_often_as_promised(effect, n):
 @pytest.mark.parametrize(("n", "rho"), [(10, 0.1), (30, 0.2)])
 def test_the_corrected_t_rejects_as_often_as_promised(n, rho):
     rng, effect = np.random.default_rng(n), 0.9
-    # The spread over splits is sqrt(1 - rho): the effect is measured in it.
+    # The standard deviation over splits is sqrt(1 - rho), which is the unit of the effect.
     d = np.sqrt(rho) * rng.normal(size=(RUNS, 1)) + np.sqrt(1 - rho) * (
         effect + rng.normal(size=(RUNS, n))
     )
@@ -68,7 +68,7 @@ def test_more_splits_of_the_same_data_help_only_up_to_a_point():
     assert found.power >= 0.8 > power("corrected t", 1.0, found.n - 1, test_fraction=0.1).power
 
 
-def test_the_sign_tests_n_is_the_last_dip_of_the_saw_tooth():
+def test_the_sign_tests_n_comes_after_the_last_dip_of_the_saw_tooth():
     for effect, comparisons in [(0.5, 1), (1.0, 1), (0.8, 6)]:
         found = power("sign", effect, comparisons=comparisons)
         after = [
@@ -96,13 +96,13 @@ def test_the_fewest_pairs_of_the_signed_rank_test_reach_the_target(effect):
     assert found.error == pytest.approx(np.sqrt(found.power * (1 - found.power) / 10_000))
 
 
-def test_a_strict_level_is_reached_all_the_same():
+def test_a_strict_level_is_also_reached():
     for effect in (1.0, 3.0):
         found = power("wilcoxon", effect, comparisons=2000, target=0.9, samples=4000)
         assert found.power >= 0.9 and found.n >= fewest_pairs(0.05, 2000) == 17
 
 
-def test_small_effects_go_by_the_relative_efficiency():
+def test_small_effects_use_the_relative_efficiency():
     found = power("wilcoxon", 0.1)
     assert found.n == pytest.approx(np.pi / 3 * power("t", 0.1).n, rel=0.01)
     assert "3 / pi" in found.method and found.error == 0.0
@@ -112,7 +112,7 @@ def test_small_effects_go_by_the_relative_efficiency():
 
 @given(st.sampled_from(["t", "sign", "wilcoxon"]), st.floats(0.3, 2), st.integers(1, 6))
 @settings(max_examples=20, deadline=None)
-def test_corrections_cost_repeats_and_larger_effects_save_them(test, effect, comparisons):
+def test_corrections_need_more_repeats_and_larger_effects_fewer(test, effect, comparisons):
     one = power(test, effect, comparisons=comparisons, samples=2000)
     assert one.n <= power(test, effect, comparisons=comparisons + 4, samples=2000).n
     assert one.n + 2 >= power(test, 1.5 * effect, comparisons=comparisons, samples=2000).n
@@ -127,7 +127,7 @@ def test_without_an_effect_the_power_is_at_most_the_level(test):
     assert power("sign", 3.0, 5).power == power("wilcoxon", 3.0, 5).power == 0.0  # too few pairs
 
 
-def test_paired_t_sees_what_power_promises_it():
+def test_paired_t_rejects_as_often_as_its_power():
     d = np.random.default_rng(9).normal(0.5, size=(RUNS, 34))
     share = np.mean([paired_t(row, np.zeros(34)).p <= 0.05 for row in d])
     assert power("t", 0.5, 34).power == near(share)
@@ -150,11 +150,11 @@ def test_the_same_seed_gives_the_same_power():
         (lambda: power("t", 0.5, target=1.0), "between 0 and 1"),
         (lambda: power("t", 0.5, level=5), "between 0 and 1"),
         (lambda: power("t", 0.5, comparisons=0), "comparisons"),
-        (lambda: power("t", 0.5, test_fraction=0.1), "corrected t test and to it alone, got 0.1"),
-        (lambda: power("corrected t", 0.5, 10), "corrected t test and to it alone, got None"),
+        (lambda: power("t", 0.5, test_fraction=0.1), "corrected t test and only for it, got 0.1"),
+        (lambda: power("corrected t", 0.5, 10), "corrected t test and only for it, got None"),
         (lambda: power("wilcoxon", 0.5, samples=0), "samples"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(call, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()

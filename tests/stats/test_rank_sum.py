@@ -44,7 +44,7 @@ def test_with_ties_equals_enumeration_of_all_choices(x, y):
 
 
 @given(samples, samples)
-def test_exchange_and_monotone_transforms_change_nothing(x, y):
+def test_p_is_invariant_to_exchange_and_monotone_transforms(x, y):
     ours = rank_sum(x, y)
     assert ours.p == pytest.approx(rank_sum(y, x).p, rel=1e-12)
     assert ours.p == pytest.approx(rank_sum(np.exp(x), np.exp(y)).p, rel=1e-12)
@@ -60,7 +60,7 @@ def test_many_values_equal_scipys_corrected_approximation():
     assert "normal" in ours.method
 
 
-def test_the_approximation_meets_the_exact_distribution_where_they_join():
+def test_the_approximation_is_close_to_the_exact_distribution_at_the_switch():
     x, y = np.random.default_rng(2).normal([[0.0], [0.5]], size=(2, 45))
     exact = oracle.mannwhitneyu(x, y, method="exact").pvalue
     assert rank_sum(x, y).p == pytest.approx(exact, rel=0.08)
@@ -72,7 +72,7 @@ def test_equal_values_give_p_one_and_a_failed_run_is_the_worst():
     assert rank_sum([1.0, 2.0], [np.inf, np.inf]).a12 == 1.0
 
 
-def test_under_the_null_it_keeps_its_level_and_else_sees_the_difference(rejections):
+def test_it_keeps_its_level_under_the_null_and_detects_a_difference(rejections):
     rng = np.random.default_rng(3)
     rejections([rank_sum(*xy).p for xy in rng.normal(size=(2000, 2, 8))])
     rejections([rank_sum(*xy).p for xy in rng.integers(0, 4, size=(2000, 2, 8))])  # many ties
@@ -88,6 +88,6 @@ def test_under_the_null_it_keeps_its_level_and_else_sees_the_difference(rejectio
         ([[1.0]], [1.0], "one-dimensional"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(x, y, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(x, y, message):
     with pytest.raises(StatisticsError, match=message):
         rank_sum(x, y)

@@ -45,7 +45,7 @@ def test_many_pairs_equal_scipys_corrected_approximation():
     assert with_ties.zeros == np.sum(x == y)
 
 
-def test_the_approximation_meets_the_exact_distribution_where_they_join():
+def test_the_approximation_is_close_to_the_exact_distribution_at_the_switch():
     rng = np.random.default_rng(3)
     d = rng.normal(0.12, size=201)
     exact = oracle.wilcoxon(d, method="exact").pvalue
@@ -53,7 +53,7 @@ def test_the_approximation_meets_the_exact_distribution_where_they_join():
 
 
 def test_demsar_2006_table_2_gives_the_printed_statistic(auc):
-    # The paper shares the ranks of the two zeros between both sums (T = 12); Pratt drops them.
+    # The paper splits the ranks of the two zeros between both sums (T = 12); Pratt drops them.
     outcome = wilcoxon(auc[:, 1], auc[:, 0])
     assert outcome.zeros == 2
     assert outcome.statistic + 1.5 == 12
@@ -104,7 +104,7 @@ def test_under_the_null_the_test_keeps_its_level():
         (["a"], [1.0], "x must be an array of numbers"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_expected(x, y, message):
+def test_bad_input_raises_an_error_that_states_what_was_expected(x, y, message):
     with pytest.raises(StatisticsError, match=message):
         wilcoxon(x, y)
 
@@ -112,12 +112,12 @@ def test_bad_input_is_refused_with_what_was_expected(x, y, message):
 @pytest.mark.parametrize(
     ("level", "comparisons", "n"), [(0.05, 1, 6), (0.05, 4, 8), (0.0625, 1, 5), (0.01, 10, 11)]
 )
-def test_fewest_pairs_can_reject_and_one_less_cannot(level, comparisons, n):
+def test_fewest_pairs_can_reject_and_one_pair_less_cannot(level, comparisons, n):
     assert fewest_pairs(level, comparisons) == n
     assert comparisons * smallest_p(n) <= level < comparisons * smallest_p(n - 1)
 
 
-def test_a_true_difference_is_seen():
+def test_a_true_difference_is_detected():
     d = np.random.default_rng(6).normal(1.0, size=(400, 15))
     assert np.mean([wilcoxon(row, np.zeros(15)).p <= 0.05 for row in d]) > 0.88
 
@@ -126,12 +126,12 @@ def test_a_true_difference_is_seen():
     ("level", "comparisons", "message"),
     [(0, 1, "between 0 and 1"), (5, 1, "between 0 and 1"), (0.05, 0, "comparisons must be")],
 )
-def test_fewest_pairs_refuses_what_is_no_level_or_number(level, comparisons, message):
+def test_fewest_pairs_rejects_invalid_levels_and_numbers(level, comparisons, message):
     with pytest.raises(StatisticsError, match=message):
         fewest_pairs(level, comparisons)
 
 
 @pytest.mark.parametrize("n", [0, -1, 2.5, True])
-def test_smallest_p_refuses_what_is_no_number_of_pairs(n):
+def test_smallest_p_rejects_invalid_numbers_of_pairs(n):
     with pytest.raises(StatisticsError, match="positive number of pairs"):
         smallest_p(n)

@@ -60,14 +60,14 @@ events = st.one_of(
 
 @laws
 @given(events)
-def test_an_event_survives_its_text_exactly(event):
+def test_an_event_is_unchanged_by_a_round_trip_through_text(event):
     text = event_to_text(event)
-    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     again = event_from_text(event.kind, event.time, text)
     assert type(again) is type(event) and repr(again) == repr(event)
 
 
-def test_every_kind_is_known_once_and_frozen():
+def test_all_kinds_are_registered_and_immutable():
     assert set(KINDS) == {"enqueued", "asked", "started", "reported", "finished", "told", "added"}
     with pytest.raises(dataclasses.FrozenInstanceError):
         Told(0.0, 1).number = 2
@@ -84,12 +84,12 @@ def test_damaged_text_is_a_store_error_that_names_the_event(kind, text):
         event_from_text(kind, 0.0, text)
 
 
-def test_an_unknown_kind_comes_from_a_later_version():
+def test_an_unknown_kind_is_an_error_that_names_a_later_version():
     with pytest.raises(StoreError, match=r"'split'.*later metaopt"):
         event_from_text("split", 0.0, "{}")
 
 
-# -- a study is what its events replay to ----------------------------------------------------------
+# -- Replay: the state of a study from its events --------------------------------------------------
 
 
 def asked(*numbers, batch=False, time=1.0):
@@ -102,16 +102,16 @@ def asked(*numbers, batch=False, time=1.0):
     return Asked(time, entry, batch)
 
 
-def test_the_fold_keeps_attempts_times_and_results():
+def test_replay_keeps_attempts_times_and_results():
     (record,) = Replay([
         asked(0), Started(2.0, 0, 1, "a"), Started(5.0, 0, 2, "b"),
         Finished(7.0, 0, 2, Result(1.5)), Told(8.0, 0),
-    ])  # fmt: skip
+    ]).trials  # fmt: skip
     assert (record.asked, record.started, record.finished) == (1.0, 5.0, 7.0)
     assert (record.attempts, record.worker, record.value) == (2, "b", 1.5)
 
 
-def test_reports_of_a_lost_attempt_are_discarded():
+def test_reports_of_an_interrupted_attempt_are_discarded():
     events = [asked(0), Started(0, 0, 1, "w"), Reported(0, 0, 1, 1, 9.0), Reported(0, 0, 1, 2, 8.0)]
     state = Replay(events)
     assert state.running_curve(0) == ((1, 9.0), (2, 8.0))
@@ -123,12 +123,12 @@ def test_reports_of_a_lost_attempt_are_discarded():
     assert state.running_curve(0) == ()
 
 
-def test_batches_are_groups_and_others_stand_alone():
+def test_batches_are_groups_and_other_trials_are_groups_of_one():
     state = Replay([asked(0, 1, 2, batch=True), asked(3), asked(4, 5)])
     assert [state.group(n) for n in range(6)] == [[0, 1, 2]] * 3 + [[3], [4], [5]]
 
 
-def test_told_keeps_the_order_of_the_tells_and_untold_the_rest():
+def test_told_keeps_the_order_of_telling_and_untold_holds_the_rest():
     added = Added(0, Proposal(3, {"x": 3}, 3, "added"), Result(0.5))
     state = Replay([asked(0, 1, 2), Told(0, 2), added, Told(0, 0)])
     assert state.told_numbers == [2, 3, 0] and list(state.untold) == [1]
@@ -137,7 +137,7 @@ def test_told_keeps_the_order_of_the_tells_and_untold_the_rest():
 
 @laws
 @given(st.integers(0, 12))
-def test_folding_a_prefix_and_then_the_rest_is_folding_all(cut):
+def test_replaying_a_prefix_and_then_the_rest_equals_replaying_all(cut):
     events = [
         Enqueued(0, {"x": 1}), asked(0, 1, batch=True), Started(1, 0, 1, "w"),
         Reported(2, 0, 1, 1, math.nan), Started(3, 1, 1, "w"),
@@ -157,7 +157,7 @@ def test_folding_a_prefix_and_then_the_rest_is_folding_all(cut):
     assert Replay(events).trials == [whole.by_number[n] for n in range(4)]
 
 
-def test_a_log_in_memory_keeps_the_order_and_gives_a_copy():
+def test_events_in_memory_keep_their_order_and_iterate_over_a_copy():
     log = MemoryEvents()
     log.append(Told(0, 1), Told(0, 2), durable=False)
     seen = iter(log)

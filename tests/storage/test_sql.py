@@ -43,7 +43,7 @@ def numbers(path, name="s"):
 # -- settings --------------------------------------------------------------------------------------
 
 
-def test_sqlite_runs_with_the_settings_that_survive_power_loss(tmp_path):
+def test_sqlite_runs_with_settings_that_survive_power_loss(tmp_path):
     store = SqlStore(tmp_path / "study.db")
     for _ in range(2):  # on every connection of the pool
         with store.engine.connect() as connection, store.engine.connect() as another:
@@ -59,7 +59,7 @@ def test_sqlite_runs_with_the_settings_that_survive_power_loss(tmp_path):
         store.engine.dispose()
 
 
-def test_the_settings_hold_for_a_database_url_too(tmp_path):
+def test_the_settings_also_apply_to_a_database_url(tmp_path):
     store = SqlStore(f"sqlite:///{tmp_path}/study.db")
     with store.engine.connect() as connection:
         assert connection.execute(sa.text("PRAGMA journal_mode")).scalar() == "wal"
@@ -77,7 +77,7 @@ def test_events_come_back_in_order_from_another_connection(tmp_path):
     assert numbers(tmp_path / "a.db") == [3, 1, 2] == [e.number for e in log]
 
 
-def test_a_durable_append_writes_all_before_it_and_closing_writes_the_rest(tmp_path):
+def test_a_durable_append_writes_all_earlier_events_and_close_writes_the_rest(tmp_path):
     path = tmp_path / "a.db"
     log = open_events(path)
     log.append(*told(0), durable=False)
@@ -117,17 +117,15 @@ def test_two_studies_on_one_file_collide_with_a_clear_error_and_can_be_closed(tm
     one = metaopt.Study(SPACE, "random", storage=path)
     other = metaopt.Study(SPACE, "random", storage=path)
     one.optimize(lambda t: t["x"], n_trials=2)
-    with pytest.raises(StudyError, match="another process has gone on with the study 'study'"):
+    with pytest.raises(StudyError, match="another process has written to the study 'study'"):
         other.optimize(lambda t: t["x"], n_trials=2)
-    other.close()  # what could not be written has been said already
+    other.close()  # the error was reported once and is not raised again
     one.optimize(lambda t: t["x"], n_trials=3)
     one.close()
     assert len(metaopt.load(path).trials) == 3
 
 
-def test_an_interruption_between_the_commit_and_its_noting_loses_and_doubles_nothing(
-    tmp_path, monkeypatch
-):
+def test_an_interruption_after_the_commit_neither_loses_nor_repeats_events(tmp_path, monkeypatch):
     path = tmp_path / "a.db"
     log = open_events(path)
     log.append(*told(0))
@@ -147,7 +145,7 @@ def test_an_interruption_between_the_commit_and_its_noting_loses_and_doubles_not
     assert numbers(path) == [0, 1, 2, 3, 4]
 
 
-def test_a_study_file_is_whole_from_the_moment_it_exists(tmp_path, monkeypatch):
+def test_a_study_file_is_complete_as_soon_as_it_exists(tmp_path, monkeypatch):
     seen = []
     prepare = SqlStore._prepare
 
@@ -157,11 +155,11 @@ def test_a_study_file_is_whole_from_the_moment_it_exists(tmp_path, monkeypatch):
 
     monkeypatch.setattr(SqlStore, "_prepare", looking)
     SqlStore(tmp_path / "a.db").close()
-    assert seen == [False, True]  # the tables are made elsewhere first
+    assert seen == [False, True]  # the tables are created in a temporary file first
     assert [p.name for p in tmp_path.iterdir()] == ["a.db"]
 
 
-def test_without_links_the_file_is_made_in_place(tmp_path, monkeypatch):
+def test_without_hard_links_the_file_is_created_in_place(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError("no links here")
 
@@ -170,7 +168,7 @@ def test_without_links_the_file_is_made_in_place(tmp_path, monkeypatch):
     assert numbers(tmp_path / "a.db") == [0]
 
 
-def test_an_event_that_is_no_json_is_refused_and_leaves_the_log_usable(tmp_path):
+def test_an_event_that_is_not_json_is_refused_and_later_events_are_stored(tmp_path):
     log = open_events(tmp_path / "a.db")
     log.append(*told(0))
     with pytest.raises(Exception, match="int64"):
@@ -180,10 +178,10 @@ def test_an_event_that_is_no_json_is_refused_and_leaves_the_log_usable(tmp_path)
     assert numbers(tmp_path / "a.db") == [0, 2]
 
 
-def test_a_study_of_that_name_cannot_be_made_twice(tmp_path):
+def test_a_study_name_cannot_be_created_twice(tmp_path):
     store = SqlStore(tmp_path / "a.db")
     store.create("s", {})
-    with pytest.raises(StoreError, match="'s' was made at the same time"):
+    with pytest.raises(StoreError, match="'s' was created at the same time"):
         store.create("s", {})
 
 
@@ -205,7 +203,7 @@ CHILD = textwrap.dedent("""
 """)
 
 
-def test_what_was_acknowledged_survives_kill_9(tmp_path):
+def test_durable_events_survive_sigkill(tmp_path):
     path, rng, seen = tmp_path / "a.db", random.Random(1), 0
     for _ in range(6):
         child = subprocess.Popen(
@@ -232,7 +230,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
     check.close()
 
 
-def test_processes_may_make_a_new_file_at_the_same_time(tmp_path):
+def test_several_processes_may_create_the_same_file_at_once(tmp_path):
     code = (
         "import sys, time, metaopt\n"
         "from metaopt.study import Study\n"
@@ -263,7 +261,7 @@ def test_processes_may_make_a_new_file_at_the_same_time(tmp_path):
         assert len(metaopt.studies(path)) == 3
 
 
-# -- what is no study file -------------------------------------------------------------------------
+# -- files that are not study files ----------------------------------------------------------------
 
 
 def test_another_file_is_refused_with_its_path_and_left_alone(tmp_path):
@@ -277,7 +275,7 @@ def test_another_file_is_refused_with_its_path_and_left_alone(tmp_path):
     ):
         with pytest.raises(StoreError) as caught:
             call(path)
-        assert str(path) in str(caught.value) and "no study file" in str(caught.value)
+        assert str(path) in str(caught.value) and "not a study file" in str(caught.value)
     assert path.read_text() == "These are my notes, and no database at all.\n" * 50
 
 
@@ -307,7 +305,7 @@ def test_a_folder_or_a_missing_parent_is_refused_with_the_path(tmp_path, where, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_looking_makes_no_file(tmp_path):
+def test_reading_creates_no_file(tmp_path):
     path = tmp_path / "none.db"
     for call in (metaopt.load, metaopt.studies):
         with pytest.raises(StoreError, match="there is no file") as caught:
@@ -315,7 +313,7 @@ def test_looking_makes_no_file(tmp_path):
         assert str(path) in str(caught.value)
     assert not path.exists()
     path.touch()
-    with pytest.raises(StoreError, match="no study file"):
+    with pytest.raises(StoreError, match="not a study file"):
         metaopt.studies(path)
     assert path.stat().st_size == 0
 
@@ -329,7 +327,7 @@ def test_a_url_that_cannot_be_reached_is_a_store_error_that_names_it(url):
     assert url in str(caught.value)
 
 
-def test_a_file_of_noise_behind_a_good_beginning_is_a_store_error(tmp_path):
+def test_a_file_with_a_valid_header_and_random_content_is_a_store_error(tmp_path):
     path = tmp_path / "a.db"
     open_events(path).close()
     broken = bytearray(path.read_bytes())
@@ -381,7 +379,7 @@ class Bomb:
         return os.mkdir, (str(Bomb.path),)
 
 
-def test_nothing_that_is_read_is_unpickled_or_executed(tmp_path, stored, monkeypatch):
+def test_stored_content_is_never_unpickled_or_executed(tmp_path, stored, monkeypatch):
     Bomb.path = tmp_path / "exploded"
     payload = pickle.dumps(Bomb())
     for statement in (
@@ -402,7 +400,7 @@ def test_nothing_that_is_read_is_unpickled_or_executed(tmp_path, stored, monkeyp
     assert again.trials[0].result.data == {"code": "__import__('os')"}
 
 
-def test_rows_hold_json_for_anybody_to_read(stored):
+def test_rows_hold_plain_json(stored):
     connection = sqlite3.connect(stored)
     rows = connection.execute("SELECT kind, body FROM metaopt_events ORDER BY position").fetchall()
     (header,) = connection.execute("SELECT header FROM metaopt_studies").fetchone()

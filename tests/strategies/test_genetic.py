@@ -1,4 +1,4 @@
-"""The genetic algorithm breeds from the best that was told."""
+"""The genetic algorithm breeds from the best told points."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_population_is_the_best_told_with_failures_last() -> None:
     assert list(many._individuals()[-1]) == MIXED.encode([configs[1]])[0][0].tolist()
 
 
-def test_children_without_mutation_hold_their_parents_choices() -> None:
+def test_children_without_mutation_have_their_parents_choices() -> None:
     strategy = Genetic(MIXED, population=2, mutation=0.0)
     for config, value in (
         ({"x": 0.1, "n": 10, "k": 2, "c": "b"}, 1.0),
@@ -45,7 +45,7 @@ def test_children_without_mutation_hold_their_parents_choices() -> None:
             assert proposal.config["c"] in ("b", "c")
 
 
-def test_a_parameter_that_is_inactive_in_both_parents_may_begin_anywhere() -> None:
+def test_a_parameter_that_is_inactive_in_both_parents_is_drawn_at_random() -> None:
     strategy = Genetic(MIXED, population=2)
     for value in (1.0, 2.0):
         strategy.observe({"x": 0.1, "n": int(value), "k": 2, "c": "b"}, value)
@@ -56,7 +56,7 @@ def test_a_parameter_that_is_inactive_in_both_parents_may_begin_anywhere() -> No
     assert min(drawn) < 0.2 and max(drawn) > 0.8
 
 
-def test_mutated_choices_and_steps_differ_from_what_they_were() -> None:
+def test_mutation_changes_choices_and_ordered_values() -> None:
     strategy, own = Genetic(MIXED), random.Random(0)
     for name in ("k", "c"):
         j, cells = MIXED.names.index(name), MIXED[name].cells
@@ -76,6 +76,6 @@ def test_asks_are_answered_before_anything_is_told() -> None:
 @pytest.mark.parametrize(
     "options", [{"population": 1}, {"crossover": 1.5}, {"eta_m": -1.0}, {"tournament": "two"}]
 )
-def test_wrong_options_are_named(options: dict) -> None:
+def test_the_error_names_the_wrong_option(options: dict) -> None:
     with pytest.raises(StrategyError, match=next(iter(options))):
         Genetic(MIXED, **options)

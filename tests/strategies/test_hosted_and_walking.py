@@ -1,4 +1,4 @@
-"""What genetic, pso, tabu and skopt share: they resume, survive bad news and beat chance."""
+"""What genetic, pso, tabu and skopt share: they resume, accept failures, beat random search."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def outcome(i: int, config: dict) -> float | Result:
 
 
 def play(strategy: Strategy, start: int, stop: int, batch: int) -> list[tuple]:
-    """Run batches whose members are told backwards, and return all that was proposed."""
+    """Run batches, tell each one in reverse order, and return all proposals."""
     said = []
     for _ in range(start, stop):
         proposals = strategy.ask(batch)
@@ -98,14 +98,14 @@ def play(strategy: Strategy, start: int, stop: int, batch: int) -> list[tuple]:
 
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("kind", [*CHEAP, HostedSkopt])
-def test_a_resumed_run_goes_on_as_the_uninterrupted_one(kind: type[Strategy], batch: int) -> None:
+def test_a_resumed_search_equals_an_uninterrupted_one(kind: type[Strategy], batch: int) -> None:
     rounds = 60 // batch if kind in CHEAP else 12 // batch
     options = {} if kind in CHEAP else {"n_initial_points": 4}
     whole = kind(MIXED, 5, 60, **options)
     said = play(whole, 0, rounds, batch)
     half = kind(MIXED, 5, 60, **options)
     first = play(half, 0, rounds // 2, batch)
-    waiting = half.ask(batch)  # the state is taken while proposals are out
+    waiting = half.ask(batch)  # the state is saved while trials are pending
     resumed = kind(MIXED, 5, 60, **options)
     resumed.load_state_dict(json.loads(json.dumps(half.state_dict())))
     first += [(p.number, p.config, p.seed, p.origin) for p in waiting]
@@ -115,7 +115,7 @@ def test_a_resumed_run_goes_on_as_the_uninterrupted_one(kind: type[Strategy], ba
 
 
 @pytest.mark.parametrize("kind", CHEAP)
-def test_only_the_order_of_values_counts(kind: type[Strategy]) -> None:
+def test_only_the_order_of_values_matters(kind: type[Strategy]) -> None:
     def run(transform: Callable[[float], float]) -> list[dict]:
         strategy, said = kind(MIXED, 2, 60), []
         for i in range(60):
@@ -132,7 +132,7 @@ def test_only_the_order_of_values_counts(kind: type[Strategy]) -> None:
 
 @pytest.mark.parametrize("kind", CHEAP)
 @pytest.mark.parametrize("news", [Result.failed("timeout"), Result(None, "pruned"), math.inf, 1.0])
-def test_nothing_but_bad_news_does_not_stop_it(kind: type[Strategy], news: float | Result) -> None:
+def test_it_continues_without_any_good_outcome(kind: type[Strategy], news: float | Result) -> None:
     strategy = kind(MIXED, 1, 40)
     keys = set()
     for _ in range(40):
@@ -149,7 +149,7 @@ def test_nothing_but_bad_news_does_not_stop_it(kind: type[Strategy], news: float
     Space(c=Categorical([1, 2, 3])),
     Space(x=Float(0, 1)),
 ])  # fmt: skip
-def test_odd_spaces_are_searched(kind: type[Strategy], space: Space) -> None:
+def test_extreme_spaces_are_searched(kind: type[Strategy], space: Space) -> None:
     strategy = kind(space, 0, 15)
     told = 0
     for _ in range(15):

@@ -1,4 +1,4 @@
-"""The hosted Gaussian process is a pure function of what was told."""
+"""Proposals of scikit-optimize depend only on the told history."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MIXED = Space(
 )  # fmt: skip
 
 
-def test_proposals_do_not_depend_on_how_the_tells_came_about() -> None:
+def test_proposals_are_the_same_after_a_batch_and_after_single_asks() -> None:
     one = HostedSkopt(MIXED, 4, n_initial_points=4)
     batch = one.ask(4)
     for proposal in batch:
@@ -46,7 +46,7 @@ def test_pending_points_are_avoided() -> None:
     assert min(np.diff(sorted(asked))) > 1e-4
 
 
-def test_points_become_configurations_and_come_back() -> None:
+def test_configurations_survive_a_round_trip_through_points() -> None:
     strategy = HostedSkopt(MIXED)
     configs = MIXED.sample(np.random.default_rng(0), 20)
     back = strategy._configs(strategy._points(configs))
@@ -54,7 +54,7 @@ def test_points_become_configurations_and_come_back() -> None:
     np.testing.assert_allclose(MIXED.encode(back)[0], MIXED.encode(configs)[0], rtol=1e-9)
 
 
-def test_large_spaces_and_budgets_begin_with_ten_points() -> None:
+def test_the_initial_design_has_ten_points_unless_budget_or_space_is_small() -> None:
     assert HostedSkopt(MIXED)._initial_points() == 10
     assert HostedSkopt(MIXED, budget=12)._initial_points() == 4
     assert HostedSkopt(Space(k=Int(1, 4)))._initial_points() == 2
@@ -72,7 +72,7 @@ def test_a_discrete_space_is_searched_without_fallbacks() -> None:
 
 @pytest.mark.parametrize("values", [[1.0], [1e300, -1e300, 0.0, math.inf], [1e-300, 2e-300]])
 @pytest.mark.parametrize("space", [MIXED, Space(c=Constant(1)), Space(c=Categorical([1, 2, 3]))])
-def test_odd_values_and_spaces_do_not_raise(values: list[float], space: Space) -> None:
+def test_extreme_values_and_spaces_do_not_raise(values: list[float], space: Space) -> None:
     strategy = HostedSkopt(space, n_initial_points=1)
     for i in range(5):
         for proposal in strategy.ask():
@@ -88,7 +88,7 @@ def test_other_models_and_acquisitions_work(estimator: str, acquisition: str) ->
         strategy.tell(strategy.ask()[0], float(i))
 
 
-def test_tame_values_keep_their_order_and_lose_their_size() -> None:
+def test_rescaled_values_keep_their_order_and_are_moderate() -> None:
     y = np.array([3.0, 2.0, 1e300, 1.0, 2.5, 0.5, 1.5, -7.0, 1e9])
     z = tame(y)
     assert np.argsort(z).tolist() == np.argsort(y).tolist()
@@ -100,6 +100,6 @@ def test_tame_values_keep_their_order_and_lose_their_size() -> None:
 @pytest.mark.parametrize(
     "options", [{"acq_func": "gp_hedge"}, {"base_estimator": "GBRT"}, {"n_initial_points": 0}]
 )
-def test_wrong_options_are_named(options: dict) -> None:
+def test_the_error_names_the_wrong_option(options: dict) -> None:
     with pytest.raises(StrategyError, match=next(iter(options))):
         HostedSkopt(MIXED, **options)

@@ -1,4 +1,4 @@
-"""Rebound functions compute what the originals do, from numbers of our own."""
+"""Rebound functions equal the originals, but draw from a private random generator."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_names_inside_comprehensions_are_replaced_too() -> None:
     assert draw(range(10**9), 4) == [own.choice(range(10**9)) for _ in range(4)]
 
 
-def test_a_name_that_the_function_does_not_use_is_refused() -> None:
+def test_a_name_that_the_function_does_not_use_is_rejected() -> None:
     with pytest.raises(StrategyError, match="no global 'numpy_random' to replace"):
         rebind(tools.cxUniform, numpy_random=None)
     with pytest.raises(StrategyError, match="Python function"):
@@ -106,7 +106,7 @@ def test_a_name_that_the_function_does_not_use_is_refused() -> None:
         strategy.tell(strategy.ask()[0], float(i))
     """,
 ])  # fmt: skip
-def test_hosting_leaves_the_process_as_it_was(code: str, tmp_path) -> None:
+def test_global_state_of_the_process_is_unchanged(code: str, tmp_path) -> None:
     head = """
     import logging, os, random, numpy as np
     np.random.seed(1)

@@ -1,4 +1,4 @@
-"""The swarm flies by PySwarms' rules, one particle at a time."""
+"""The swarm moves by PySwarms' rules, one particle at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from metaopt.core.errors import StrategyError
 from metaopt.core.seeds import stream
 from metaopt.trials.records import Result
 from metaopt_strategies.rebind import numpy_state, pyswarms_parts
-from metaopt_strategies.swarm import Columns, ParticleSwarm
+from metaopt_strategies.swarm import ParticleSwarm, SwarmColumns
 
 PLANE = Space(x=Float(0, 1), y=Float(0, 1))
 
@@ -28,7 +28,7 @@ def flown(topology: str = "star", n: int = 12) -> ParticleSwarm:
 
 
 @pytest.mark.parametrize("topology", ["star", "ring"])
-def test_a_flight_equals_the_step_of_pyswarms(topology: str) -> None:
+def test_a_move_equals_a_step_of_pyswarms(topology: str) -> None:
     strategy, parts = flown(topology), pyswarms_parts()
     swarm, k = strategy._swarm, 2
     x, v = strategy._fly(k, np.random.default_rng(0))
@@ -51,7 +51,7 @@ def test_a_flight_equals_the_step_of_pyswarms(topology: str) -> None:
     np.testing.assert_allclose(x, np.where(reflected > 1, 2 - reflected, reflected), rtol=1e-12)
 
 
-def test_every_particle_flies_before_one_flies_twice_in_whatever_order_it_is_told() -> None:
+def test_every_particle_moves_before_one_moves_twice_for_any_order_of_tells() -> None:
     strategy = flown()
     batch = strategy.ask(4)
     notes = [note["k"] for _, note in strategy.pending()]
@@ -63,11 +63,11 @@ def test_every_particle_flies_before_one_flies_twice_in_whatever_order_it_is_tol
 
 def test_asks_are_answered_while_all_particles_are_pending() -> None:
     strategy = ParticleSwarm(PLANE, particles=3)
-    assert len(strategy.ask(9)) == 9  # not even the initial points are told
+    assert len(strategy.ask(9)) == 9  # no initial point is told yet
     assert len(flown().ask(11)) == 11
 
 
-def test_the_best_of_a_particle_only_improves() -> None:
+def test_the_best_value_of_a_particle_only_improves() -> None:
     strategy = ParticleSwarm(PLANE, particles=3)
     for i in range(30):
         (proposal,) = strategy.ask()
@@ -78,7 +78,7 @@ def test_the_best_of_a_particle_only_improves() -> None:
     assert min(after) == strategy.best.value
 
 
-def test_a_good_point_from_elsewhere_replaces_the_worst_memory() -> None:
+def test_a_good_observed_point_replaces_the_worst_best_position() -> None:
     strategy = flown()
     worst = max(range(4), key=lambda k: strategy._swarm[k].cost)
     strategy.observe({"x": 0.3, "y": 0.6}, 0.0)
@@ -86,9 +86,9 @@ def test_a_good_point_from_elsewhere_replaces_the_worst_memory() -> None:
     np.testing.assert_allclose(strategy._swarm[worst].best, [0.3, 0.6])
 
 
-def test_choices_are_drawn_by_weights_that_move_towards_what_was_good() -> None:
+def test_choices_are_drawn_by_weights_that_shift_towards_good_choices() -> None:
     space = Space(c=Categorical(["a", "b", "c"]), n=Int(1, 3))
-    columns = Columns(space)
+    columns = SwarmColumns(space)
     x, v = columns.start({"c": "b", "n": 2}, stream(0, "t"))
     assert columns.width == 4 and len(v) == 4
     np.testing.assert_allclose(x, [1 / 3, 1 / 3, 1 / 3, 0.5])
@@ -99,7 +99,7 @@ def test_choices_are_drawn_by_weights_that_move_towards_what_was_good() -> None:
     assert drawn.count("b") > 250 and {"a", "c"} & set(drawn)
 
 
-def test_all_failed_initial_points_do_not_stop_the_swarm() -> None:
+def test_the_swarm_continues_if_all_initial_points_fail() -> None:
     strategy = ParticleSwarm(PLANE, particles=3)
     for _ in range(10):
         strategy.tell(strategy.ask()[0], Result.failed("exception"))
@@ -109,6 +109,6 @@ def test_all_failed_initial_points_do_not_stop_the_swarm() -> None:
 @pytest.mark.parametrize(
     "options", [{"particles": 1}, {"topology": "pyramid"}, {"c1": -1.0}, {"w_end": "low"}]
 )
-def test_wrong_options_are_named(options: dict) -> None:
+def test_the_error_names_the_wrong_option(options: dict) -> None:
     with pytest.raises(StrategyError, match=next(iter(options))):
         ParticleSwarm(PLANE, **options)

@@ -11,7 +11,7 @@ from metaopt_strategies.tabu import Tabu, Tenure
 LINE = Space(k=Ordinal(list(range(20))))
 
 
-def test_repetitions_lengthen_the_tenure_and_quiet_shortens_it() -> None:
+def test_repetitions_lengthen_the_tenure_and_steps_without_them_shorten_it() -> None:
     tenure = Tenure()
     assert [tenure.visit(key, t) for t, key in enumerate("abc")] == [False] * 3
     assert tenure.size == 1.0
@@ -35,16 +35,16 @@ def test_a_late_repetition_does_not_lengthen_the_tenure() -> None:
     assert tenure.size == 5.0
 
 
-def test_too_many_repetitions_of_too_many_configurations_mean_escape() -> None:
+def test_too_many_repetitions_of_too_many_configurations_trigger_an_escape() -> None:
     tenure = Tenure()
     escapes = [tenure.visit("ab"[t % 2], t) for t in range(12)]
-    # Either key comes back for the fourth time at steps 8 and 9, and again at 10 and 11: the
-    # fourth such event escapes, and what was visited is forgotten.
+    # Both keys are repeated for the fourth time at steps 8 and 9, and again at 10 and 11. The
+    # fourth such event triggers an escape and clears the visited configurations.
     assert escapes == [False] * 11 + [True]
     assert tenure.chaotic == 0 and not tenure.seen
 
 
-def test_the_walk_steps_to_the_best_of_a_complete_list_even_uphill() -> None:
+def test_the_walk_moves_to_the_best_of_a_complete_list_even_if_it_is_worse() -> None:
     strategy = Tabu(Space(x=Float(0, 1), y=Float(0, 1)), initial=1, candidates=3)
     strategy.tell(strategy.ask()[0], 1.0)
     batch = strategy.ask(3)
@@ -69,7 +69,7 @@ def test_the_value_just_left_is_tabu_unless_it_beats_the_best() -> None:
     strategy.tell(proposal, 0.5)
     assert strategy._is_tabu(left)
     assert not strategy._is_tabu({"k": 2 * proposal.config["k"] - left["k"]})
-    # Aspiration: a neighbour that is tabu and yet better than all is entered.
+    # Aspiration: the walk moves to a tabu neighbour that is better than all points so far.
     (proposal,) = strategy.ask()
     strategy._tabu.append(strategy._tabu[0]._replace(u=0.5, radius=1.0, until=99))
     assert strategy._is_tabu(proposal.config)
@@ -84,13 +84,13 @@ def test_a_tabu_neighbour_that_does_not_beat_the_best_is_not_entered() -> None:
     name = strategy._tabu[0].name
     strategy._tabu = [strategy._tabu[0]._replace(u=0.5, radius=1.0, until=99)]
     here = strategy._here.config
-    for value in (2.0, 3.0, 4.0):  # a complete list, in which some change the tabu parameter
+    for value in (2.0, 3.0, 4.0):  # a complete list; some change the tabu parameter
         strategy.tell(strategy.ask()[0], value)
     assert strategy._here.config != here
     assert strategy._here.config[name] == here[name]
 
 
-def test_further_asks_give_further_neighbours() -> None:
+def test_more_asks_give_more_neighbours() -> None:
     strategy = Tabu(Space(x=Float(0, 1), y=Float(0, 1)), initial=1, candidates=3)
     strategy.tell(strategy.ask()[0], 1.0)
     here = strategy._here.config
@@ -99,7 +99,7 @@ def test_further_asks_give_further_neighbours() -> None:
     assert sum(p.config["x"] != here["x"] for p in batch) == 4  # both parameters equally often
 
 
-def test_a_late_neighbour_of_a_place_left_does_not_pull_the_walk_back() -> None:
+def test_a_late_outcome_does_not_move_the_walk_back() -> None:
     strategy = Tabu(Space(x=Float(0, 1)), initial=1, candidates=3)
     strategy.tell(strategy.ask()[0], 1.0)
     late, good = strategy.ask(2)
@@ -132,7 +132,7 @@ def test_without_improvement_the_walk_returns_to_the_best_and_then_goes_far() ->
     ],
 )
 @pytest.mark.parametrize("batch", [1, 4])
-def test_a_tiny_space_is_searched_to_its_end(space: Space, batch: int) -> None:
+def test_a_small_space_is_searched_completely(space: Space, batch: int) -> None:
     strategy = Tabu(space, initial=1, patience=1)
     keys = set()
     while proposals := strategy.ask(batch):
@@ -143,6 +143,6 @@ def test_a_tiny_space_is_searched_to_its_end(space: Space, batch: int) -> None:
 
 
 @pytest.mark.parametrize("options", [{"candidates": 0}, {"scale": 0.0}, {"patience": 1.5}])
-def test_wrong_options_are_named(options: dict) -> None:
+def test_the_error_names_the_wrong_option(options: dict) -> None:
     with pytest.raises(StrategyError, match=next(iter(options))):
         Tabu(LINE, **options)

@@ -30,7 +30,7 @@ NOT_A_STRATEGY = 3
 
 @pytest.fixture
 def foreign(tmp_path, monkeypatch):
-    """A third party's distribution on the path, as pip would install it."""
+    """A third-party distribution on the path, as pip would install it."""
     (tmp_path / "corner_search.py").write_text(FOREIGN)
     info = tmp_path / "corner_search-1.0.dist-info"
     info.mkdir()
@@ -53,13 +53,13 @@ def test_every_strategy_is_listed_with_one_line():
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
-def test_a_name_makes_a_strategy_of_that_name(name):
+def test_a_strategy_made_by_name_has_that_name(name):
     strategy = make_strategy(name, SPACE, 3, 20)
     assert isinstance(strategy, Strategy) and strategy.name == name == load_strategy(name).name
     assert (strategy.seed, strategy.budget, strategy.space) == (3, 20, SPACE)
 
 
-def test_an_unknown_name_gets_the_nearest_and_the_list():
+def test_the_error_for_an_unknown_name_lists_names_and_suggests_one():
     with pytest.raises(UnknownNameError) as caught:
         make_strategy("genetik", SPACE)
     assert "'genetik'; did you mean 'genetic'?" in str(caught.value)
@@ -96,13 +96,13 @@ def test_a_third_partys_strategy_is_found_like_ours(foreign):
 def test_a_broken_package_does_not_hide_the_others(foreign):
     listed = strategies()
     assert "cannot be loaded" in listed["broken"] and set(listed) >= OURS
-    with pytest.raises(StrategyError, match=r"'wrong'.*no metaopt Strategy"):
+    with pytest.raises(StrategyError, match=r"'wrong'.*not a metaopt Strategy"):
         load_strategy("wrong")
     with pytest.raises(MetaoptError, match="broken"):
         load_strategy("broken")
 
 
-def test_from_a_bare_checkout_the_error_says_what_to_do(monkeypatch):
+def test_without_installation_the_error_says_what_to_do(monkeypatch):
     monkeypatch.setattr("metaopt.strategy.registry.entry_points", lambda group: [])
     with pytest.raises(StrategyError, match="make install"):
         make_strategy("random", SPACE)
@@ -116,7 +116,7 @@ def test_importing_the_library_loads_no_strategy_and_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def test_a_long_list_of_names_is_cut_and_still_has_the_nearest():
+def test_a_long_list_of_names_is_cut_but_one_is_suggested():
     known = [f"study/{i:03}" for i in range(100)]
     text = str(unknown_name("study", "study/99", known))
     assert "did you mean 'study/099'" in text

@@ -21,7 +21,7 @@ SMALL = Space(n=Int(0, 3), kind=Categorical(["p", "q"]), forbid=[{"n": 0, "kind"
 
 
 class Uniform(Strategy):
-    """Random points; remembers what it was told."""
+    """Random points; stores the calls of `_tell`."""
 
     name = "uniform"
     first = 0
@@ -45,7 +45,7 @@ class Designed(Uniform):
 
 
 class Scripted(Uniform):
-    """Proposes a fixed list in turn."""
+    """Proposes a fixed list in order."""
 
     def __init__(self, space, seed=0, budget=None, *, points):
         super().__init__(space, seed, budget, points=points)
@@ -69,10 +69,10 @@ def point(x, n=0, kind="a"):
 # -- numbers, seeds, streams -----------------------------------------------------------------------
 
 
-def test_proposals_are_numbered_by_the_strategy_alone_whatever_the_calls():
+def test_proposals_are_numbered_consecutively_over_all_calls():
     strategy = Designed(SPACE, seed=5)
     asked = strategy.ask() + strategy.ask(4)
-    strategy.observe(point(0.123), 1.0)  # takes number 5
+    strategy.observe(point(0.123), 1.0)  # gets number 5
     asked += strategy.ask(2)
     assert [p.number for p in asked] == [0, 1, 2, 3, 4, 6, 7]
     assert [p.seed for p in asked] == [derive(5, "trial", p.number) for p in asked]
@@ -88,7 +88,7 @@ def test_an_ask_draws_from_the_stream_of_its_first_number():
     assert [p.config for p in strategy.ask(2)] == expected
 
 
-def test_changing_what_was_asked_or_told_changes_nothing_inside():
+def test_changing_returned_or_told_objects_does_not_change_the_strategy():
     strategy, other = Uniform(SPACE), Uniform(SPACE)
     (p,) = strategy.ask()
     (q,) = other.ask()
@@ -103,7 +103,7 @@ def test_changing_what_was_asked_or_told_changes_nothing_inside():
 
 
 @pytest.mark.parametrize("n", [0, -1, 1.0, "1", None, True])
-def test_ask_takes_a_positive_integer(n):
+def test_ask_requires_a_positive_integer(n):
     with pytest.raises(StrategyError, match="integer of at least 1, got"):
         Uniform(SPACE).ask(n)
 
@@ -144,7 +144,7 @@ def test_the_initial_design_is_scipys_scrambled_sobol_sequence():
     assert [p.config for p in make_strategy("sobol", space, 4).ask(200)] == expected[:200]
 
 
-def test_strategies_share_a_prefix_of_the_design_and_choose_its_length_only():
+def test_initial_designs_of_different_lengths_share_a_prefix():
     names = ("genetic", "pso", "tabu", "sobol", "skopt")
     asked = {name: make_strategy(name, SPACE, 7).ask(6) for name in names}
     asked["mine"] = Designed(SPACE, 7).ask(6)
@@ -164,7 +164,7 @@ def test_enqueued_and_added_points_count_towards_the_length_of_the_design():
     assert origins == ["enqueued", *["initial"] * 18, *["strategy"] * 3]
 
 
-def test_the_design_passes_over_forbidden_and_known_points():
+def test_the_design_skips_forbidden_and_known_points():
     strategy = Designed(SMALL, seed=2)
     asked = strategy.ask(10)
     keys = [SMALL.key(p.config) for p in asked]
@@ -191,7 +191,7 @@ def test_a_duplicate_is_asked_again_then_replaced_by_a_neighbour_and_counted():
             for k in p.config
             if (type(p.config[k]), p.config[k]) != (type(first.config[k]), first.config[k])
         ]
-        assert len(changed) == 1  # a neighbour of what it wanted
+        assert len(changed) == 1  # a neighbour of the duplicate
 
 
 def test_true_and_one_are_not_duplicates():
@@ -201,7 +201,7 @@ def test_true_and_one_are_not_duplicates():
     assert [type(p.config["kind"]) for p in asked] == [bool, int]
 
 
-def test_a_finite_space_is_asked_out_once_each_and_then_empty():
+def test_a_finite_space_is_proposed_once_completely_and_then_nothing():
     strategy = Scripted(SMALL, points=[{"n": 1, "kind": "p"}])
     strategy.observe({"n": 3, "kind": "q"}, 0.0)
     asked = strategy.ask(5) + strategy.ask(5)
@@ -216,12 +216,12 @@ def test_a_finite_space_is_asked_out_once_each_and_then_empty():
     assert strategy.ask() == []
 
 
-def test_a_forbidden_wish_becomes_an_allowed_point():
+def test_a_forbidden_choice_is_replaced_by_an_allowed_one():
     (p,) = Scripted(SMALL, points=[{"n": 0, "kind": "p"}]).ask()
     assert p.origin == "fallback" and SMALL.contains(p.config)
 
 
-def test_a_single_point_is_asked_once():
+def test_a_space_of_one_point_gives_one_proposal():
     strategy = Uniform(Space(c=Constant(1)))
     assert len(strategy.ask(5)) == 1 and strategy.ask() == []
 
@@ -275,7 +275,7 @@ def test_a_proposal_told_twice_is_refused_by_name():
     assert len(strategy.heard) == 1
 
 
-def test_a_tell_that_is_no_number_changes_nothing():
+def test_a_tell_that_is_not_a_number_changes_nothing():
     strategy = Uniform(SPACE)
     (p,) = strategy.ask()
     before = json.dumps(strategy.state_dict())
@@ -315,12 +315,12 @@ def test_enqueued_points_come_first_in_order_and_once():
     asked = strategy.ask(4)
     assert [p.origin for p in asked] == ["enqueued"] * 3 + ["initial"]
     assert [SPACE.key(p.config) for p in asked[:3]] == [SPACE.key(p) for p in points]
-    assert not strategy.enqueue(points[0])  # asked already
+    assert not strategy.enqueue(points[0])  # already asked
     strategy.tell(asked[0], 1.0)
     assert strategy.heard[0][:2] == (points[0], None)
 
 
-def test_an_enqueued_point_that_was_observed_meanwhile_is_not_asked():
+def test_an_enqueued_point_that_was_then_observed_is_not_proposed():
     strategy = Designed(SPACE, seed=3)
     strategy.enqueue(point(0.5))
     strategy.observe(point(0.5), 1.0)
@@ -342,7 +342,7 @@ outcomes = st.lists(
 
 
 def grown(v):
-    """Strictly increasing, exact on small integers, and far from linear."""
+    """Strictly increasing, exact for small integers, and strongly nonlinear."""
     return v**3 * 7 + 5 if math.isfinite(v) else v
 
 
@@ -400,7 +400,7 @@ def test_the_best_is_the_earliest_among_the_smallest(values):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_is_a_failure(value):
+def test_a_value_that_is_not_finite_is_a_failure(value):
     strategy = Uniform(SPACE)
     first, second = strategy.ask(2)
     strategy.tell(first, 1.0)
@@ -434,7 +434,7 @@ script = st.lists(st.integers(0, 999), max_size=15)
 
 @laws
 @given(st.sampled_from([Uniform, Designed]), script, script)
-def test_a_loaded_strategy_goes_on_as_if_nothing_had_been(cls, before, after):
+def test_a_loaded_strategy_continues_like_an_uninterrupted_one(cls, before, after):
     one, other = cls(SPACE, seed=6), cls(SPACE, seed=6)
     act(one, before)
     other.load_state_dict(json.loads(json.dumps(one.state_dict(), allow_nan=False)))
@@ -444,7 +444,7 @@ def test_a_loaded_strategy_goes_on_as_if_nothing_had_been(cls, before, after):
     assert other.fallbacks == one.fallbacks and other.pending() == one.pending()
 
 
-def test_what_ask_moved_is_stored_with_every_ask():
+def test_the_state_changed_by_ask_is_stored_with_every_ask():
     points = [point(i / 64) for i in range(64)]
     one = Scripted(SPACE, points=points)
     one.ask(3)
@@ -454,7 +454,7 @@ def test_what_ask_moved_is_stored_with_every_ask():
     assert other.next == 5 and other.ask() == one.ask()
 
 
-def test_a_state_belongs_to_one_kind_space_seed_budget_and_options():
+def test_a_state_of_another_class_space_seed_budget_or_options_is_refused():
     state = Scripted(SPACE, 1, 10, points=[point(0.5)]).state_dict()
 
     class Other(Scripted):
@@ -477,12 +477,12 @@ def test_a_state_belongs_to_one_kind_space_seed_budget_and_options():
 
 
 @pytest.mark.parametrize("state", [{}, {"log": []}, {"header": {}}, None, []], ids=repr)
-def test_what_is_no_state_is_refused(state):
+def test_anything_but_a_state_is_refused(state):
     with pytest.raises(StrategyError):
         Uniform(SPACE).load_state_dict(state)
 
 
-def test_notes_and_states_that_are_no_json_are_refused():
+def test_notes_and_states_that_are_not_json_are_refused():
     class Secret(Uniform):
         def _ask(self, rng):
             return self.space.sample(rng)[0], object()
@@ -515,6 +515,6 @@ def test_final_methods_cannot_be_overridden_by_a_mixin_either(name):
         type("Sly", (mixin, Uniform), {})
 
 
-def test_a_strategy_without_an_idea_cannot_be_made():
+def test_a_strategy_without_ask_cannot_be_made():
     with pytest.raises(TypeError, match="abstract"):
         type("Empty", (Strategy,), {})(SPACE)

@@ -1,4 +1,4 @@
-"""The study that compares strategies: its arithmetic, and that nothing is run twice."""
+"""The benchmark of strategies: its arithmetic, and that recorded runs are not repeated."""
 
 import importlib
 import sys
@@ -13,7 +13,7 @@ STUDIES = Path(__file__).parents[2] / "studies"
 
 @pytest.fixture
 def load(monkeypatch):
-    """Import a module of the study, and forget it afterwards."""
+    """Import a module of the study, and remove it from `sys.modules` afterwards."""
     monkeypatch.syspath_prepend(str(STUDIES))
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(variable, "1")  # the study sets them; this restores them
@@ -26,7 +26,7 @@ def runs(values, **more):
     return [{"values": [v] * 100, "optimum": 1.0, "group": "a", "cpu": 0.1, **more} for v in values]
 
 
-def test_a_ratio_is_relative_to_random_search_and_floored(load):
+def test_a_ratio_is_relative_to_random_search_and_has_a_lower_limit(load):
     report = load("strategy_bench.report")
     made = {}
     for task in ("t", "u"):
@@ -39,7 +39,7 @@ def test_a_ratio_is_relative_to_random_search_and_floored(load):
     assert "| good | 1.00 |" in text and "0-2, p = " in text
 
 
-def test_a_recorded_run_is_not_run_again(load, tmp_path):
+def test_a_recorded_run_is_not_repeated(load, tmp_path):
     bench = load("benchmark_strategies").Bench(tmp_path, range(1), False)
     assert bench.record("part/a__b__0", lambda: {"values": [1.0]}) == {"values": [1.0]}
     assert bench.record("part/a__b__0", lambda: pytest.fail("ran again")) == {"values": [1.0]}
@@ -52,7 +52,7 @@ def test_a_search_records_values_and_time(load):
     assert parts.search("random", tasks.own("branin"), 0, 10, 4)["values"] == found["values"]
 
 
-def test_optuna_is_asked_for_every_kind_of_parameter(load):
+def test_optuna_suggests_every_kind_of_parameter(load):
     pytest.importorskip("optuna")
     space = Space(
         kind=Categorical(["a", "b"]),

@@ -1,4 +1,4 @@
-"""The conformance suite: the honest pass it, and each kind of cheat is caught by its check."""
+"""The conformance suite: correct strategies pass; each kind of fault fails its check."""
 
 import random
 import sys
@@ -20,20 +20,20 @@ QUICK = [("genetic", "conditional"), ("pso", "mixed"), ("tabu", "finite")]
 
 @pytest.mark.parametrize(("check", "space"), list(testing.cases()))
 @pytest.mark.parametrize("name", CHEAP)
-def test_the_cheap_ones_keep_the_laws(name, check, space):
+def test_fast_strategies_pass_all_checks(name, check, space):
     testing.run_check(name, check, space)
 
 
 @pytest.mark.parametrize("check", testing.CHECKS)
 @pytest.mark.parametrize(("name", "space"), QUICK)
-def test_the_others_keep_the_laws_in_one_space_each(name, space, check):
+def test_slow_strategies_pass_each_check_on_one_space(name, space, check):
     testing.run_check(name, check, space, trials=30)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("check", "space"), list(testing.cases()))
 @pytest.mark.parametrize("name", DEAR)
-def test_the_dear_ones_keep_the_laws(name, check, space):
+def test_slow_strategies_pass_all_checks(name, check, space):
     testing.run_check(name, check, space, trials=DEAR[name])
 
 
@@ -44,15 +44,15 @@ def test_a_fresh_process_proposes_the_same(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DEAR)
-def test_a_fresh_process_proposes_the_same_for_the_dear_ones(name):
+def test_a_fresh_process_proposes_the_same_for_slow_strategies(name):
     testing.check_fresh_process(name, trials=13)
 
 
-def test_every_registered_strategy_of_ours_is_in_a_list_here():
+def test_every_strategy_of_metaopt_is_in_a_list_here():
     assert {*CHEAP, *DEAR} <= set(strategies())
 
 
-# -- strategies that break one law each ------------------------------------------------------------
+# -- strategies that violate one rule each --------------------------------------------------------
 
 
 class Honest(Strategy):
@@ -63,7 +63,7 @@ class Honest(Strategy):
 
 
 class GlobalRandom(Honest):
-    """Draws from the module random, and hides it from the first look by seeding nothing."""
+    """Draws from the module random without seeding it."""
 
     def _ask(self, rng):
         return self.space.sample(np.random.default_rng(random.getrandbits(32)))[0], None
@@ -81,7 +81,7 @@ class Clock(Honest):
 
 
 class ClassState(Honest):
-    """Shares a counter among all of its objects."""
+    """Shares a counter between all instances."""
 
     count = 0
 
@@ -91,7 +91,7 @@ class ClassState(Honest):
 
 
 class Forgetful(Honest):
-    """Moves a counter in `_ask` and does not store it."""
+    """Changes a counter in `_ask` and does not store it."""
 
     def __init__(self, space, seed=0, budget=None):
         super().__init__(space, seed, budget)
@@ -122,7 +122,7 @@ class Outside(Honest):
 
 
 class Raises(Honest):
-    """Cannot digest a value that is not finite, and says so while nothing is complete."""
+    """Raises for a value that is not finite while no trial is complete."""
 
     def _tell(self, config, note, value, status, curve):
         if not np.isfinite(value):
@@ -152,7 +152,7 @@ class DividesBySpread(Honest):
 
 
 class Waits(Honest):
-    """Needs a whole generation to be told before it goes on."""
+    """Waits until a whole generation was told."""
 
     def _ask(self, rng):
         if len(self.pending()) >= 10:
@@ -169,7 +169,7 @@ class Chdir(Honest):
 
 
 class SecretOption(Honest):
-    """Depends on an option that it does not pass on, so that its header cannot remake it."""
+    """Does not pass an option on, so that the header is not sufficient to make it again."""
 
     def __init__(self, space, seed=0, budget=None, *, salt=0):
         super().__init__(space, seed, budget)
@@ -209,7 +209,7 @@ CHEATS = [
 
 @pytest.fixture(autouse=True)
 def restored():
-    """What a cheat spoils is put right again."""
+    """Restore the global state that a wrong strategy changes."""
     import logging
 
     state, np_state = random.getstate(), np.random.get_state()  # noqa: NPY002
@@ -221,7 +221,7 @@ def restored():
 
 
 @pytest.mark.parametrize(("cheat", "check"), CHEATS)
-def test_a_cheat_is_caught_by_the_check_of_its_law(cheat, check):
+def test_a_wrong_strategy_fails_the_check_of_its_rule(cheat, check):
     with pytest.raises(testing.ConformanceError, match=f"{check} on the space 'continuous'"):
         testing.run_check(cheat, check, "continuous")
     with pytest.raises(testing.ConformanceError):
@@ -229,7 +229,7 @@ def test_a_cheat_is_caught_by_the_check_of_its_law(cheat, check):
 
 
 @pytest.mark.parametrize("check", testing.CHECKS)
-def test_an_honest_one_passes_every_check(check):
+def test_a_correct_strategy_passes_every_check(check):
     testing.run_check(Honest, check, "continuous")
     testing.run_check(Honest, check, "finite")
 
@@ -271,7 +271,7 @@ def test_the_spaces_are_the_seven_that_the_contract_names():
 
 
 def test_a_registered_strategy_that_depends_on_hashes_is_caught(tmp_path, monkeypatch):
-    """Only another process has other hashes; the class itself looks honest in this one."""
+    """Hashes differ between processes only: within this process the class passes the check."""
     (tmp_path / "hashing.py").write_text(
         textwrap.dedent("""
         import numpy as np
@@ -294,7 +294,7 @@ def test_a_registered_strategy_that_depends_on_hashes_is_caught(tmp_path, monkey
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     testing.run_check("hashing", "same_seed_same_proposals", "mixed")
-    with pytest.raises(testing.ConformanceError, match="a fresh process proposes otherwise"):
+    with pytest.raises(testing.ConformanceError, match="a fresh process makes different proposals"):
         testing.check_fresh_process("hashing", trials=10)
     sys.modules.pop("hashing", None)
 

@@ -1,4 +1,4 @@
-"""What is wrong is said clearly, alone and in a batch, and no other trial is touched."""
+"""Wrong input gives clear errors, alone and in a batch, without an effect on other trials."""
 
 import numpy as np
 import pytest
@@ -24,10 +24,16 @@ def named(name):
     [
         ({"X": np.ma.masked_greater(X, 2)}, "X is an array with masked values"),
         ({"y": np.ma.masked_equal(Y, 1)}, "y is an array with masked values"),
-        ({"build": nn.Linear(7, 3)}, "makes a new network, got a network: Linear"),
-        ({"metrics": [named("a"), named("a")]}, "two entries 'a'"),
-        ({"metrics": [named("epochs")]}, "'epochs', or every result has one already"),
-        ({"metrics": ["accuracy", named("test_accuracy")]}, "two entries 'test_accuracy'"),
+        (
+            {"build": nn.Linear(7, 3)},
+            "returns a new network for a configuration, got a network: Linear",
+        ),
+        ({"metrics": [named("a"), named("a")]}, "the metric name 'a' is used twice"),
+        ({"metrics": [named("epochs")]}, "'epochs' is used twice or reserved"),
+        (
+            {"metrics": ["accuracy", named("test_accuracy")]},
+            "'test_accuracy' is used twice or reserved",
+        ),
         ({"evaluation_rows": True}, "evaluation_rows must be at least 1, got True"),
         ({"threads": True}, "threads must be 'auto', None or at least 1, got True"),
     ],
@@ -38,14 +44,14 @@ def test_wrong_arguments_are_refused_at_once(options, message):
         trainer(**options)
 
 
-def test_bfloat16_inputs_are_their_values():
+def test_bfloat16_inputs_keep_their_values():
     short = torch.tensor(X).bfloat16()
     expected = outcome(trainer(X=short.float())(trials([{}])[0]))
     assert outcome(trainer(X=short)(trials([{}])[0])) == expected
 
 
 class Writes(nn.Module):
-    """Doubles its inputs where they lie."""
+    """Doubles its inputs in place."""
 
     def __init__(self):
         super().__init__()
@@ -78,10 +84,10 @@ def raises(outputs, targets):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"build": lambda c: Writes()}, "writes into its inputs or targets"),
-        ({"build": lambda c: Writes(), "engine": "traced"}, "writes into its inputs"),
-        ({**FLAT, "loss": changes_targets}, "writes into its inputs or targets"),
-        ({**FLAT, "loss": changes_targets, "engine": "single"}, "writes into its inputs"),
+        ({"build": lambda c: Writes()}, "changes its inputs or targets in place"),
+        ({"build": lambda c: Writes(), "engine": "traced"}, "changes its inputs or targets"),
+        ({**FLAT, "loss": changes_targets}, "changes its inputs or targets in place"),
+        ({**FLAT, "loss": changes_targets, "engine": "single"}, "changes its inputs or targets"),
         ({**FLAT, "loss": no_outputs}, "does not depend on the outputs"),
         ({"metric": vector}, "metric 'vector' must return one number, got tensor"),
         ({"metric": text}, "metric 'text' must return one number, got 'good'"),
@@ -103,7 +109,7 @@ def test_wrong_functions_fail_alone_and_in_a_batch(options, message):
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_a_metric_that_writes_changes_nobody_elses_samples():
+def test_a_metric_that_writes_does_not_change_shared_samples():
     def writes(outputs, targets):
         value = float((outputs.argmax(1) == targets).float().mean())
         outputs.zero_()

@@ -29,7 +29,7 @@ def test_balanced_weights_are_scikit_learns():
 
 
 @pytest.mark.parametrize("validation", [0.2, 3])
-def test_engines_agree_alone_and_together(validation, caplog):
+def test_engines_agree_alone_and_in_batches(validation, caplog):
     own = {"class_weights": WEIGHTS, "dtype": torch.float64, "validation": validation}
     t, single = trainer(**own), trainer(engine="single", **own)
     many = dict(t.many(trials(CONFIGS)))
@@ -44,8 +44,8 @@ def test_engines_agree_alone_and_together(validation, caplog):
     check_no_team_failed(caplog)
 
 
-def test_a_weight_is_worth_so_many_copies_of_a_sample():
-    # Full batches: twice the weight of a class is every sample of it twice.
+def test_a_weight_equals_copies_of_the_samples():
+    # With full batches, weight 2 for a class is the same as every sample of it twice.
     config = {"optimizer": "gd", "lr": 0.5, "width": 8}
     own = {"test": None, "validation": (X, Y), "dtype": torch.float64, "stopping": None}
     weighted = trainer(class_weights={2: 2}, **own)(fixed_trial(config))

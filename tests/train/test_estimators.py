@@ -18,7 +18,7 @@ X, Y = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
 
 
-def test_it_is_the_trainer_s_network() -> None:
+def test_it_equals_the_network_of_the_trainer() -> None:
     model = NetworkClassifier(config={"lr": 0.02}, epochs=5, random_state=4).fit(X, NAMES)
     trainer = Trainer("mlp", X, NAMES, epochs=5, validation=0.2, test=None, standardize=True)
     fitted = trainer.refit({"lr": 0.02}, 4)
@@ -28,7 +28,7 @@ def test_it_is_the_trainer_s_network() -> None:
     assert model.score(X, NAMES) == (model.predict(X) == NAMES).mean()
 
 
-def test_it_can_be_cloned_piped_and_searched() -> None:
+def test_it_works_with_clone_pipelines_and_grid_search() -> None:
     search = GridSearchCV(
         make_pipeline(StandardScaler(), NetworkClassifier(epochs=2)),
         {"networkclassifier__config": [{"lr": 0.1}, {"lr": 1e-6}]},
@@ -41,7 +41,7 @@ def test_it_can_be_cloned_piped_and_searched() -> None:
         twin.predict(X)
 
 
-def test_regression_speaks_in_the_units_of_y() -> None:
+def test_regression_predicts_in_the_units_of_y() -> None:
     features, target = load_diabetes(return_X_y=True)
     model = NetworkRegressor(config={"lr": 0.01}, random_state=1).fit(features, 1000 + target)
     assert model.predict(features).shape == target.shape

@@ -1,4 +1,4 @@
-"""The trainer's promises: reproducible, undisturbed and undisturbing, honest about its outcome."""
+"""The trainer: reproducible, isolated from global state, and correct about its results."""
 
 import random
 import subprocess
@@ -31,7 +31,7 @@ def trainer(build="mlp", X=X, y=Y, **options):
 
 
 def outcome(result):
-    """Everything but what it cost."""
+    """Return all of a result but its cost."""
     metrics = {k: v for k, v in result.metrics.items() if k not in COST}
     return result.status, result.value, result.curve, metrics, result.data
 
@@ -40,7 +40,7 @@ def outcome(result):
 
 
 def own_randomness(config):
-    """Attention and LSTM drop values inside functions, with the default generator."""
+    """Return a network with dropout inside functions, which uses the default generator."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -98,7 +98,7 @@ def test_no_global_state_is_touched(name):
     assert global_state() == before
 
 
-def test_trainings_in_threads_equal_those_one_by_one():
+def test_training_in_threads_gives_the_same_results_as_one_by_one():
     jobs = [(BUILDS[name], seed) for name in BUILDS for seed in (1, 2)]
     trainers = {id(build): trainer(build) for (build, _), _ in jobs}
 
@@ -132,12 +132,12 @@ def first_weights(seed, data_seed):
     return torch.cat([p.reshape(-1) for p in seen[0]])
 
 
-def test_initial_weights_depend_on_the_trials_seed_alone():
+def test_initial_weights_depend_on_the_seed_of_the_trial_only():
     assert torch.equal(first_weights(1, 2), first_weights(1, 3))
     assert not torch.equal(first_weights(1, 2), first_weights(2, 2))
 
 
-def test_the_trial_is_the_loop_that_one_would_write():
+def test_a_trial_equals_a_plain_pytorch_loop():
     t = trainer(lambda c: mlp(5, 2, width=6), stopping=None, dtype=torch.float64, epochs=3)
     result = t(fixed_trial({"optimizer": "sgd", "lr": 0.05, "batch_size": 16}, 1, 2))
     data = t._data.prepare(2, torch.device("cpu"))[0]
@@ -157,17 +157,17 @@ def test_the_trial_is_the_loop_that_one_would_write():
     assert result.curve[-1] == (3, result.value)
 
 
-# -- what the search sees --------------------------------------------------------------------------
+# -- what a search can use -------------------------------------------------------------------------
 
 
-def test_hidden_test_labels_change_nothing_but_the_test_score():
+def test_hidden_test_labels_only_change_the_test_score():
     flipped = (X[:20], Y[:20]), (X[:20], 1 - Y[:20])
     a, b = (trainer(test=t)(fixed_trial(CONFIG)) for t in flipped)
     assert (a.value, a.curve) == (b.value, b.curve)
     assert a.metrics["test"] != b.metrics["test"]
 
 
-def test_value_and_test_are_scores_of_the_restored_weights():
+def test_value_and_test_score_belong_to_the_restored_weights():
     seen = {"validation": (X[40:80], Y[40:80]), "test": (X[:40], Y[:40])}
     t = trainer(metric="accuracy", metrics=["cross_entropy"], epochs=25, **seen)
     config = {"lr": 0.2, "width": 8}
@@ -184,13 +184,13 @@ def test_value_and_test_are_scores_of_the_restored_weights():
     assert -logp.mean() == pytest.approx(result.metrics["test_cross_entropy"], rel=1e-5)
 
 
-def test_without_stopping_the_last_epoch_stands():
+def test_without_stopping_the_value_is_that_of_the_last_epoch():
     result = trainer(stopping=None, epochs=25)(fixed_trial({"lr": 0.2, "width": 8}))
     assert result.value == result.curve[-1][1]
     assert len(result.curve) == 25
 
 
-def test_patience_ends_a_training_that_learns_nothing():
+def test_patience_ends_training_without_improvement():
     result = trainer(epochs=50, stopping=EarlyStopping(2))(fixed_trial({"lr": 1e-12}))
     assert result.data["stopped"] == "patience"
     assert [step for step, _ in result.curve] == [1, 2, 3]
@@ -207,18 +207,18 @@ class Stop:
         return len(self.reports) >= self.after
 
 
-def test_a_pruner_stops_it_and_the_curve_stays():
+def test_a_pruner_stops_training_and_the_curve_is_kept():
     channel = Stop(after=2)
     result = trainer()(Trial(Proposal(0, CONFIG, 1), 0, channel))
     assert (result.status, result.value) == ("pruned", None)
     assert list(result.curve) == channel.reports
     assert result.metrics["epochs"] == 2 and "test" not in result.metrics
     complete = trainer()(Trial(Proposal(0, CONFIG, 1), 0, Stop(after=4)))
-    assert complete.status == "complete"  # after the last epoch there is nothing to save
+    assert complete.status == "complete"  # a stop after the last epoch has no effect
     assert complete.curve[:2] == result.curve
 
 
-def test_reports_are_in_the_metrics_own_sign():
+def test_reports_have_the_sign_of_the_metric():
     channel = Stop(after=99)
     trainer(metric="accuracy")(Trial(Proposal(0, CONFIG, 1), 0, channel))
     assert all(0 <= value <= 1 for _, value in channel.reports)
@@ -247,7 +247,7 @@ def diverging_metric(after):
     return metric
 
 
-def test_after_a_divergence_the_best_epoch_stands_if_it_was_kept():
+def test_after_a_divergence_the_best_epoch_counts_if_it_was_kept():
     result = trainer(metric=diverging_metric(2), test=None)(fixed_trial(CONFIG))
     assert (result.status, result.value) == ("complete", 0.5)
     assert result.data["stopped"] == "diverged" and len(result.curve) == 2
@@ -264,7 +264,7 @@ def test_after_a_divergence_the_best_epoch_stands_if_it_was_kept():
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
     ],
 )
-def test_lack_of_memory_is_an_outcome(error):
+def test_out_of_memory_is_a_failed_trial(error):
     def build(config):
         raise error
 
@@ -272,7 +272,7 @@ def test_lack_of_memory_is_an_outcome(error):
     assert (result.status, result.error.kind) == ("failed", "out_of_memory")
 
 
-def test_other_errors_of_build_propagate_and_leave_no_trace():
+def test_other_errors_of_build_propagate_and_restore_global_state():
     def build(config):
         torch.rand(3)
         raise ZeroDivisionError
@@ -292,21 +292,21 @@ def test_other_errors_of_build_propagate_and_leave_no_trace():
         ("mlp", {"momentum": 1.0}, "parameter 'momentum'"),
         ("mlp", {"width": 0}, "parameter 'width' must be an integer from 1"),
         (lambda c: 3, {}, "build.config. must return an nn.Module, got 3"),
-        (lambda c: nn.Linear(5, 1), {}, r"one score a class, of shape \(32, 2\), got \(32, 1\)"),
+        (lambda c: nn.Linear(5, 1), {}, r"one score per class, of shape \(32, 2\), got \(32, 1\)"),
         (lambda c: nn.LSTM(5, 2), {}, "the network must return one tensor, got tuple"),
     ],
 )
-def test_wrong_configurations_are_named(build, config, message):
+def test_errors_name_the_wrong_parameter(build, config, message):
     with pytest.raises(TrainingError, match=message):
         trainer(build)(fixed_trial(config))
 
 
-def test_lr_is_suggested_for_a_near_miss():
+def test_lr_is_suggested_for_a_misspelt_name():
     with pytest.raises(TrainingError, match=r"'lr_' .*did you mean 'lr'\?"):
         trainer()(fixed_trial({"lr_": 0.1}))
 
 
-def test_a_column_against_a_vector_is_no_outer_product():
+def test_a_column_and_a_vector_are_not_broadcast():
     def build(config):
         return nn.Linear(5, 1)
 
@@ -338,26 +338,26 @@ def test_wrong_options_are_refused_at_once(options, message):
 # -- options ---------------------------------------------------------------------------------------
 
 
-def test_defaults_fill_what_the_configuration_lacks():
+def test_defaults_apply_to_missing_hyperparameters():
     a = trainer(defaults=CONFIG)(fixed_trial({}))
     b = trainer(defaults={"lr": 9.0})(fixed_trial(CONFIG))
     assert outcome(a) == outcome(b) == outcome(trainer()(fixed_trial(CONFIG)))
 
 
-def test_names_of_other_optimizers_are_ignored():
+def test_hyperparameters_of_other_optimizers_are_ignored():
     extra = {"momentum": 0.5, "weight_decay": 3.0, "decay": 0.5, "restart_every": 2}
     plain = trainer()(fixed_trial(CONFIG))
     assert outcome(trainer()(fixed_trial({**CONFIG, **extra}))) == outcome(plain)
 
 
-def test_a_batch_is_at_most_the_training_part_and_gd_takes_all_of_it():
+def test_a_batch_is_at_most_the_training_part_and_gd_uses_all_of_it():
     sgd = {"optimizer": "sgd", "lr": 0.1}
     huge = trainer()(fixed_trial({**sgd, "batch_size": len(X)}))
     full = trainer()(fixed_trial({"optimizer": "gd", "lr": 0.1, "batch_size": 8}))
     assert outcome(huge) == outcome(full)
     with pytest.raises(TrainingError, match="'batch_size' must be at most the 120 samples"):
         trainer()(fixed_trial({**sgd, "batch_size": 121}))
-    few = {"X": X[:20], "y": REAL[:20], "loss": "mse"}  # fewer than the default, which is no demand
+    few = {"X": X[:20], "y": REAL[:20], "loss": "mse"}  # fewer than the default batch size
     assert trainer(**few)(fixed_trial({})).status == "complete"
 
 
@@ -386,7 +386,7 @@ def test_lazy_layers_take_their_sizes_from_the_data():
     assert trainer(build)(fixed_trial({})).metrics["parameters"] == 5 * 7 + 7 + 7 * 2 + 2
 
 
-def test_a_standardised_target_is_predicted_in_its_own_units():
+def test_a_standardised_target_is_predicted_in_its_units():
     y = 1000 + 50 * REAL
     t = trainer(y=y, loss="mse", standardize=True, standardize_target=True, epochs=30)
     fitted = t.refit({"lr": 0.01, "width": 32})
@@ -395,7 +395,7 @@ def test_a_standardised_target_is_predicted_in_its_own_units():
     assert abs(fitted.predict(X).mean() - y.mean()) < 50
 
 
-def test_losses_and_metrics_of_the_callers_own():
+def test_custom_losses_and_metrics():
     def loss(outputs, targets):
         return nn.functional.l1_loss(outputs[:, 0], targets)
 
@@ -422,7 +422,7 @@ def test_evaluation_in_pieces_gives_the_same_scores():
     assert [v for _, v in b.curve] == pytest.approx([v for _, v in a.curve], rel=1e-12)
 
 
-def test_what_a_trial_cost_is_recorded():
+def test_the_cost_of_a_trial_is_recorded():
     metrics = trainer()(fixed_trial(CONFIG)).metrics
     assert metrics["parameters"] == 5 * 8 + 8 + 8 * 8 + 8 + 8 * 2 + 2
     assert metrics["epochs"] == 4
@@ -431,7 +431,7 @@ def test_what_a_trial_cost_is_recorded():
         assert 10 < metrics["memory_mb"] < 100_000
 
 
-def test_a_training_does_not_load_the_compiler():
+def test_training_does_not_load_the_compiler():
     code = """
 import sys, numpy as np, torch
 from metaopt.train import Trainer
@@ -443,13 +443,13 @@ def build(config):
     return torch.nn.Sequential(torch.nn.LayerNorm(X.shape[1]), torch.nn.Linear(X.shape[1], 2))
 found = Trainer(build, X, X[:, 0] > 0, epochs=1, engine="traced")(fixed_trial({}))
 assert found.data["engine"] == "traced"
-assert "torch._dynamo" not in sys.modules  # more than a second in every worker
+assert "torch._dynamo" not in sys.modules  # its import takes a second in every worker
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_missing_gpu_is_said():
+def test_a_missing_gpu_is_reported():
     with pytest.raises(TrainingError, match="PyTorch finds 0 CUDA devices"):
         trainer(device="cuda")(fixed_trial({}))
 

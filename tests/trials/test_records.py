@@ -60,7 +60,7 @@ proposals = st.builds(
 
 
 def exact(value):
-    """A value as text that tells 1 from 1.0 and True, and NaN from nothing."""
+    """A value as a text in which 1, 1.0 and True, and also NaN and None, are different."""
     return repr(value)
 
 
@@ -88,7 +88,7 @@ def test_every_number_survives_json(x):
     assert exact(again) == exact(x)
 
 
-def test_not_a_number_and_infinities_are_kept_in_metrics_curve_and_data():
+def test_nan_and_infinities_are_kept_in_metrics_curve_and_data():
     result = Result(
         1.0,
         metrics={"a": math.nan, "b": -math.inf},
@@ -138,12 +138,12 @@ def test_settling_is_idempotent_and_leaves_no_complete_result_without_a_number(r
 @pytest.mark.parametrize("outcome", [
     None, "0.5", True, [1.0], {"value": 1}, 1j, object(), np.array([1.0, 2.0]), (1.0, 2.0),
 ], ids=lambda v: type(v).__name__)  # fmt: skip
-def test_what_is_no_number_is_refused(outcome):
+def test_an_outcome_that_is_not_a_number_is_refused(outcome):
     with pytest.raises(StudyError, match="an objective returns a number or a Result, got"):
         settle(outcome)
 
 
-def test_a_number_too_large_for_a_float_is_no_silent_infinity():
+def test_a_number_too_large_for_a_float_is_an_error():
     with contextlib.suppress(StudyError):
         assert settle(10**400).status == "failed"
 
@@ -184,12 +184,12 @@ def test_data_becomes_plain_json(value, expected):
 
 
 @pytest.mark.parametrize("thing", [object(), {1, 2}, b"x", 1j, len], ids=lambda v: type(v).__name__)
-def test_what_is_no_json_is_refused_with_its_place(thing):
+def test_data_that_is_not_json_is_refused_with_its_place(thing):
     with pytest.raises(StudyError, match=r"data\['a'\]\[1\] must be JSON"):
         Result(1.0, data={"a": [0, thing]})
 
 
-def test_equality_of_json_tells_types_apart():
+def test_equality_of_json_distinguishes_types():
     assert same_json({"a": 1, "b": [None]}, {"b": [None], "a": 1})
     assert not same_json({"a": 1}, {"a": True})
     assert not same_json([1], [1.0])
@@ -220,7 +220,7 @@ def test_a_result_that_contradicts_itself_is_refused(make, parts):
         assert part in str(caught.value)
 
 
-def test_a_failed_result_always_says_why():
+def test_a_failed_result_always_has_an_error():
     assert Result(status="failed").error == Failure("exception", "")
     result = Result.failed("timeout", "too long", seconds=3)
     assert (result.status, result.error.kind, result.error.message) == (
@@ -231,7 +231,7 @@ def test_a_failed_result_always_says_why():
     assert result.seconds == 3.0
 
 
-def test_values_are_frozen_and_do_not_share_what_they_were_made_from():
+def test_records_are_immutable_and_copy_their_arguments():
     metrics, data, curve, config = {"a": 1.0}, {"k": [1]}, [(1, 2.0)], {"x": 1}
     result = Result(1.0, metrics=metrics, data=data, curve=curve)
     proposal = Proposal(0, config, 5)
@@ -252,7 +252,7 @@ def test_values_are_frozen_and_do_not_share_what_they_were_made_from():
             setattr(value, field, 1)
 
 
-def test_a_record_reads_as_its_proposal_and_result():
+def test_a_record_has_the_properties_of_its_proposal_and_result():
     waiting = TrialRecord(Proposal(3, {"x": 1}, 7, "initial"))
     assert (waiting.number, waiting.params, waiting.config, waiting.seed, waiting.origin) == (
         3,

@@ -1,7 +1,7 @@
 
 "use strict";
-// Tables sort by the column whose heading is pressed, by mouse or keyboard; once more turns the
-// order. Rows that are equal keep theirs, and empty cells come last either way.
+// A click (or Enter or Space) on a column heading sorts the table by that column; a second click
+// reverses the order. The sort is stable, and empty cells come last in both orders.
 const key = (cell) => cell.dataset.v ?? cell.textContent;
 function sort(heading) {
   const column = heading.cellIndex, body = heading.closest("table").tBodies[0];

@@ -1,1 +1,1 @@
-"""Data: arrays, data sets and loaders in; splits and batches out."""
+"""Data of training: reads arrays, Datasets and DataLoaders; makes splits and batches."""

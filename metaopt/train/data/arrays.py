@@ -1,4 +1,4 @@
-"""Arrays, tensors and data sets of the caller's, read as tensors of our own."""
+"""Copies the arrays, tensors and Datasets of the user to tensors."""
 
 from __future__ import annotations
 
@@ -18,33 +18,46 @@ from metaopt.train.data.streams import Streamed
 
 
 class Part(NamedTuple):
-    """Inputs (n, ...) and targets (n,) or (n, ...) of one split."""
+    """Inputs (n, ...) and targets (n,) or (n, ...) of one part: training, validation or test."""
 
     X: Tensor
     y: Tensor
 
 
 class StreamedPart(NamedTuple):
-    """The same with inputs that are read when they are needed."""
+    """Like `Part`, but the inputs are read from the Dataset when they are needed."""
 
     X: Streamed
     y: Tensor
 
 
 def read_pair(X: Any, y: Any, x_name: str, y_name: str, dtype: torch.dtype) -> tuple[Any, Any]:
-    """Return inputs and targets; those of a Dataset, or a DataLoader over one, are read once.
+    """Return inputs and targets; a Dataset, or the one of a DataLoader, is read once.
 
-    Random augmentation inside a Dataset is therefore drawn once; where it shall be drawn anew
-    in every epoch, it belongs into the network, whose randomness follows the trial's seed.
+    Random augmentation inside a Dataset is therefore drawn only once. Augmentation that must
+    differ in every epoch belongs in the network, whose random numbers follow the trial's seed.
+
+    Args:
+        X: inputs, or a Dataset or DataLoader of (x, y).
+        y: targets; None with a Dataset or DataLoader.
+        x_name, y_name: names of both in messages.
+        dtype: of real inputs.
+
+    Raises:
+        TrainingError: `y` is missing, or given although `X` contains the targets; or the samples
+            cannot be read.
+
     """
     source = read_source(X, x_name)
     if source is None:
         if y is None:
-            raise TrainingError(f"{y_name} is missing; leave it out only if {x_name} is a Dataset")
+            raise TrainingError(
+                f"{y_name} is missing; it is only optional if {x_name} is a Dataset"
+            )
         return X, y
     if y is not None:
         kind = "DataLoader" if isinstance(X, DataLoader) else "Dataset"
-        raise TrainingError(f"{x_name} is a {kind} and holds the targets; leave {y_name} out")
+        raise TrainingError(f"{x_name} is a {kind} and contains the targets; do not pass {y_name}")
     if isinstance(source.dataset, TensorDataset):
         tensors = source.dataset.tensors
         if len(tensors) != 2:
@@ -58,7 +71,7 @@ def _to_array(values: Any, where: str) -> NDArray[Any]:
         here = values.detach().cpu()
         return np.asarray((here.float() if here.dtype == torch.bfloat16 else here).numpy())
     if np.ma.is_masked(values):
-        raise TrainingError(f"{where} is an array with masked values; fill them or leave them out")
+        raise TrainingError(f"{where} is an array with masked values; fill or remove them")
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -69,10 +82,10 @@ def _to_array(values: Any, where: str) -> NDArray[Any]:
 
 
 def read_values(values: Any, *, dtype: torch.dtype, where: str) -> Tensor:
-    """Copy numbers as a tensor on the CPU: integer kinds as int64, the rest as `dtype`.
+    """Copy numbers to a tensor on the CPU: integers and bools as int64, others as `dtype`.
 
     Raises:
-        TrainingError: there are none, they are no numbers, or not all are finite.
+        TrainingError: the array is empty, or its values are not finite numbers.
 
     """
     array = _to_array(values, where)
@@ -83,13 +96,13 @@ def read_values(values: Any, *, dtype: torch.dtype, where: str) -> Tensor:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = int(np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))[0])
         raise TrainingError(f"{where} must be finite; the first bad sample is {bad}")
-    # PyTorch takes neither negative strides nor another machine's order of bytes.
+    # PyTorch accepts neither negative strides nor a foreign byte order.
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     return torch.tensor(array, dtype=dtype if array.dtype.kind == "f" else torch.int64)
 
 
 def read_inputs(values: Any, dtype: torch.dtype, where: str) -> Tensor:
-    """Copy inputs as `dtype`; a tensor of int64 stays as it is: indices of tokens."""
+    """Copy inputs as `dtype`; an int64 tensor keeps its type, because it holds token indices."""
     read = read_values(values, dtype=dtype, where=where)
     keep = isinstance(values, Tensor) and values.dtype == torch.int64
     read = read if keep else read.to(dtype)
@@ -102,7 +115,7 @@ def read_groups(values: Any, n: int) -> NDArray[Any] | None:
     """Copy the group of each of n samples; None stays None.
 
     Raises:
-        TrainingError: there is not one group a sample.
+        TrainingError: the shape is not (n,).
 
     """
     if values is None:
@@ -115,7 +128,12 @@ def read_groups(values: Any, n: int) -> NDArray[Any] | None:
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of any type as codes 0, 1, ... in the sorted order of `classes`."""
+    """Encodes labels of any type as codes 0, 1, ... in the sorted order of `classes`.
+
+    Attributes:
+        classes: the distinct labels, sorted.
+
+    """
 
     classes: NDArray[Any]
 
@@ -124,7 +142,7 @@ class Labels:
         """Find the classes.
 
         Raises:
-            TrainingError: the values are no labels, or there is only one class.
+            TrainingError: the values are not labels, or there is only one class.
 
         """
         array = _as_labels(_to_array(values, where), where)
@@ -146,7 +164,7 @@ class Labels:
 def _as_labels(array: NDArray[Any], where: str) -> NDArray[Any]:
     if array.size == 0:
         raise TrainingError(f"{where} is empty, of shape {array.shape}")
-    if array.dtype.kind == "O":  # as pandas holds strings; objects could not be saved
+    if array.dtype.kind == "O":  # pandas stores strings as objects, which cannot be saved
         if not all(isinstance(v, str) for v in array.reshape(-1)):
             raise TrainingError(f"{where} must hold labels of one type: integers or strings")
         return array.astype(str)

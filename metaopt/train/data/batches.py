@@ -1,10 +1,10 @@
-"""The samples of members that train in step: gathered once for all who share them.
+"""Batches for members that train in step: samples that members share are gathered once.
 
-Notation: K members and B samples a step. Members of one split get (B, ...); if a team holds
-members of several splits (folds, say), each gets its own samples, stacked member by member,
-(K, B, ...). All splits of a team are of the same size, so that all members take the same steps.
-Members that began later than others are at earlier epochs, and so in another order of samples:
-they too get their own.
+Notation: K members and B samples per step. Members with the same split and epoch share one batch
+(B, ...). If a team has members of several splits (folds, say), each member gets its own samples,
+stacked to (K, B, ...). Members that joined later are at an earlier epoch and use its sample order,
+so they get their own samples, too. All splits of a team have the same size, so that all members
+take the same steps.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from metaopt.train.data.arrays import Part, StreamedPart
 from metaopt.train.data.splitting import epoch_order
 from metaopt.train.data.streams import Pairs, StreamedPasses, StreamedRows
 
-GATHER_WHOLE = 2**26  # bytes of inputs below which an epoch is brought into order all at once
-KEPT_SAMPLES = 2**16  # up to which the orders of epochs are kept
+GATHER_WHOLE = 2**26  # bytes of inputs up to which a whole epoch is gathered at once
+KEPT_SAMPLES = 2**16  # up to which the sample orders of epochs are cached
 
 
 class Feed:
@@ -30,10 +30,10 @@ class Feed:
 
     Args:
         train: the training part of each member.
-        validation: its validation part.
-        data_seeds: what the order of its samples derives from.
-        batch_size: samples a step.
-        ahead: by how many epochs each member is ahead of the first; None for 0 throughout.
+        validation: the validation part of each member.
+        data_seeds: seed of the sample order of each member.
+        batch_size: samples per step.
+        ahead: how many epochs each member is ahead of the first; None means 0 for all.
 
     """
 
@@ -46,7 +46,7 @@ class Feed:
         ahead: Sequence[int] | None = None,
     ) -> None:
         self._batch_size = batch_size
-        of: dict[tuple[int, int], int] = {}  # a tensor's identity and the seed: number of a split
+        of: dict[tuple[int, int], int] = {}  # (id of the tensor, seed) -> number of the split
         splits = [
             of.setdefault((id(part.X), seed), len(of))
             for part, seed in zip(train, data_seeds, strict=True)
@@ -58,7 +58,7 @@ class Feed:
         self.device = train[0].X.device
         self._splits = torch.tensor(splits, device=self.device)
         ages = zip(splits, ahead or [0] * len(splits), strict=True)
-        orders: dict[tuple[int, int], int] = {}  # a split and how far ahead: number of an order
+        orders: dict[tuple[int, int], int] = {}  # (split, epochs ahead) -> number of the order
         numbers = [orders.setdefault(age, len(orders)) for age in ages]
         self._orders = list(orders)
         self._order_of = torch.tensor(numbers, device=self.device)
@@ -72,17 +72,17 @@ class Feed:
 
     @property
     def validated_alike(self) -> bool:
-        """Whether all members have the same samples to validate on."""
+        """Whether all members have the same validation samples."""
         return len(self._train) == 1
 
     @property
     def n(self) -> int:
-        """Training samples."""
+        """Number of training samples."""
         return len(self._train[0].y)
 
     @property
     def sizes(self) -> list[int]:
-        """Samples of each step."""
+        """Number of samples in each step."""
         return step_sizes(self.n, self._batch_size)
 
     def _steps(self, epoch: int, order: tuple[int, int]) -> list[Tensor]:
@@ -98,7 +98,7 @@ class Feed:
         return gathered(part, self._steps(epoch, order), len(self._orders))
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs and targets of each step, in an epoch of the first member."""
+        """Yield inputs and targets of each step; `epoch` is that of the first member."""
         if not self.shared and self.validated_alike and isinstance(self._train[0].X, Tensor):
             yield from self._in_orders([self._steps(epoch, order) for order in self._orders])
             return
@@ -110,7 +110,7 @@ class Feed:
             yield self._of_members([Part(*pair) for pair in pairs], self._order_of)
 
     def _in_orders(self, steps: Sequence[Sequence[Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same samples for all, each in the order of its own epoch: gathered in one go."""
+        """Gather samples of one split in one call, for each member in the order of its epoch."""
         rows = [torch.stack(step)[self._order_of] for step in zip(*steps, strict=True)]
         pairs = gathered(self._train[0], [own.view(-1) for own in rows])
         for (X, y), own in zip(pairs, rows, strict=True):
@@ -121,12 +121,12 @@ class Feed:
         return Part(X, torch.stack([p.y for p in parts]).index_select(0, of))
 
     def close(self) -> None:
-        """Give up an epoch that did not come to its end, as when a step raised."""
+        """Abandon an epoch that was not completed, for instance because a step raised an error."""
         for pairs in self._begun:
             pairs.close()
 
     def validation(self) -> Part:
-        """All that is validated on: (n, ...) or (K, n, ...)."""
+        """Return the validation samples: (n, ...) if all members share them, else (K, n, ...)."""
         if self._validated is None:
             parts = self._validation
             alike = self.validated_alike
@@ -135,16 +135,16 @@ class Feed:
 
 
 def step_sizes(n: int, size: int) -> list[int]:
-    """Samples of each step; a last batch of one joins the one before it."""
+    """Return the number of samples in each step; a last batch of one joins the one before it."""
     whole, rest = divmod(n, size)
     sizes = [size] * whole + [rest] * (rest > 0)
     if len(sizes) > 1 and rest == 1:
-        sizes[-2:] = [size + 1]  # batch normalisation fails on one sample
+        sizes[-2:] = [size + 1]  # batch normalisation fails on a single sample
     return sizes
 
 
 def batches(n: int, size: int, data_seed: int, epoch: int, device: torch.device) -> list[Tensor]:
-    """Row numbers of each step's samples."""
+    """Return the row numbers of the samples of each step."""
     make = _kept_order if n <= KEPT_SAMPLES else _order
     order = make(n, data_seed, epoch)
     if device.type == "cuda":
@@ -156,12 +156,12 @@ def _order(n: int, data_seed: int, epoch: int) -> Tensor:
     return torch.from_numpy(epoch_order(n, data_seed, epoch))
 
 
-# Members of different ages visit the same epochs at different times, batches one after the other.
+# Members at different epochs need the same orders at different times, as do batches of trials.
 _kept_order = lru_cache(maxsize=128)(_order)
 
 
 def gathered(part: Part | StreamedPart, steps: Sequence[Tensor], times: int = 1) -> Pairs:
-    """Inputs and targets of each step; `times` as many are gathered side by side."""
+    """Yield inputs and targets of each step; `times` is the number of gathers in parallel."""
     X = part.X
     if isinstance(X, StreamedRows):
         with closing(X.batches(steps)) as batches:

@@ -1,7 +1,7 @@
-"""What runs where samples are read: in this process, or in those that a DataLoader starts.
+"""Code that reads samples, in this process or in the worker processes of a DataLoader.
 
-A chunk is some samples read together, stacked and checked: X (B, ...) and y (B, ...). Exceptions
-travel as values, so that a failure says the same wherever it happened.
+A chunk is a few samples that are read together, stacked and checked: X (B, ...) and y (B, ...).
+Exceptions are passed on as values, so that messages are the same in every process.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ T = TypeVar("T")
 
 
 class ReadingError(TrainingError):
-    """Samples cannot be read: whoever trains on them has failed."""
+    """Samples cannot be read; the trials that train on them fail."""
 
 
 class Chunk(NamedTuple):
-    """Some samples: inputs (B, ...) and raw targets (B, ...)."""
+    """A few samples: inputs (B, ...) and targets (B, ...) as the Dataset gives them."""
 
     X: Tensor
     y: NDArray[Any]
@@ -42,13 +42,19 @@ Chunks = Generator[Chunk, None, None]
 
 @dataclass(frozen=True)
 class Unread:
-    """Why samples could not be read, in words, and the traceback of what the Dataset raised."""
+    """A failure to read samples, as a value that can be sent to another process.
+
+    Attributes:
+        reason: the message.
+        trace: the traceback of the exception that the Dataset raised, if it raised one.
+
+    """
 
     reason: str
     trace: str = ""
 
     def error(self) -> ReadingError:
-        """Return the exception that says so."""
+        """Return the exception to raise."""
         error = ReadingError(self.reason)
         if self.trace:
             error.add_note(self.trace)
@@ -56,9 +62,10 @@ class Unread:
 
 
 class Rows(Dataset[Any]):
-    """The rows of a map-style Dataset, a list of them at a time.
+    """Reads rows of a map-style Dataset; the index is a list of row numbers.
 
-    What the Dataset draws from global generators depends on the list only, and leaves no trace.
+    Random numbers that the Dataset draws from global generators depend on this list only. The
+    state of these generators is restored afterwards.
     """
 
     def __init__(self, dataset: Any, dtype: torch.dtype, name: str) -> None:
@@ -75,21 +82,21 @@ class Rows(Dataset[Any]):
             )
         if len(items) != len(rows):
             raise ReadingError(
-                f"{self._name}.__getitems__ must give {len(rows)} samples for as many indices, got"
-                f" {len(items)}"
+                f"{self._name}.__getitems__ must return {len(rows)} samples for as many indices,"
+                f" got {len(items)}"
             )
         return stacked(items, rows, self._dtype, self._name)
 
 
 class Passes(IterableDataset[Any]):
-    """Passes over an IterableDataset, some samples at a time.
+    """Passes over an IterableDataset, a few samples at a time.
 
     Args:
-        dataset: told the epoch by ``set_epoch(epoch)``, if it has that.
-        size: samples at a time.
+        dataset: the Dataset; if it has a method ``set_epoch(epoch)``, it is called.
+        size: samples per chunk.
         dtype: of real inputs.
-        name: in messages.
-        epoch: of the next pass, (); in shared memory, if other processes read.
+        name: of the data in messages.
+        epoch: of the next pass, a tensor of shape (), in shared memory if other processes read.
 
     """
 
@@ -100,7 +107,7 @@ class Passes(IterableDataset[Any]):
         self._name, self._epoch = name, epoch
 
     def __iter__(self) -> Iterator[Chunk | Unread]:
-        # A generator: PyTorch's workers end without a word if `iter` raises in them.
+        # A generator, because a worker of PyTorch ends without a message if `iter` raises.
         epoch, info = int(self._epoch), get_worker_info()
         noise = GlobalNoise(derive(0, "pass", epoch, 0 if info is None else info.id))
         samples: Iterator[Any] | None = None
@@ -143,11 +150,11 @@ def _attempt(read: Callable[[], T], name: str) -> T | Unread:
 
 
 def stacked(items: Sequence[Any], rows: Sequence[int], dtype: torch.dtype, name: str) -> Chunk:
-    """Check samples, at least one, and stack them; int64 inputs stay, others become `dtype`.
+    """Check and stack one or more samples; int64 inputs stay, others become `dtype`.
 
     Raises:
-        ReadingError: a sample is no pair, of another shape or kind than the first, of other than
-            numbers, or not finite.
+        ReadingError: a sample is not a pair, its inputs are not finite numbers, or it has another
+            shape or type than the first one.
 
     """
     raw = [_raw(item, row, name) for item, row in zip(items, rows, strict=True)]
@@ -180,7 +187,7 @@ def _first_bad(X: Tensor) -> int | None:
 
 
 def other_shape(name: str, row: int, found: Sequence[int], before: Sequence[int]) -> ReadingError:
-    """Return the error for an input of another shape than those before."""
+    """Return the error for an input whose shape differs from those before."""
     return ReadingError(
         f"{name} must give inputs of one shape, got {tuple(found)} in sample {row} and"
         f" {tuple(before)} before"
@@ -188,10 +195,10 @@ def other_shape(name: str, row: int, found: Sequence[int], before: Sequence[int]
 
 
 def other_type(name: str, row: int, found: object, before: object) -> ReadingError:
-    """Return the error for inputs of which some are int64 and others are not."""
+    """Return the error for inputs of which only some are int64."""
     return ReadingError(
         f"{name} must give inputs of one type, got {found} in sample {row} and {before} before;"
-        " integers of 64 bits are taken for tokens"
+        " int64 inputs are treated as token indices"
     )
 
 

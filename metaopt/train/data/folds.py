@@ -1,4 +1,4 @@
-"""Folds for cross-validation: scikit-learn's splitters, made functions of the data seed.
+"""Folds for cross-validation: scikit-learn's splitters, with randomness from the data seed.
 
 Notation: n samples, rows 0..n-1; a fold is a pair of arrays of rows, for training and validation.
 """
@@ -21,23 +21,23 @@ Fold = tuple[Rows, Rows]
 
 
 class Splitter(Protocol):
-    """What scikit-learn's splitters have in common."""
+    """The protocol of scikit-learn's splitters."""
 
     def split(self, X: Any, y: Any, groups: Any) -> Iterable[tuple[Any, Any]]: ...
 
 
 def is_folds(value: Any) -> bool:
-    """Whether `value` asks for folds: their number, from 2, or a splitter."""
+    """Whether `value` describes folds: a number of at least 2, or a splitter."""
     value = native(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value > 1
-    # Texts and tensors have a `split` too.
+    # Strings and tensors have a method `split`, too.
     has_split = callable(getattr(value, "split", None))
     return has_split and not isinstance(value, str) and not hasattr(value, "shape")
 
 
 def in_time(how: Any) -> bool:
-    """Whether samples are in the order of time, so that the last ones must be the test part."""
+    """Whether samples are ordered by time, so that the last ones must be the test part."""
     return any(kind.__name__ == "TimeSeriesSplit" for kind in type(how).__mro__)
 
 
@@ -49,21 +49,21 @@ def make_folds(
     classes: NDArray[Any] | None,
     stratify: bool,
 ) -> list[Fold]:
-    """Cut the samples into folds: a pure function of the arguments.
+    """Split the samples into folds: a pure function of the arguments.
 
     Args:
-        how: a number k of shuffled folds, which keep groups together and, with `stratify`, give
-            each fold its share of every class; or a splitter. One that would draw from numpy's
-            global generator draws by `data_seed`; a `random_state` of its own stays.
-        y: targets (n, ...), class codes for classification.
-        groups: the group of each sample (n,), or None.
+        how: the number k of folds, which are shuffled, keep groups together and are stratified
+            if `stratify`; or a splitter. A splitter without `random_state` uses `data_seed`
+            instead of NumPy's global generator; its own `random_state` is kept.
+        y: targets, shape (n, ...); class codes for classification.
+        groups: the group of each sample, shape (n,), or None.
         data_seed: of the study.
-        classes: labels by code for classification, else None.
-        stratify: whether y may be cut by classes.
+        classes: labels in the order of their codes; None for regression.
+        stratify: whether each fold gets its share of every class.
 
     Raises:
-        TrainingError: the splitter refuses the data or gives no folds, or a fold is empty,
-            overlaps itself, or lacks a class.
+        TrainingError: the splitter refuses the data or returns no folds, or a fold is empty, has
+            a sample in both parts, or lacks a class.
 
     """
     n, strata = len(y), y if stratify else np.zeros(len(y), dtype=np.int64)
@@ -81,13 +81,13 @@ def make_folds(
             f"validation={how!r} cannot split the {n} samples: {error}{hint}"
         ) from error
     if not pairs:
-        raise TrainingError(f"validation={how!r} gave no folds")
+        raise TrainingError(f"validation={how!r} returned no folds")
     folds = [(_rows(a, n, k, pairs), _rows(b, n, k, pairs)) for k, (a, b) in enumerate(pairs)]
-    # Where classes cannot be spread, a validation part may lack one; a training part never may.
+    # With groups or ordered by time, a validation part may lack a class; a training part never.
     spread = groups is None and not in_time(how)
     for k, (train, valid) in enumerate(folds):
         if np.intersect1d(train, valid).size:
-            raise TrainingError(f"fold {k + 1} of {len(folds)} validates on its training samples")
+            raise TrainingError(f"fold {k + 1} of {len(folds)} has samples in both its parts")
         if classes is not None:
             _check_classes("trains", y, train, classes, k, len(folds))
             if spread and len(valid) >= len(classes):
@@ -123,9 +123,11 @@ def _shuffled(
 def _rows(given: Any, n: int, fold: int, pairs: Sequence[Any]) -> Rows:
     rows = np.asarray(given)
     if rows.ndim != 1 or rows.dtype.kind not in "iu" or rows.size == 0:
-        raise TrainingError(f"fold {fold + 1} of {len(pairs)} has an empty part, or no row numbers")
+        raise TrainingError(f"fold {fold + 1} of {len(pairs)} needs two arrays of row numbers")
     if rows.min() < 0 or rows.max() >= n:
-        raise TrainingError(f"fold {fold + 1} of {len(pairs)} has row {rows.max()} of {n} samples")
+        raise TrainingError(
+            f"fold {fold + 1} of {len(pairs)} has row {rows.max()} of only {n} samples"
+        )
     return np.sort(rows).astype(np.int64)
 
 
@@ -136,6 +138,6 @@ def _check_classes(
     if missing.size:
         raise TrainingError(
             f"fold {fold + 1} of {count} {does} without the class"
-            f" {classes[int(missing[0])].item()!r}; shuffle or stratify the folds, for instance by"
-            " validation=5, or use fewer"
+            f" {classes[int(missing[0])].item()!r}; shuffle or stratify the folds, for instance"
+            " with validation=5, or use fewer folds"
         )

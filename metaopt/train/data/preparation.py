@@ -1,6 +1,7 @@
-"""Data for training: read once, checked, split, standardised and brought to the device.
+"""Data for training: read once, checked, split, standardised and moved to the device.
 
-Notation: n samples; X is (n, ...) and y is (n,) or (n, ...). A `Part` is (X, y) of one split.
+Notation: n samples; X is (n, ...) and y is (n,) or (n, ...). A `Part` is (X, y) of the training,
+validation or test part of a split.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from metaopt.train.data.splitting import (
 )
 from metaopt.train.data.streams import Streamed, kept_open
 
-KEPT_SPLITS = 2  # prepared splits to hold on to, on each device: all trials of a study share one
+KEPT_SPLITS = 2  # prepared splits to cache, on each device; all trials of a study share one
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,12 @@ class Prepared:
     """The parts of one split on one device, and the scalers fitted to its training part.
 
     Attributes:
-        rows: of X in the validation part; None if that was given as data of its own.
+        train: the training part.
+        validation: the validation part.
+        test: the hidden test part; None if there is none.
+        x_scaler: of the inputs; None if they are not standardised.
+        y_scaler: of the targets; None if they are not standardised.
+        rows: row numbers of X in the validation part; None if that was given as separate data.
 
     """
 
@@ -59,7 +65,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a trainer does with its data; see `Trainer` for the meaning of each."""
+    """How a trainer prepares its data; `Trainer` documents each field."""
 
     validation: Any
     test: Any
@@ -75,11 +81,16 @@ class Preparation:
 class Data:
     """All data of a trainer, checked.
 
+    Args:
+        X: inputs, or a Dataset or DataLoader of (x, y).
+        y: targets; None with a Dataset or DataLoader.
+        how: what to do with them.
+
     Attributes:
-        classes: the labels in the order of their codes, for classification; else None.
+        classes: labels in the order of their codes; None for regression.
         shape: of one input.
-        outputs: how many numbers a network must give: classes, or columns of y.
-        folds: what the validation part is made by, if by folds.
+        outputs: the number of outputs that a network needs: classes, or columns of y.
+        folds: the number of folds or the splitter; None without cross-validation.
 
     Raises:
         TrainingError: lengths, types, values or splits do not fit; the message says which.
@@ -102,7 +113,7 @@ class Data:
         self._given: dict[str, Part] = {}
         self._fractions: dict[str, float] = {}
         self.folds: int | Splitter | None = None
-        # The test part is cut off first, so that it is the same whatever validates.
+        # The test part is split off first, so that it does not depend on the validation part.
         for name, value in (("test", how.test), ("validation", how.validation)):
             if name == "validation" and is_folds(value):
                 self.folds = value
@@ -118,12 +129,14 @@ class Data:
         y_shape = self._all.y.shape
         self.outputs = len(self.classes) if self.classes is not None else int(y_shape[1:].numel())
         self._cache: dict[int, dict[torch.device, tuple[Prepared, ...]]] = {}
-        self._splits(0, self.folds)  # what no seed can split is refused here
+        self._splits(0, self.folds)  # refuses data that no seed can split
 
     def _part(self, raw: tuple[Any, Any], x_name: str, y_name: str) -> Part:
         inputs = read_inputs(raw[0], self._dtype, x_name)
         if self._standardize and not inputs.is_floating_point():
-            raise TrainingError(f"standardize=True needs real inputs, got {x_name} of integers")
+            raise TrainingError(
+                f"standardize=True needs floating-point inputs, got integers in {x_name}"
+            )
         targets = self._encode(raw[1], y_name)
         if len(inputs) != len(targets):
             raise TrainingError(
@@ -131,7 +144,9 @@ class Data:
                 f" {len(targets)}"
             )
         if self._standardize_target and not targets.is_floating_point():
-            raise TrainingError(f"standardize_target=True needs real targets, got {y_name}")
+            raise TrainingError(
+                f"standardize_target=True needs floating-point targets, got integers in {y_name}"
+            )
         return Part(inputs, targets)
 
     def _encode(self, raw: Any, name: str) -> Tensor:
@@ -154,7 +169,7 @@ class Data:
 
     @property
     def counts(self) -> list[int]:
-        """Samples of each class, by code; [] if there are no classes."""
+        """Number of samples of each class, in the order of the codes; [] for regression."""
         if self.classes is None:
             return []
         return [int((self._all.y == code).sum()) for code in range(len(self.classes))]
@@ -163,12 +178,12 @@ class Data:
         return len(self._all.y)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cache": {}}  # not sent to worker processes
+        return {**self.__dict__, "_cache": {}}  # the cache is not sent to worker processes
 
     def prepare(self, data_seed: int, device: torch.device) -> tuple[Prepared, ...]:
-        """Return the split of `data_seed` on `device`, or one for each fold.
+        """Return the split of `data_seed` on `device`, or the splits of all folds.
 
-        The tensors are shared: only read them.
+        The tensors are shared, so they must not be changed.
         """
         here = self._cache.get(data_seed)
         if here is None:
@@ -182,16 +197,16 @@ class Data:
     def split(
         self, data_seed: int, device: torch.device, folds: int | Splitter | None
     ) -> tuple[Prepared, ...]:
-        """Return the folds of any splitter; with None, the split by the trainer's fractions."""
+        """Return the folds of the given splitter; with None, the split by the fractions."""
         return tuple(self._prepare(rows, device) for rows in self._splits(data_seed, folds))
 
     def whole(self, data_seed: int, device: torch.device) -> Prepared:
-        """Return all but the test part for training; it stands for validation too."""
+        """Return a split whose training and validation parts are all but the test part."""
         rows = self._outer(data_seed, self.folds)
         return self._prepare({**rows, "validation": rows["train"]}, device)
 
     def _outer(self, data_seed: int, folds: int | Splitter | None) -> dict[str, Rows]:
-        """Rows of the parts that fractions make; with folds, "train" holds all that is theirs."""
+        """Return the rows of each part; with folds, "train" has the rows that they are made of."""
         fractions = dict(self._fractions)
         if folds is not None:
             fractions.pop("validation", None)
@@ -213,7 +228,7 @@ class Data:
         if isinstance(self._all, StreamedPart):
             raise TrainingError(
                 "folds need the data in memory, but resident=False was given; validate on a"
-                " fraction or on data of its own"
+                " fraction or on separate data"
             )
         inner = outer["train"]
         strata = self._strata()
@@ -228,7 +243,7 @@ class Data:
         return [{**outer, "train": inner[a], "validation": inner[b]} for a, b in found]
 
     def targets(self, y: Tensor, y_scaler: Scaler | None) -> np.ndarray[Any, np.dtype[Any]]:
-        """Return targets as the caller gave them: labels, or numbers in their own units."""
+        """Return targets as the user gave them: labels, or numbers in the units of y."""
         y = y.cpu() if y_scaler is None else y_scaler.undo(y.cpu())
         return y.numpy() if self.classes is None else self.classes[y.numpy()]
 
@@ -274,7 +289,7 @@ def _open(X: Any, y: Any, how: Preparation) -> tuple[Streamed, Any]:
             f" a DataLoader over one, got {type(X).__name__}"
         )
     if y is not None:
-        raise TrainingError("resident=False needs X to be a Dataset of (x, y); leave y out")
+        raise TrainingError("resident=False needs X to be a Dataset of (x, y); do not pass y")
     if how.standardize:
         raise TrainingError("standardize=True needs resident=True; scale the inputs in the Dataset")
     for name, value in (("validation", how.validation), ("test", how.test)):
@@ -282,8 +297,8 @@ def _open(X: Any, y: Any, how: Preparation) -> tuple[Streamed, Any]:
         if source.iterable and not folds and is_fraction(value, name) and value:
             none = "" if name == "validation" else ", or None for no hidden test"
             raise TrainingError(
-                f"X is an IterableDataset, from which no part can be cut: {name} must be data of"
-                f" its own{none}, got the fraction {value!r}; resident=True reads all into memory"
+                f"X is an IterableDataset, which cannot be split: {name} must be separate data"
+                f"{none}, got the fraction {value!r}; resident=True reads all samples into memory"
             )
     return open_stream(source, how.dtype, "X")
 

@@ -1,4 +1,4 @@
-"""The first pass over a Dataset: inputs are checked, targets kept, and inputs too if asked for."""
+"""First pass over a Dataset: checks all inputs and keeps the targets, and inputs if needed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from metaopt.train.data.sources import Source
 from metaopt.train.data.streams import Streamed, StreamedPasses, StreamedRows, check_alike
 from metaopt.train.data.workers import Readers
 
-HEAD = 8  # samples of a stream that are kept for whoever wants to see some
+HEAD = 8  # samples of a stream that are kept as an example
 
 
 def open_stream(source: Source, dtype: torch.dtype, name: str) -> tuple[Streamed, NDArray[Any]]:
-    """Go once through a Dataset of (x, y); keep the targets and check all inputs.
+    """Pass once over a Dataset of (x, y): check all inputs, and return a stream and the targets.
 
     Raises:
-        TrainingError: it is empty, or a sample is no pair, of another shape than the first, of
-            other than numbers, or not finite; or it cannot be read.
+        TrainingError: the Dataset is empty or cannot be read, or a sample is not a pair, does not
+            have the shape of the first one, or does not hold finite numbers.
 
     """
     readers = Readers(source, dtype, name)
@@ -50,14 +50,19 @@ def open_stream(source: Source, dtype: torch.dtype, name: str) -> tuple[Streamed
 
 
 def read_all(source: Source, dtype: torch.dtype, name: str) -> tuple[Tensor, NDArray[Any]]:
-    """Read all inputs and targets of a Dataset; likewise."""
-    # What comes from another process is a file that stays open until it is copied.
+    """Return all inputs and targets of a Dataset; raises as `open_stream` does."""
+    # A tensor from another process keeps a file open until it is copied.
     chunks = [Chunk(X.clone(), y) for X, y in checked(Readers(source, dtype, name))]
     return torch.cat([X for X, _ in chunks]), joined([y for _, y in chunks], name)
 
 
 def checked(readers: Readers) -> Chunks:
-    """Go through all samples once; the inputs of all chunks are alike, and there is one."""
+    """Yield all samples once; inputs have one shape and type, and there is at least one.
+
+    Raises:
+        TrainingError: inputs differ in shape or type, or there are none.
+
+    """
     like: Tensor | None = None
     first = 0
     with readers.kept(), closing(readers.all()) as chunks:
@@ -71,7 +76,12 @@ def checked(readers: Readers) -> Chunks:
 
 
 def joined(targets: Sequence[NDArray[Any]], name: str) -> NDArray[Any]:
-    """Join the targets of chunks."""
+    """Join the targets of chunks.
+
+    Raises:
+        TrainingError: their shapes differ.
+
+    """
     shapes = {y.shape[1:] for y in targets}
     if len(shapes) > 1:
         raise TrainingError(f"{name} must give targets of one shape, got {sorted(shapes)[:3]}")

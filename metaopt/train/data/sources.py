@@ -1,4 +1,4 @@
-"""Data sets of the caller's, and how their DataLoader, if they come in one, would read them."""
+"""Datasets of the user, and the settings for reading them of their DataLoader, if any."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from torch.utils.data import (
 
 from metaopt.core.errors import TrainingError
 
-CHUNK = 64  # samples read at a time where no step says how many
+CHUNK = 64  # samples read at a time where no batch size is given
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,12 @@ class Source:
 
     Attributes:
         dataset: map-style, with a length; or iterable.
-        chunk: samples that a pass over an iterable one takes at a time, of one process; where
-            several take turns, the order depends on it, so that it is the DataLoader's batch size.
-        num_workers: processes that read; 0 is this one alone. This and the rest as in DataLoader.
-        context: the start method of the processes.
+        chunk: samples that one process reads at a time from an iterable Dataset. With several
+            processes, which take turns, the order of samples depends on it; it is then the batch
+            size of the DataLoader.
+        num_workers: number of processes that read; 0 reads in this process.
+        context: start method of the processes.
+        prefetch_factor, worker_init_fn, timeout, pin_memory: as in PyTorch's DataLoader.
 
     """
 
@@ -47,16 +49,16 @@ class Source:
 
     @property
     def iterable(self) -> bool:
-        """Whether it can only be gone through, in its own order."""
+        """Whether it can only be iterated over, in its own order."""
         return isinstance(self.dataset, IterableDataset)
 
 
 def read_source(value: Any, name: str) -> Source | None:
-    """Return what a Dataset or a DataLoader says of reading; None if the value is neither.
+    """Return how to read a Dataset or DataLoader; None if the value is neither.
 
     Raises:
-        TrainingError: it has no length, or the DataLoader chooses or collates samples in a way
-            that the trainer does not follow.
+        TrainingError: a map-style Dataset has no length, or the DataLoader has a sampler or
+            `collate_fn` that the trainer does not support.
 
     """
     if isinstance(value, DataLoader):
@@ -84,7 +86,7 @@ def read_source(value: Any, name: str) -> Source | None:
 
 
 def _start_method(loader: DataLoader[Any]) -> str:
-    """Return how processes are started here: a worker of a study's would start them afresh."""
+    """Return the start method of this process; workers of a study have another default."""
     if loader.multiprocessing_context is not None:
         return str(loader.multiprocessing_context.get_start_method())
     chosen = multiprocessing.get_start_method(allow_none=True)
@@ -95,12 +97,12 @@ def _check_loader(loader: DataLoader[Any], name: str) -> None:
     if loader.collate_fn not in (default_collate, default_convert):
         collate = getattr(loader.collate_fn, "__name__", type(loader.collate_fn).__name__)
         raise TrainingError(
-            f"{name} is a DataLoader with a collate_fn of its own ({collate}), but the trainer"
-            " stacks the pairs (x, y) of the Dataset by itself: leave collate_fn out and do what"
-            " it does to a sample in the Dataset's __getitem__ (or __getitems__)"
+            f"{name} is a DataLoader with a custom collate_fn ({collate}), but the trainer stacks"
+            " the pairs (x, y) of the Dataset itself: remove collate_fn and process samples in the"
+            " Dataset's __getitem__ (or __getitems__)"
         )
     if isinstance(loader.dataset, IterableDataset):
-        return  # PyTorch itself refuses samplers of these
+        return  # PyTorch itself refuses a sampler for these
     chooses: Any = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
     if type(chooses) is BatchSampler:
         chooses = chooses.sampler
@@ -110,8 +112,8 @@ def _check_loader(loader: DataLoader[Any], name: str) -> None:
     sized: Any = loader.dataset
     if not plain or (hasattr(sized, "__len__") and len(chooses) != len(sized)):
         raise TrainingError(
-            f"{name} is a DataLoader that chooses its samples by a {type(chooses).__name__}, but"
-            " the trainer visits every sample once an epoch, in an order and in batches of its own"
-            " (parameter 'batch_size'): leave the sampler out; for some of the samples give a"
-            " torch.utils.data.Subset, for rare classes class_weights='balanced'"
+            f"{name} is a DataLoader that chooses its samples with a {type(chooses).__name__}, but"
+            " the trainer visits every sample once per epoch, in its own order and batches"
+            " (parameter 'batch_size'): remove the sampler; to use only some samples, pass a"
+            " torch.utils.data.Subset; for rare classes, use class_weights='balanced'"
         )

@@ -1,4 +1,4 @@
-"""Which samples train, validate and test: a pure function of the data seed."""
+"""Splits into training, validation and test samples: pure functions of the data seed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def is_fraction(value: Any, name: str) -> bool:
     """Whether a split is given as a fraction (None and 0 mean no test part) and not as data.
 
     Raises:
-        TrainingError: the fraction is not between 0 and 1, or it leaves nothing to validate on.
+        TrainingError: the fraction is not between 0 and 1, or the validation part would be empty.
 
     """
     value = native(value)
     if value is None or is_number(value):
         none = value is None or value == 0
         if name == "validation" and none:
-            raise TrainingError("validation must be a fraction above 0 or data, got none")
+            raise TrainingError("validation must be a fraction above 0 or data, got None or 0")
         if not none and not 0 < value < 1:
             raise TrainingError(f"{name} must be a fraction between 0 and 1, got {value!r}")
         return True
@@ -43,7 +43,12 @@ def check_split(
     fractions: Mapping[str, float],
     classes: NDArray[Any] | None,
 ) -> None:
-    """Refuse data too small for every part to hold a sample, of every class if stratified."""
+    """Refuse data with too few samples for all parts; if stratified, of any class.
+
+    Raises:
+        TrainingError: a part would have no sample, or no sample of a class.
+
+    """
     counts = np.array([n]) if strata is None else np.unique(strata, return_counts=True)[1]
     for k, count in enumerate(counts.tolist()):
         if count - sum(_take(count, f) for f in fractions.values()) >= 1:
@@ -53,7 +58,7 @@ def check_split(
         )
         parts = ", ".join(f"{name}={f:g}" for name, f in fractions.items())
         raise TrainingError(
-            f"{count} samples{named} are too few for a training part beside {parts};"
+            f"{count} samples{named} are too few for {parts} and a training part;"
             " give more data, smaller fractions or explicit splits"
         )
 
@@ -61,9 +66,9 @@ def check_split(
 def split_rows(
     n: int, strata: NDArray[Any] | None, fractions: Mapping[str, float], data_seed: int
 ) -> dict[str, Rows]:
-    """Cut 0..n-1 into "train" and one part for each fraction above 0, each sorted.
+    """Split rows 0..n-1 into "train" and one part for each fraction above 0, each sorted.
 
-    Each class contributes its fraction to every part, rounded, and at least one sample.
+    Every part gets its fraction of each class, rounded, and at least one sample.
     """
     rng = stream(data_seed, "split")
     strata = np.zeros(n, dtype=np.int64) if strata is None else strata
@@ -83,7 +88,7 @@ def split_rows(
 def split_groups(
     groups: NDArray[Any], fractions: Mapping[str, float], data_seed: int
 ) -> dict[str, Rows]:
-    """Cut like `split_rows`, but never through a group: whole groups until a part is full.
+    """Split as `split_rows` does, but add whole groups until a part is large enough.
 
     Raises:
         TrainingError: there are not enough groups for a training part.
@@ -101,12 +106,12 @@ def split_groups(
             parts[name] = np.flatnonzero(np.isin(codes, chosen))
     if not order:
         wanted = ", ".join(f"{name}={f:g}" for name, f in fractions.items())
-        raise TrainingError(f"{len(names)} groups are too few for a training part beside {wanted}")
+        raise TrainingError(f"{len(names)} groups are too few for {wanted} and a training part")
     return {"train": np.flatnonzero(np.isin(codes, order)), **parts}
 
 
 def split_in_time(n: int, fractions: Mapping[str, float]) -> dict[str, Rows]:
-    """Cut like `split_rows`, but in order: the latest samples become the first fraction's part."""
+    """Split as `split_rows` does, but in order: the last samples form the part named first."""
     parts, end = {}, n
     for name, fraction in fractions.items():
         if fraction:
@@ -117,5 +122,5 @@ def split_in_time(n: int, fractions: Mapping[str, float]) -> dict[str, Rows]:
 
 
 def epoch_order(n: int, data_seed: int, epoch: int) -> Rows:
-    """Return the order in which one epoch visits n samples."""
+    """Return the order of the n samples in one epoch."""
     return stream(data_seed, "order", epoch).permutation(n)

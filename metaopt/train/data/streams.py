@@ -1,4 +1,4 @@
-"""Inputs that are read from a Dataset when a step needs them, and never all at once."""
+"""Inputs that are read from a Dataset when a step needs them, never all at once."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from metaopt.train.data.chunks import Chunk, ReadingError, other_shape, other_ty
 from metaopt.train.data.sources import CHUNK
 from metaopt.train.data.workers import Readers
 
-HEAD = 8  # samples of a stream that are kept for whoever wants to see some
+HEAD = 8  # samples of a stream that are kept as an example
 Pairs = Generator[tuple[Tensor, Tensor], None, None]  # inputs and targets
 Encode = Callable[[NDArray[Any]], Tensor]
 
 
 class Streamed(ABC):
-    """Stands where a tensor of inputs (n, ...) would.
+    """Replaces a tensor of inputs (n, ...).
 
-    Random augmentation inside of the Dataset is drawn anew for every batch (or pass, of an
-    iterable one) from a seed that depends on the batch's rows (or the pass's epoch) only, so that
-    a training stays reproducible.
+    Random augmentation inside the Dataset is drawn again for every batch of a map-style Dataset,
+    with a seed that depends on the rows only, and for every pass over an iterable Dataset, with a
+    seed that depends on the epoch only. So training stays reproducible.
 
     Attributes:
-        readers: of the Dataset.
+        readers: the readers of the Dataset.
         shape: (n, ...).
-        dtype: of what is read: int64 stays, the rest becomes the trainer's.
-        device: what is read lands here.
+        dtype: of the inputs: int64 stays, others have the dtype of the trainer.
+        device: of the inputs that are returned.
 
     """
 
@@ -49,7 +49,7 @@ class Streamed(ABC):
 
     @property
     def digest(self) -> str:
-        """A hash of all samples of the Dataset, and of which of them are these."""
+        """A hash of all samples of the Dataset, and of the selection of rows."""
         return self._digest
 
     @property
@@ -70,21 +70,21 @@ class Streamed(ABC):
 
     @abstractmethod
     def __getitem__(self, index: slice | Tensor) -> Tensor:
-        """Return some samples."""
+        """Return the inputs of some samples."""
 
     @abstractmethod
     def part(self, rows: Tensor, device: torch.device, encode: Encode) -> Streamed:
-        """Return some of the samples, to be read onto `device`.
+        """Return a stream of some of the samples, on `device`.
 
         Args:
-            rows: of the Dataset; of an iterable one all.
-            device: where a training wants them.
-            encode: makes the Dataset's targets what they are in training, on the device.
+            rows: row numbers of the Dataset; all rows for an iterable Dataset.
+            device: on which training needs the inputs.
+            encode: converts targets of the Dataset to those of training, on the device.
 
         """
 
     def _placed(self, chunk: Chunk, first: int) -> Tensor:
-        """Bring inputs to the device, if they are like those of the first pass."""
+        """Move inputs to the device; refuse them if they differ in shape or type from the first."""
         check_alike(chunk.X, self._like, first, self.readers.name)
         return chunk.X.to(self.device, non_blocking=chunk.X.is_pinned())
 
@@ -109,7 +109,7 @@ class StreamedRows(Streamed):
         return hashlib.blake2b(self._digest.encode() + rows.tobytes(), digest_size=16).hexdigest()
 
     def batches(self, steps: Sequence[Tensor]) -> Generator[Tensor, None, None]:
-        """Read the samples with these numbers, step by step."""
+        """Yield the inputs of each step, whose samples are given by number."""
         sizes = [len(step) for step in steps]
         rows = [r.tolist() for r in torch.split(self._rows[torch.cat(list(steps)).cpu()], sizes)]
         with closing(self.readers.rows(rows)) as chunks:
@@ -117,10 +117,10 @@ class StreamedRows(Streamed):
                 yield self._placed(chunk, step[0])
 
     def __getitem__(self, index: slice | Tensor) -> Tensor:
-        """Read some samples at once."""
+        """Return the inputs of some samples as one tensor."""
         wanted = torch.arange(len(self))[index]
         with self.readers.kept():
-            # What comes from another process is a file that stays open until it is copied.
+            # A tensor from another process keeps a file open until it is copied.
             pieces = [X.clone() for X in self.batches(torch.split(wanted, CHUNK))]
         return torch.cat(pieces)
 
@@ -129,7 +129,7 @@ class StreamedRows(Streamed):
 
 
 class StreamedPasses(Streamed):
-    """All samples of an iterable Dataset, in its own order; the targets come with them."""
+    """All samples of an iterable Dataset, in its own order; targets are read with the inputs."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class StreamedPasses(Streamed):
         self._encode = encode
 
     def __getitem__(self, index: slice | Tensor) -> Tensor:
-        """Return some of the first samples of all."""
+        """Return the inputs of some of the samples that are kept as an example."""
         return self._like[index].to(self.device)
 
     def part(self, rows: Tensor, device: torch.device, encode: Encode) -> StreamedPasses:
@@ -152,10 +152,11 @@ class StreamedPasses(Streamed):
         return StreamedPasses(self.readers, len(self), self._like, self._digest, device, encode)
 
     def epoch(self, epoch: int, sizes: Sequence[int]) -> Pairs:
-        """Make a pass, in batches of these sizes, which together are all samples.
+        """Pass over the Dataset and yield batches of these sizes, which sum up to n.
 
         Raises:
-            ReadingError: there are more or fewer samples than in the first pass, or others.
+            ReadingError: the number, shape or type of samples differs from the first pass, or a
+                target cannot be encoded.
 
         """
         n, name = len(self), self.readers.name
@@ -165,7 +166,7 @@ class StreamedPasses(Streamed):
             more = "more" if given > n else f"only {given}"
             raise ReadingError(
                 f"{name} must give the same number of samples in every pass, {n} as in the first"
-                f" one, got {more} in epoch {epoch}"
+                f" pass, got {more} in epoch {epoch}"
             )
 
     def _pairs(self, epoch: int) -> Pairs:
@@ -184,11 +185,15 @@ class StreamedPasses(Streamed):
 def regrouped(
     pairs: Iterable[tuple[Tensor, Tensor]], sizes: Sequence[int]
 ) -> Generator[tuple[Tensor, Tensor], None, int]:
-    """Cut a sequence of samples anew; return how many there were, or some number that is too many.
+    """Yield the samples again in batches of other sizes.
 
     Args:
-        pairs: inputs and targets, some at a time.
-        sizes: of what is yielded, as far as the samples go.
+        pairs: inputs and targets, a few samples at a time.
+        sizes: number of samples in each batch that is yielded.
+
+    Returns:
+        The number of samples. Reading stops once there are more than `sizes` sum up to; the
+        number is then only known to be too large.
 
     """
     held: deque[tuple[Tensor, Tensor]] = deque()
@@ -196,7 +201,7 @@ def regrouped(
     for pair in pairs:
         given += len(pair[0])
         if given > total:
-            break  # there may be no end to it
+            break  # the stream may be infinite
         held.append(pair)
         while wanted and given - taken >= wanted[0]:
             yield _taken(held, wanted[0])
@@ -205,7 +210,7 @@ def regrouped(
 
 
 def _taken(held: deque[tuple[Tensor, Tensor]], size: int) -> tuple[Tensor, Tensor]:
-    """Take the first samples away, and join them."""
+    """Remove the first `size` samples from the queue and join them."""
     parts = []
     while size:
         X, y = held.popleft()
@@ -217,7 +222,18 @@ def _taken(held: deque[tuple[Tensor, Tensor]], size: int) -> tuple[Tensor, Tenso
 
 
 def check_alike(X: Tensor, like: Tensor, first: int, name: str) -> None:
-    """Compare the inputs of a chunk, whose first has that number, with those before."""
+    """Refuse a chunk whose inputs differ in shape or type from those before.
+
+    Args:
+        X: inputs of the chunk.
+        like: inputs before it.
+        first: number of the first sample of the chunk.
+        name: of the data in messages.
+
+    Raises:
+        ReadingError: shape or type differ.
+
+    """
     if X.shape[1:] != like.shape[1:]:
         raise other_shape(name, first, X.shape[1:], like.shape[1:])
     if X.dtype != like.dtype:
@@ -226,7 +242,7 @@ def check_alike(X: Tensor, like: Tensor, first: int, name: str) -> None:
 
 @contextmanager
 def kept_open(streams: Iterable[object]) -> Iterator[None]:
-    """Keep the processes that read these inputs, of whatever kind, until the end of a block."""
+    """Keep the worker processes that read these inputs, if any, until the end of a block."""
     with ExitStack() as stack:
         for readers in {X.readers for X in streams if isinstance(X, Streamed)}:
             stack.enter_context(readers.kept())

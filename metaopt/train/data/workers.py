@@ -1,8 +1,8 @@
-"""Reading a Dataset pass by pass through PyTorch's DataLoader, whose processes are kept.
+"""Reads a Dataset with PyTorch's DataLoader, and keeps worker processes between passes.
 
-A reader is a DataLoader that makes one pass at a time. Passes that run at the same time (several
-splits in one team, threads) get readers of their own; whoever comes next takes over a free one with
-its processes. While a training runs, readers stay; with the last training that reads here all end.
+A reader is a DataLoader that makes one pass at a time. Concurrent passes (several splits in one
+team, threads) have a reader each. A finished reader and its processes are used again by the next
+pass. Readers are closed when the last training that uses the Dataset ends.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from metaopt.trials.failures import is_out_of_memory
 
 T = TypeVar("T")
 
-# Processes that threads fork at the same time inherit the ends of each other's pipes, by which
-# their parent would notice that one of them has ended.
+# Processes that several threads fork at the same time inherit each other's pipes. The parent would
+# then not notice when one of them ends.
 _STARTING = threading.Lock()
 
 
 class Readers:
-    """All who read one Dataset.
+    """All readers of one Dataset.
 
     Args:
         source: the Dataset, and how it is read.
         dtype: of real inputs.
-        name: in messages.
+        name: of the data in messages.
 
     """
 
@@ -57,7 +57,7 @@ class Readers:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Keep processes from one pass to the next within a block, and end them after the last."""
+        """Keep processes between passes within a block; the last block to end closes them."""
         with self._lock:
             self._users += 1
         try:
@@ -72,30 +72,30 @@ class Readers:
                 reader.close()
 
     def all(self) -> Chunks:
-        """Go through all samples in order, some at a time; through a stream in its epoch 0."""
+        """Yield all samples in order, in chunks; those of an iterable Dataset as in epoch 0."""
         if self.source.iterable:
             return self.epoch(0)
         n = len(self.source.dataset)
         return self.rows([list(range(k, min(k + CHUNK, n))) for k in range(0, n, CHUNK)])
 
     def rows(self, steps: Sequence[list[int]]) -> Chunks:
-        """Read these rows of a map-style Dataset, a chunk a step.
+        """Yield these rows of a map-style Dataset, one chunk per step.
 
         Raises:
-            ReadingError: as soon as a chunk cannot be read; the reason is the message.
+            ReadingError: a chunk cannot be read; the message gives the reason.
 
         """
         return self._pass(steps, 0)
 
     def epoch(self, epoch: int) -> Chunks:
-        """Go through an iterable Dataset, in chunks that are its own affair; likewise."""
+        """Yield the samples of an iterable Dataset, in chunks; raises as `rows` does."""
         return self._pass((), epoch)
 
     def _pass(self, steps: Sequence[list[int]], epoch: int) -> Chunks:
         reader = self._take()
         try:
             yield from reader.read(steps, epoch)
-        except BaseException:  # also if nobody wants the rest, which processes have begun to read
+        except BaseException:  # also GeneratorExit: processes have already begun to read the rest
             self._drop(reader)
             raise
         with self._lock:
@@ -120,7 +120,7 @@ class Readers:
 
 
 class _Plan:
-    """The rows of every step of the next pass, in place of a sampler."""
+    """Replaces the sampler: the rows of every step of the next pass."""
 
     steps: Sequence[list[int]] = ()
 
@@ -129,7 +129,7 @@ class _Plan:
 
 
 class _Reader:
-    """A DataLoader, its processes, and the pass that it makes next."""
+    """A DataLoader, its worker processes, and the plan of its next pass."""
 
     def __init__(self, source: Source, dtype: torch.dtype, name: str) -> None:
         self._name, self._workers, self._plan = name, source.num_workers, _Plan()
@@ -156,12 +156,12 @@ class _Reader:
             num_workers=source.num_workers,
             collate_fn=_as_it_is,
             pin_memory=source.pin_memory and torch.cuda.is_available(),
-            generator=torch.Generator(),  # or a seed is drawn from the global one
+            generator=torch.Generator(),  # else PyTorch draws a seed from the global one
             **options,
         )
 
     def read(self, steps: Sequence[list[int]], epoch: int) -> Chunks:
-        """Make a pass; the one before must have come to its end."""
+        """Make a pass; the previous one must be complete."""
         self._plan.steps = steps
         self._epoch.fill_(epoch)
         loader = self._loader
@@ -193,19 +193,19 @@ class _Reader:
             ) from error
 
     def _died(self) -> str:
-        """Say what PyTorch's message may lack."""
+        """Return a reason that PyTorch's message may lack; else an empty string."""
         if self._workers and multiprocessing.current_process().daemon:
-            return " (in a daemon process, which may start no others: use num_workers=0 there)"
+            return " (a daemon process cannot start other processes: use num_workers=0)"
         for process in getattr(self._iterator, "_workers", ()):
             process.join(0.1)
             if process.exitcode:
-                return f" (a process has died, with exit code {process.exitcode})"
+                return f" (a worker process died with exit code {process.exitcode})"
         return ""
 
     def close(self) -> None:
-        """End the processes, whatever they do."""
+        """End the worker processes, even in the middle of a pass."""
         iterator, self._iterator, self._loader = self._iterator, None, None
-        # Without it, processes end only when nothing refers to the iterator, tracebacks included.
+        # Without this, processes live as long as any traceback refers to the iterator.
         shut_down = getattr(iterator, "_shutdown_workers", None)
         if shut_down is not None:
             shut_down()
@@ -217,7 +217,7 @@ def _as_it_is(found: Any) -> Any:
 
 def _start_worker(init: Callable[[int], None] | None, worker: int) -> None:
     info: Any = get_worker_info()
-    # The caller's code expects its own Dataset there, as PyTorch documents.
+    # The user's code expects its own Dataset there, as PyTorch documents.
     object.__setattr__(info, "dataset", info.dataset.dataset)
     if init is not None:
         init(worker)

@@ -1,1 +1,1 @@
-"""Engines train one network or a group of them for one epoch after the other."""
+"""Engines: train one network, or a batch of networks together, epoch by epoch."""

@@ -1,9 +1,10 @@
-"""The contract of an engine: K networks that train in step, epoch by epoch.
+"""Base class of the engines, which train K networks in lockstep, and `Member`, one such network.
 
-Notation: K members, each a network with a recipe of its own, in rows 0..K-1 of the engine. All
-take steps of the same sizes, on the same samples or each on those of its own split; what a member
-draws (initial weights, dropout) depends on its own seed only. Rows never mix, so a member's
-results are those that it has alone, and one that diverges or leaves changes nothing for others.
+Notation: K members, each a network with its own recipe, in rows 0..K-1 of the engine. All members
+take steps of the same sizes, either on the same samples or each on the samples of its own split.
+The random numbers of a member (initial weights, dropout) depend on its own seed only. Rows never
+mix: a member gives the same result whether trained alone or in a batch, and a member that diverges
+or leaves does not change the others.
 """
 
 from __future__ import annotations
@@ -30,19 +31,26 @@ from metaopt.train.settings.metrics import LossFunction, check_loss, check_untou
 
 @dataclass(eq=False)
 class Member:
-    """One network and how it is to be trained.
+    """One network with everything that its training needs.
 
     Attributes:
-        network: has the initial weights, and at the end those that its value belongs to.
-        epochs: to train; None is all that the recipe says, which is the schedule's horizon.
-        progress: what has happened so far.
-        noise: randomness of the network's own.
-        engine: the name of what trains it.
-        cost: its share of what ran so far.
-        error: what made the training impossible, if anything did.
-        keeper: of its checkpoints, if there are any.
-        resumed: what an attempt that was cut off has left, if anything.
-        device_index: which of the trainer's devices it trains on, counted from 0.
+        network: starts with the initial weights; at the end it has the weights of the epoch whose
+            metric is reported.
+        recipe: the hyper-parameters of the training.
+        data: the split with the training and validation samples.
+        task: the loss, the metric and the rules that are the same for all runs of a trainer.
+        seed: for dropout and other random numbers that the network draws.
+        data_seed: for the order of the samples.
+        epochs: number of epochs to train; None for the number in the recipe, which is always the
+            horizon of the learning-rate schedule.
+        progress: learning curve and early stopping so far.
+        noise: generator state for networks that draw random numbers themselves.
+        engine: name of the engine that trains it.
+        cost: its share of the computing time so far.
+        error: the exception that ended its training, if any.
+        keeper: writes its checkpoints; None without checkpoints.
+        resumed: the checkpoint of an interrupted attempt that it continues from, if any.
+        device_index: index of its device in the trainer's list of devices.
 
     """
 
@@ -66,7 +74,7 @@ class Member:
         self.restart()
 
     def restart(self) -> None:
-        """Begin, or forget an attempt that failed."""
+        """Reset to the state before the first epoch; also after a failed attempt."""
         self.resumed = None
         self.progress = Progress(self.task, self.epochs or self.recipe.epochs)
         self.noise = Noise(derive(self.seed, "noise"), self.device)
@@ -74,27 +82,27 @@ class Member:
 
     @property
     def epoch(self) -> int:
-        """How many epochs it has trained."""
+        """Number of epochs trained so far."""
         return self.progress.history.epochs
 
     @property
     def over(self) -> bool:
-        """Whether it trains no more."""
+        """Whether its training has ended or failed."""
         return self.error is not None or self.progress.ended
 
     def resume(self, found: Checkpoint) -> None:
-        """Go on from a checkpoint; `replay` then takes in its epochs, one by one."""
+        """Continue from a checkpoint; call `replay` for each epoch of it afterwards."""
         self.resumed, self.engine = found, found.engine
         self.noise.load(listed("noise", found.state))
         self.cost.add(found.cost)
 
     def replay(self, epoch: int) -> None:
-        """Take in an epoch of the checkpoint."""
+        """Take the results of an epoch from the checkpoint instead of training it."""
         assert self.resumed is not None
         self.progress.take(epoch, self.resumed.losses[epoch - 1], self.resumed.values[epoch - 1])
 
     def keep(self, state: Mapping[str, Tensor]) -> None:
-        """Write a checkpoint with the state that the engine has of this member."""
+        """Write a checkpoint with the engine's state of this member."""
         assert self.keeper is not None
         history = self.progress.history
         values = tuple(value for _, value in history.curve)
@@ -104,7 +112,7 @@ class Member:
 
     @property
     def keeps(self) -> bool:
-        """Whether a checkpoint is due: not of what failed, which would not go on from there."""
+        """Whether a checkpoint is due; never for a member that failed or diverged."""
         history = self.progress.history
         whole = self.error is None and len(history.curve) == history.epochs
         due = self.keeper is not None and history.epochs % self.keeper.every == 0
@@ -116,20 +124,21 @@ class Member:
 
     @property
     def batch_size(self) -> int:
-        """Samples a step: all of them for "gd", at most all of them otherwise."""
+        """Samples per step: all of them for "gd", otherwise at most all of them."""
         n = len(self.data.train.y)
         return n if self.recipe.optimizer == "gd" else min(self.recipe.batch_size, n)
 
 
 class Engine(ABC):
-    """Trains members in step.
+    """Base class of engines, which train members in lockstep.
 
     Attributes:
         name: recorded with every trial.
-        members: row by row.
-        errors: of the last epoch, by row: a member's own loss may fail without the others.
-        admits: whether members may join while others are under way; then they are at different
-            epochs, each at its own.
+        members: in the order of the rows.
+        feed: the batches of samples for all members.
+        errors: exceptions of the last epoch, by row; a loss function may fail for one member only.
+        admits: whether members may join while others are being trained; members may then be at
+            different epochs.
 
     """
 
@@ -141,7 +150,7 @@ class Engine(ABC):
         self._become(members)
 
     def _become(self, members: Sequence[Member]) -> None:
-        """Have these members, row by row."""
+        """Take over these members, in the order of the rows."""
         self.members = list(members)
         for member in self.members:
             member.engine = self.name
@@ -152,54 +161,56 @@ class Engine(ABC):
         """Visit every training sample once; return each member's mean loss over them.
 
         Args:
-            epoch: of the first member, and of all others if no member has joined later; else each
-                is at its own, ``member.epoch + 1``.
+            epoch: number of the epoch for the first member, from 1. It holds for all members
+                unless some have joined later; those train their own, ``member.epoch + 1``.
 
         """
 
     @abstractmethod
     def outputs(self) -> Tensor | list[Tensor]:
-        """Return the outputs (K, n, ...) for the members' validation parts, without dropout."""
+        """Return the outputs (K, n, ...) for the validation samples, in evaluation mode."""
 
     @abstractmethod
     def keep(self, rows: Sequence[int]) -> None:
-        """Remember the weights that these rows have now."""
+        """Save a copy of the current weights of these rows, as their best so far."""
 
     @abstractmethod
     def settle(self, row: int, kept: bool) -> None:
-        """Give the member's network its weights: the kept ones, or those of now."""
+        """Write the saved weights (if `kept`) or the current ones into the member's network."""
 
     def select(self, rows: Sequence[int]) -> None:
-        """Go on with these rows only (ascending), which become 0, 1, ..."""
+        """Drop all other rows; the given ones (ascending) become rows 0, 1, ..."""
         self._become([self.members[k] for k in rows])
 
     def admit(self, members: Sequence[Member], states: Sequence[State | None]) -> None:
-        """Take in members between two epochs; only where `admits`. Rows may change their order.
+        """Add members between two epochs; the order of the rows may change.
 
         Args:
-            members: that could have trained with these from the beginning.
-            states: from which each goes on, by an engine of this kind; None begins.
+            members: new members, of the same architecture and step sizes as the present ones.
+            states: what `state` of an engine of the same class returned for each; None for a
+                member that starts with its first epoch.
 
         Raises:
-            Exception: memory lacks; then nothing can be done with this engine but to close it.
+            NotImplementedError: `admits` is false.
+            Exception: out of memory; the engine must then be closed.
 
         """
-        raise NotImplementedError(f"the engine {self.name!r} takes in no one")
+        raise NotImplementedError(f"the engine {self.name!r} cannot add members")
 
     @abstractmethod
     def state(self, row: int) -> dict[str, Tensor]:
-        """Return all from which a member's training could go on, but for its own noise."""
+        """Return what a checkpoint needs to resume a member, except the state of its `noise`."""
 
     @abstractmethod
     def load(self, states: Sequence[State]) -> None:
-        """Go on from what `state` returned for each row; all have trained the same epochs."""
+        """Restore what `state` returned for each row; all rows must be at the same epoch."""
 
     def close(self) -> None:
-        """Let go of the networks."""
+        """Release the networks and memory."""
 
 
 def feed_of(members: Sequence[Member]) -> Feed:
-    """Return the samples of members whose splits and batches have the same sizes."""
+    """Return the batches of members whose splits and batches have equal sizes."""
     return Feed(
         [m.data.train for m in members],
         [m.data.validation for m in members],
@@ -210,7 +221,10 @@ def feed_of(members: Sequence[Member]) -> Feed:
 
 
 def mean_losses(losses: Tensor, sizes: Sequence[int]) -> list[float]:
-    """Mean over samples from the means over batches, (S, K): the epoch's one synchronisation."""
+    """Return each member's mean over samples from its means over batches, `losses` (S, K).
+
+    This is the only device synchronisation of an epoch.
+    """
     total = sum(sizes)
     columns: list[list[float]] = losses.t().tolist()
     return [sum(v * n for v, n in zip(c, sizes, strict=True)) / total for c in columns]
@@ -222,11 +236,17 @@ def own_loss(
     targets: Sequence[Tensor] | Tensor,
     errors: dict[int, Exception],
 ) -> tuple[Tensor, Tensor]:
-    """Apply a loss of the caller's to each member's outputs (K, B, ...) and targets.
+    """Apply a user-defined loss to the outputs (K, B, ...) and targets of each member.
+
+    Args:
+        function: the loss of one member.
+        outputs: of all members, (K, B, ...).
+        targets: of each member, (B, ...).
+        errors: by row; gets the exceptions that the loss raises.
 
     Returns:
-        The losses (K,) and their gradients by the outputs (K, B, ...). A member whose loss
-        raises gets NaN and a zero gradient, and its exception goes into `errors`.
+        The losses (K,) and their gradients with respect to the outputs (K, B, ...). A member
+        whose loss raises gets NaN and a zero gradient.
 
     """
     values, gradients = [], []

@@ -1,9 +1,9 @@
-"""Networks run through torch.compile: the engine "single" with faster passes, after a compilation.
+"""The engine "single" with torch.compile: faster forward and backward passes after a compilation.
 
-A network is compiled as one program or not at all, once for each architecture, size of batch and
-mode: what is compiled is a function of the network, with its parameters among the inputs, so that
-the next network of the same architecture runs the same code. Sizes are constants of a program,
-never symbols, so that which networks came before decides about no number.
+The whole network is compiled as one graph, once for each architecture, batch size and mode. The
+compiled function takes the network as an argument, with its parameters among the inputs, so that
+the next network of the same architecture reuses the code. Sizes are compiled as constants, never
+as symbols, so that results do not depend on which networks were compiled before.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from metaopt.train.engines.compiled_dropout import CompiledDropout
 from metaopt.train.engines.single import Single, outputs_of
 from metaopt.train.runtime.rng import GENERATORS
 
-REASON = 1000  # characters kept of what PyTorch says
-KEPT_PROGRAMS = 64  # a program holds the classes of its network's modules
+REASON = 1000  # characters kept of PyTorch's error message
+KEPT_PROGRAMS = 64  # a program keeps the classes of its network's modules in memory
 
 Program = Callable[[nn.Module, Tensor], Any]
 
 
 class Compiled(Single):
-    """Trains one member's network in place, through torch.compile."""
+    """Trains the network of one member in place, through torch.compile."""
 
     name = "compiled"
     dropout = CompiledDropout
@@ -48,7 +48,7 @@ class Compiled(Single):
 
     def _step(self, X: Tensor, y: Tensor, lr: float, check: bool = False) -> Tensor:
         known = self._key(X) in self._seen
-        # The backward pass is compiled when it is needed first.
+        # The backward pass is compiled in the first step, and compiling changes the generators.
         with nullcontext() if known else GENERATORS, explained():
             return super()._step(X, y, lr, check)
 
@@ -56,7 +56,7 @@ class Compiled(Single):
         return [outputs_of(self._member, self.feed.validation().X, self._apply)]
 
     def _key(self, X: Tensor) -> Hashable:
-        """Return all that a program is made for, but for what the network does not show."""
+        """Return the key of a compiled program, from all that can be known before compiling."""
         state = self._network.training, torch.is_grad_enabled(), torch.get_num_threads()
         return self._design, self._member.task.precision, X.shape, X.dtype, X.device, *state
 
@@ -66,31 +66,36 @@ class Compiled(Single):
         if program is not None:
             with explained():
                 return program(self._network, X)
-        # PyTorch puts the default generators back after it has compiled, whoever drew meanwhile.
+        # PyTorch resets the default generators after compiling, even if other threads used them.
         with GENERATORS, explained():
             outputs, self._seen[key] = first_call(key, self._network, X)
         return outputs
 
 
 def first_call(key: Hashable, network: nn.Module, X: Tensor) -> tuple[Any, Program]:
-    """Apply a network for the first time, compiled if no other of its kind was."""
+    """Apply a network for the first time; compile unless a program for the key exists.
+
+    Returns:
+        The outputs of the network and the compiled program.
+
+    """
     from torch._dynamo.exc import FailOnRecompileLimitHit
 
     program = PROGRAMS.get(key)
     try:
         return program(network, X), program
     except FailOnRecompileLimitHit:
-        # Too many networks that look the same to `design_of` but not to PyTorch: start anew.
+        # Too many networks that `design_of` takes for the same, but PyTorch does not: start again.
         program = PROGRAMS.get(key, renew=True)
         return program(network, X), program
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Say of what PyTorch raises when it compiles what it means to the caller.
+    """Turn compilation errors of PyTorch into errors that say what the user can do.
 
     Raises:
-        TrainingError: instead of PyTorch's own error, which is its cause.
+        TrainingError: instead of PyTorch's error, which is its cause.
 
     """
     from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
@@ -100,26 +105,26 @@ def explained() -> Iterator[None]:
     except FailOnRecompileLimitHit as error:
         raise TrainingError(
             "compile=True: this network changes from call to call (it sets an attribute in"
-            " forward, such as a counter), and PyTorch gave up compiling it anew; keep such state"
+            " forward, such as a counter), and PyTorch gave up recompiling it; keep such state"
             " in a buffer, or use compile=False"
         ) from error
     except TorchDynamoException as error:
         reason = f"{type(error).__name__}: {error}"
         raise TrainingError(
-            "compile=True: PyTorch cannot compile this network as one program; change what it"
-            f" names, or use compile=False. {reason[:REASON]}"
+            "compile=True: PyTorch cannot compile this network as one program; change the code"
+            f" that the following error names, or use compile=False. {reason[:REASON]}"
         ) from error
 
 
 class Programs:
-    """Compiled functions by what they were compiled for; the longest unused make room."""
+    """Cache of compiled functions by key; the least recently used ones are dropped."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, Program] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, renew: bool = False) -> Program:
-        """Return the program of a key, a new one if there is none or it is used up."""
+        """Return the program of a key; a new one if there is none, or if `renew`."""
         with self._lock:
             if renew or key not in self._kept:
                 self._kept[key] = new_program()
@@ -137,31 +142,31 @@ def _call(network: nn.Module, X: Tensor) -> Any:
 
 
 def new_program() -> Program:
-    """Return a function that is compiled when it is called."""
-    # PyTorch keeps compiled code, and counts how often it compiled, by code object: one for all
-    # networks would be given up after eight of them.
+    """Return a function that is compiled at its first call."""
+    # PyTorch stores compiled code, and counts recompilations, per code object. With one code
+    # object for all networks it would give up after eight of them.
     code = _call.__code__.replace(co_name="apply_network")
     function: Program = FunctionType(code, _call.__globals__)
     return torch.compile(
         function,
-        fullgraph=True,  # else PyTorch would leave parts uncompiled, depending on what came before
+        fullgraph=True,  # else PyTorch may leave parts uncompiled, depending on earlier networks
         dynamic=False,
-        options={"fallback_random": True},  # what a network draws is what it draws uncompiled
+        options={"fallback_random": True},  # the same random numbers as without compiling
     )
 
 
 def design_of(network: nn.Module) -> Hashable:
-    """Return what networks of one architecture share."""
+    """Return a key that is equal for all networks of one architecture."""
     modules = tuple((name, type(m), m.extra_repr()) for name, m in network.named_modules())
     parameters = tuple((k, p.shape, p.requires_grad) for k, p in network.named_parameters())
     return modules, parameters, tuple((k, b.shape, b.dtype) for k, b in network.named_buffers())
 
 
 def check_compiler(device: torch.device) -> None:
-    """Check that what torch.compile needs for a device is there.
+    """Check that this machine has the compiler that torch.compile needs for a device.
 
     Raises:
-        TrainingError: it is not; the message says what to install.
+        TrainingError: the compiler is missing; the message says what to install.
 
     """
     if device.type == "cuda":

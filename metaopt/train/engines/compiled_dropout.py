@@ -1,7 +1,7 @@
-"""Keyed dropout that torch.compile can trace: the stream of bits stands in an operator of our own.
+"""Dropout with seeded masks for torch.compile: a custom operator draws the random bits.
 
-To the compiler the operator overwrites its first argument, a small tensor that names the stream,
-so that two draws are never merged, dropped or put in another order.
+The operator is declared to overwrite its first argument, a small tensor that identifies the random
+stream. The compiler therefore never merges, removes or reorders two draws.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _draw_nothing(stream: Tensor, shape: Sequence[int], device: torch.device) ->
 
 @cache
 def _operator() -> Callable[[Tensor, Sequence[int], torch.device], Tensor]:
-    # Made when it is needed, because it loads the compiler.
+    # Created at first use, because it imports the compiler.
     schema = "(Tensor(a!) stream, SymInt[] shape, Device device) -> Tensor"
     operator = torch.library.custom_op(
         "metaopt::draw", _draw, mutates_args={"stream"}, schema=schema
@@ -43,11 +43,12 @@ def _operator() -> Callable[[Tensor, Sequence[int], torch.device], Tensor]:
 
 
 class CompiledDropout(KeyedDropout):
-    """The same masks as those of `KeyedDropout`; `p` is an input of what is compiled."""
+    """Draws the same masks as `KeyedDropout`; `p` is an input of the compiled code, no constant."""
 
     def __init__(self, p: float, bits: Bits, channels: bool = False) -> None:
         super().__init__(p, bits, channels)
-        with GENERATORS:  # `cache` lets two threads in, and an operator is made once a process
+        # `cache` may run two threads at once, but an operator is registered once per process.
+        with GENERATORS:
             self._draw = _operator()
         number = next(_NUMBERS)
         _STREAMS[number] = bits

@@ -1,12 +1,12 @@
-"""Gradients in float16: a loss is scaled up before it is differentiated, and steps may be skipped.
+"""Dynamic loss scaling for training in float16, like torch.amp.GradScaler.
 
-Notation: s is the scale, L the loss, g the gradient of s L at the weights; float16 holds 6e-8 to
-65504, so that without s small gradients would become 0, and with too large an s some overflow.
-As in Micikevicius et al. (2018), section 3.2, and torch.amp.GradScaler: a step whose g is not
-finite is skipped and halves s; s doubles after so many steps in a row that were taken.
+Notation: s is the scale, L the loss, g the gradient of s L with respect to the weights. float16
+represents 6e-8 to 65504: without s small gradients would become 0, with too large an s some would
+overflow. As in Micikevicius et al. (2018), section 3.2, and torch.amp.GradScaler: a step whose g
+is not finite is skipped and halves s; s doubles after `GROW_EVERY` steps in a row without a skip.
 
-Nothing is read back from the device: whether a step is skipped is a tensor, and the choice between
-what was and what is a `torch.where`.
+Nothing is read back from the device: whether a step is skipped is a tensor, and `torch.where`
+selects between the old and the new values.
 """
 
 from __future__ import annotations
@@ -19,17 +19,21 @@ from torch import Tensor, nn
 
 from metaopt.train.runtime.checkpoint import State, copy_all, numbered
 
-FIRST = 2.0**16
+FIRST = 2.0**16  # the initial scale
 GROWTH, BACKOFF = 2.0, 0.5
-GROW_EVERY = 2000  # steps taken in a row
+GROW_EVERY = 2000  # steps in a row that were not skipped
 
 
 class LossScale:
-    """The scale of one network's loss, with which steps of an epoch were skipped.
+    """The loss scale of one network; also records which steps of an epoch were skipped.
+
+    Args:
+        network: its floating-point buffers are protected from batches that overflow.
+        device: of the network.
 
     Attributes:
         scale: s, a tensor () of float32.
-        taken: steps in a row since s last changed, a tensor () of int32.
+        taken: steps in a row that were not skipped since s last changed, a tensor () of int32.
 
     """
 
@@ -41,7 +45,7 @@ class LossScale:
         self._before: list[Tensor] = []
 
     def begin(self) -> None:
-        """Remember the buffers at the beginning of a step."""
+        """Copy the buffers at the beginning of a step."""
         self._before = [buffer.clone() for buffer in self._buffers]
 
     def __call__(self, loss: Tensor) -> Tensor:
@@ -50,10 +54,10 @@ class LossScale:
 
     @torch.no_grad()
     def unscale(self, gradient: Tensor) -> Tensor:
-        """Divide g by s in place; return whether all of it was finite, (), and adapt s to that.
+        """Divide g by s in place and update s; return whether all of g was finite, a tensor ().
 
-        A buffer's numbers that are no longer finite become what they were: one batch that
-        overflows would spoil running means for good, though its step is skipped.
+        Values in buffers that are no longer finite are set back to those before the step:
+        otherwise one batch that overflows would spoil running means for all later steps.
         """
         finite = gradient.isfinite().all()
         gradient.mul_(self.scale.double().reciprocal().float())
@@ -70,10 +74,10 @@ class LossScale:
         return finite
 
     def mean(self, losses: Tensor, sizes: Sequence[int]) -> float:
-        """Mean over samples from the means over batches, (S,): the epoch's one synchronisation.
+        """Return the mean over samples from the means over batches, `losses` (S,).
 
-        A loss that is not finite does not count if its step was skipped; if no loss counts, the
-        training has diverged, and the mean is NaN.
+        Non-finite losses of skipped steps are left out. If no loss is left, training has
+        diverged and the mean is NaN. This is the only device synchronisation of an epoch.
         """
         skipped = ~torch.stack(self._finite)
         self._finite.clear()
@@ -84,9 +88,9 @@ class LossScale:
         return sum(v * n for v, n in counted) / total if total else math.nan
 
     def state(self) -> dict[str, Tensor]:
-        """Return s and the count, for a checkpoint."""
+        """Return s and the count of steps, for a checkpoint."""
         return numbered("scale", [self.scale, self.taken])
 
     def load(self, state: State) -> None:
-        """Go on from what `state` returned."""
+        """Restore what `state` returned."""
         copy_all("scale", state, [self.scale, self.taken])

@@ -1,11 +1,11 @@
-"""Gradient steps on one vector that holds all trainable parameters of a network.
+"""Optimizers (SGD, Adam, AdamW, RMSprop) on one vector of all trainable parameters of a network.
 
-Notation: w is the vector of parameters (P,), g the gradient of the loss at w, both laid out with
-the weights first (parameters of two or more dimensions) and biases and normalisation scales after
-them, so that penalties act on a prefix; eta is the learning rate, t = 1, 2, ... the step.
+Notation: w is the vector of parameters (P,), g the gradient of the loss with respect to w. In both,
+weights (parameters of two or more dimensions) come before biases and normalisation scales, so that
+penalties act on a prefix. eta is the learning rate, t = 1, 2, ... the step.
 
-One vector makes a step a handful of tensor operations whatever the number of layers, and spares
-the import of torch.optim's compiler hooks (more than a second in every worker process).
+With one vector a step takes a few tensor operations for any number of layers. It also avoids
+importing torch.optim's compiler hooks (more than a second in every worker process).
 """
 
 from __future__ import annotations
@@ -29,15 +29,18 @@ class Snapshot(NamedTuple):
 
 
 class FlatParameters:
-    """The trainable parameters of a network as one vector that they are views of.
+    """The trainable parameters of a network in one vector; the parameters become views of it.
+
+    Args:
+        network: its trainable parameters must have one dtype and device.
 
     Attributes:
         vector: w, shape (P,).
         gradient: g, shape (P,); `backward` adds to it.
-        weights: the prefix of `vector` that penalties act on.
+        weights: the prefix of `vector` with the weights, on which penalties act.
 
     Raises:
-        TrainingError: nothing is trainable, or the parameters differ in type or device.
+        TrainingError: no parameter is trainable, or they differ in dtype or device.
 
     """
 
@@ -48,7 +51,9 @@ class FlatParameters:
         kinds = {(p.dtype, p.device) for p in trainable}
         if len(kinds) > 1 or not trainable[0].is_floating_point():
             listed = ", ".join(sorted(f"{dtype} on {device}" for dtype, device in kinds))
-            raise TrainingError(f"parameters must be real, of one type and device, got {listed}")
+            raise TrainingError(
+                f"parameters must have one floating-point dtype and one device, got {listed}"
+            )
         self._network = network
         self._parameters = sorted(trainable, key=lambda p: p.ndim < 2)
         self.vector = torch.cat([p.detach().reshape(-1) for p in self._parameters])
@@ -80,18 +85,22 @@ class FlatParameters:
                 buffer.copy_(value)
 
     def release(self) -> None:
-        """Give every parameter storage of its own again, and drop the gradients."""
+        """Give each parameter its own memory again, and remove the gradients."""
         for p in self._parameters:
             p.data = p.detach().clone()
             p.grad = None
 
 
 class Optimizer(ABC):
-    """One rule of how g moves w.
+    """Base class of optimizers, which update w from g.
+
+    Args:
+        flat: holds w and g.
+        recipe: the hyper-parameters.
 
     Attributes:
-        t: steps taken, where the rule counts them; a tensor () after `step_where`.
-        moments: what it remembers from step to step, each (P,).
+        t: number of steps so far, if the optimizer counts them; a tensor () after `step_where`.
+        moments: the optimizer's state (momentum and moment estimates), each (P,).
 
     """
 
@@ -108,11 +117,11 @@ class Optimizer(ABC):
 
     @abstractmethod
     def step(self, lr: float) -> None:
-        """Move w once, with eta = `lr`."""
+        """Update w once, with eta = `lr`."""
 
     @torch.no_grad()
     def step_where(self, good: Tensor, lr: float) -> None:
-        """Do the same if `good`, a tensor () of bool, is true, and nothing otherwise."""
+        """Update w once if `good`, a bool tensor (), is true; does not synchronise the device."""
         self.t = torch.as_tensor(self.t, dtype=torch.float64, device=self._w.device)
         changing = [self._w, *self.moments, self.t]
         before = [tensor.clone() for tensor in changing]
@@ -122,7 +131,7 @@ class Optimizer(ABC):
 
 
 class SGD(Optimizer):
-    """v <- momentum v + g; w <- w - eta v. Also full-batch descent, whose momentum is 0."""
+    """v <- momentum v + g; w <- w - eta v. Also full-batch gradient descent, without momentum."""
 
     def __init__(self, flat: FlatParameters, recipe: Recipe) -> None:
         super().__init__(flat, recipe)
@@ -136,9 +145,9 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Kingma and Ba 2015, algorithm 1; for "adamw" with decoupled weight decay.
+    """Adam (Kingma and Ba 2015, algorithm 1); for "adamw" with decoupled weight decay.
 
-    AdamW is algorithm 2 of Loshchilov and Hutter 2019, where the decay is scaled by eta.
+    AdamW is algorithm 2 of Loshchilov and Hutter 2019, with the decay scaled by eta.
     """
 
     def __init__(self, flat: FlatParameters, recipe: Recipe) -> None:
@@ -163,7 +172,7 @@ class Adam(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Hinton, Coursera 2012, lecture 6e, with PyTorch's place of momentum."""
+    """RMSprop (Hinton, Coursera 2012, lecture 6e), with momentum applied as in PyTorch."""
 
     def __init__(self, flat: FlatParameters, recipe: Recipe) -> None:
         super().__init__(flat, recipe)
@@ -181,7 +190,7 @@ class RMSprop(Optimizer):
             self._w.add_(self._b, alpha=-lr)
 
 
-KINDS: dict[str, type[Optimizer]] = {
+RULES: dict[str, type[Optimizer]] = {
     "gd": SGD,
     "sgd": SGD,
     "adam": Adam,
@@ -191,5 +200,5 @@ KINDS: dict[str, type[Optimizer]] = {
 
 
 def make_optimizer(flat: FlatParameters, recipe: Recipe) -> Optimizer:
-    """Return the optimizer that the recipe names, at rest."""
-    return KINDS[recipe.optimizer](flat, recipe)
+    """Return a new optimizer of the kind that the recipe names."""
+    return RULES[recipe.optimizer](flat, recipe)

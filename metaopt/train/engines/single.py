@@ -1,6 +1,7 @@
-"""One network trained by PyTorch's own layers and gradients: the engine for whatever is no other's.
+"""Fallback engine: trains one network with plain PyTorch (the network's own code and autograd).
 
-Nothing is read back from the device within an epoch: losses stay tensors until it ends.
+It takes the networks that no other engine supports. Nothing is read back from the device within an
+epoch: losses stay tensors until the epoch ends.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from metaopt.train.settings.metrics import check_loss, check_outputs, check_unto
 
 
 class Single(Engine):
-    """Trains one member's network in place."""
+    """Trains the network of one member in place."""
 
     name = "single"
     dropout: ClassVar[type[KeyedDropout]] = KeyedDropout
@@ -48,7 +49,7 @@ class Single(Engine):
         with torch.enable_grad():
             pairs = self.feed.epoch(epoch)
             if epoch == 1:
-                with member.noise:  # the first step shows whether the network draws by itself
+                with member.noise:  # the first step shows whether it draws random numbers
                     losses.append(self._step(*next(pairs), lr, check=True))
             with noise_of(member):
                 losses += [self._step(X, y, lr) for X, y in pairs]
@@ -103,7 +104,7 @@ class Single(Engine):
             self._flat.restore(self._best)
 
     def select(self, rows: Sequence[int]) -> None:
-        pass  # there is no one to go on without
+        pass  # with a single member there is nothing to drop
 
     def state(self, row: int) -> dict[str, Tensor]:
         now, best = self._flat.snapshot(), self._best
@@ -130,7 +131,7 @@ class Single(Engine):
         if self._scale is not None:
             self._scale.load(state)
         self._optimizer.t = int(state["t"])
-        self._flat.restore(now)  # last: who fails before trains from the initial weights
+        self._flat.restore(now)  # last, so that a failure above leaves the initial weights
 
     def close(self) -> None:
         self._open.close()
@@ -139,18 +140,18 @@ class Single(Engine):
 
 
 def noise_of(member: Member) -> AbstractContextManager[object]:
-    """Return the context in which a member's network draws from its own noise, if it draws."""
-    # A network that draws from the default generator must not be disturbed, nor disturb.
+    """Return the context with the member's generator state, if its network draws numbers itself."""
+    # A network that uses the default generator must not affect other code, nor be affected.
     return member.noise if member.noise.used else nullcontext()
 
 
 def outputs_of(member: Member, X: Tensor, apply: Callable[[Tensor], Any] | None = None) -> Tensor:
-    """Return the outputs of a member's network, as it is now, for all of `X`, (n, ...).
+    """Return the outputs (n, ...) of a member's network for all of `X`, in evaluation mode.
 
     Args:
-        member: whose network.
-        X: inputs.
-        apply: what calls the network, if not the network itself.
+        member: has the network.
+        X: inputs, (n, ...).
+        apply: function that computes the outputs; None calls the network itself.
 
     """
     with half_precision(member.task.precision, X.device):
@@ -160,11 +161,11 @@ def outputs_of(member: Member, X: Tensor, apply: Callable[[Tensor], Any] | None 
 
 
 def half_precision(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which networks compute in 16 bits, or one that changes nothing."""
+    """Return the autocast context for a precision; one without effect for "full"."""
     if precision == "full":
         return nullcontext()
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
-    # Without the cache of cast weights, which would outlive a step of the optimizer.
+    # No cache of cast weights: it would keep old weights after an optimizer step.
     return torch.autocast(device.type, dtype, cache_enabled=False)
 
 
@@ -175,7 +176,7 @@ def evaluate(
     context: AbstractContextManager[object] | None = None,
     apply: Callable[[Tensor], Any] | None = None,
 ) -> Tensor:
-    """Apply `network` to `X` in evaluation mode, at most `rows` samples at a time."""
+    """Return the outputs of `network` for `X` in evaluation mode, `rows` samples at a time."""
     apply = apply or network
     network.eval()
     with torch.no_grad(), context or nullcontext():

@@ -1,1 +1,1 @@
-"""Many perceptrons trained as one program of batched matrix products."""
+"""Train many multilayer perceptrons (MLPs) together with batched matrix products."""

@@ -1,17 +1,19 @@
-"""Many perceptrons as one program of batched products, with its gradients written by hand.
+"""Engine that trains K MLPs at once with batched matrix products and hand-written gradients.
 
-Notation: K members, B samples a step, layer l = 0..L-1 from I_l to O_l units:
+Notation: K members, B samples per step, layer l = 0..L-1 from I_l to O_l units:
 
-    h_0 = X (B, I_0), or each its own, (K, B, I_0)    W_l (K, I_l, O_l), b_l (K, O_l)
+    h_0 = X (B, I_0), or (K, B, I_0) if each member has its own samples
+    W_l (K, I_l, O_l), b_l (K, O_l)
     z_l = h_l W_l + b_l (K, B, O_l)                  h_{l+1} = m_l f(z_l), m_l a dropout mask
 
-The outputs z_{L-1} are kept as (K, C, B), classes before samples: sums over few classes are then
-sums of long rows, three times faster. d_l is the gradient of the sum of the members' losses by
-z_l; dW_l = h_l^T d_l, db_l = sum_B d_l, and d_{l-1} = f'(z_{l-1}) m_{l-1} (d_l W_l^T).
+The outputs z_{L-1} are stored as (K, C, B), classes before samples: sums over a few classes are
+then sums of long rows, three times faster. d_l is the gradient of the sum of the members' losses
+with respect to z_l; dW_l = h_l^T d_l, db_l = sum_B d_l, and
+d_{l-1} = f'(z_{l-1}) m_{l-1} (d_l W_l^T).
 
-Autograd and torch.func would compute the same; without them a step costs a third, because small
-networks are bound by the number of calls. Every operation works member by member, so a row's
-numbers do not depend on the other rows.
+Autograd and torch.func would compute the same. Without them a step takes a third of the time,
+because for small networks the number of calls matters most. No operation mixes members, so the
+numbers of a row do not depend on the other rows.
 """
 
 from __future__ import annotations
@@ -34,7 +36,15 @@ from metaopt.train.runtime.rng import Bits, dropout_bits
 
 
 class Activated(NamedTuple):
-    """Rows with one activation, and which units they have if padding must be kept at 0."""
+    """Adjacent rows with the same activation.
+
+    Attributes:
+        rows: the rows.
+        function: their activation.
+        units: 1 for units of the network and 0 for padding, (K, 1, O); None if padding stays 0
+            without it.
+
+    """
 
     rows: slice
     function: Function
@@ -42,7 +52,14 @@ class Activated(NamedTuple):
 
 
 class Hidden(NamedTuple):
-    """What a layer's gradient needs: z and f(z) of the layer before, and its own h and mask."""
+    """What the backward pass of a layer needs.
+
+    Attributes:
+        z, f: z and f(z) of the layer before.
+        h: the input of the layer.
+        mask: the dropout mask of its input, if any.
+
+    """
 
     z: Tensor
     f: Tensor
@@ -51,7 +68,13 @@ class Hidden(NamedTuple):
 
 
 class Lowered(Engine):
-    """Trains perceptrons of one design."""
+    """Trains MLPs of one design.
+
+    Args:
+        members: the members to train.
+        nets: their networks, as `read_perceptron` returned them.
+
+    """
 
     name = "lowered"
     admits = True
@@ -69,7 +92,7 @@ class Lowered(Engine):
         self._cross_entropy = CrossEntropy(task.loss_function, self._layers[-1].outputs, self._like)
         self._stack = _stack(nets)
         self._bits = [self._member_bits(m, net) for m, net in zip(members, nets, strict=True)]
-        self._t = [0] * len(members)  # steps of each
+        self._t = [0] * len(members)  # steps taken by each member
         self._rebuild()
 
     def _member_bits(self, member: Member, net: Perceptron) -> list[Bits | None]:
@@ -82,7 +105,7 @@ class Lowered(Engine):
         return self.feed.device
 
     def _rebuild(self) -> None:
-        """Make everything that depends on which rows there are."""
+        """Rebuild everything that depends on the set of rows."""
         stack = self._stack
         self._optimizer = StackedOptimizer(stack, [m.recipe for m in self.members], self._t)
         self._w, self._dw = stack.w[: len(self._layers)], stack.g[: len(self._layers)]
@@ -101,7 +124,7 @@ class Lowered(Engine):
                 yield None
 
     def _runs(self, k: int) -> Iterator[Activated]:
-        """Rows next to each other with the same activation after layer k."""
+        """Yield groups of adjacent rows with the same activation after layer k."""
         start = 0
         for name, group in groupby(self._nets, lambda net: net.activations[k]):
             nets = list(group)
@@ -114,7 +137,7 @@ class Lowered(Engine):
             start = stop
 
     def _own_units(self, nets: Sequence[Perceptron], k: int) -> Tensor:
-        """1 for the units of layer k that a network has, 0 for padding, as (K, 1, O)."""
+        """Return 1 for the units of layer k that a network has and 0 for padding, (K, 1, O)."""
         own = self._like.new_zeros(len(nets), 1, self._layers[k].outputs)
         for row, net in enumerate(nets):
             own[row, :, : net.dense[k].out_features] = 1
@@ -129,8 +152,8 @@ class Lowered(Engine):
         bits = [of_member[k] for of_member in self._bits]
         return Mask(p, bits, self._design.dtype, self._device, units)
 
-    def _room(self, kind: str, layer: int, shape: tuple[int, ...]) -> Tensor:
-        """Memory that is used again in every step: fresh memory costs more than the arithmetic."""
+    def _buffer(self, kind: str, layer: int, shape: tuple[int, ...]) -> Tensor:
+        """Return memory that every step reuses: allocating costs more than the arithmetic."""
         key = (kind, layer, shape)
         if key not in self._scratch:
             self._scratch[key] = self._like.new_empty(shape)
@@ -140,7 +163,7 @@ class Lowered(Engine):
 
     @torch.no_grad()
     def train(self, epoch: int) -> list[float]:
-        losses = self._room("losses", 0, (len(self.members), self.feed.n))
+        losses = self._buffer("losses", 0, (len(self.members), self.feed.n))
         self.errors = {}
         self._optimizer.start_epoch([m.epoch + 1 for m in self.members])
         start = 0
@@ -152,18 +175,18 @@ class Lowered(Engine):
             self._optimizer.step()
             start = stop
         self._t = self._optimizer.times
-        means: list[float] = losses.double().mean(1).tolist()  # the epoch's one synchronisation
+        means: list[float] = losses.double().mean(1).tolist()  # the only synchronisation per epoch
         return means
 
     def _inputs(self, X: Tensor, shared: bool) -> Tensor:
-        """Samples, shared or a member's own, as (K, B, I)."""
+        """Return the samples as (K, B, I), whether all members share them or not."""
         X = X.flatten(X.ndim - self._input_dims)
         if X.shape[-1] < self._layers[0].inputs:
             X = F.pad(X, (0, self._layers[0].inputs - X.shape[-1]))
         return X.expand(len(self.members), *X.shape) if shared else X
 
     def _forward(self, h: Tensor) -> tuple[list[Hidden], Tensor]:
-        """Return every layer's input with what its gradient needs, and the outputs (K, C, B)."""
+        """Return what each layer's backward pass needs, and the outputs (K, C, B)."""
         n = h.shape[1]
         hidden: list[Hidden] = []
         z = f = h
@@ -171,10 +194,10 @@ class Lowered(Engine):
             mask = self._masks[k]
             drawn = None if mask is None else mask.draw(n, layer.inputs)
             if drawn is not None:
-                h = torch.mul(h, drawn, out=self._room("h", k, (len(h), n, layer.inputs)))
+                h = torch.mul(h, drawn, out=self._buffer("h", k, (len(h), n, layer.inputs)))
             hidden.append(Hidden(z, f, h, drawn))
             if k < len(self._layers) - 1:
-                z = self._affine(h, k, self._room("z", k, (len(h), n, layer.outputs)))
+                z = self._affine(h, k, self._buffer("z", k, (len(h), n, layer.outputs)))
                 f = h = self._activate(z, k)
         return hidden, self._outputs_by_class(h)
 
@@ -183,12 +206,12 @@ class Lowered(Engine):
         return multiply(h, self._w[k], None if b is None else b.unsqueeze(1), out)
 
     def _activate(self, z: Tensor, k: int) -> Tensor:
-        """Return f(z) of layer k, in the place of z where no member needs that any more."""
+        """Return f(z) of layer k, written over z if no member needs z any more."""
         runs = self._functions[k]
         if all(run.function.in_place for run in runs):
             out = z
         else:
-            out = self._room("f", k, tuple(z.shape))
+            out = self._buffer("f", k, tuple(z.shape))
         for rows, function, units in runs:
             for a, b in _evenly(function, z[rows], out[rows]):
                 function.apply(a, b)
@@ -201,12 +224,12 @@ class Lowered(Engine):
     def _outputs_by_class(self, h: Tensor) -> Tensor:
         k = len(self._layers) - 1
         b, w = self._b[k], self._w[k]
-        out = self._room("out", k, (len(w), w.shape[2], h.shape[1]))
+        out = self._buffer("out", k, (len(w), w.shape[2], h.shape[1]))
         start = None if b is None else b.unsqueeze(2)
         return multiply(w.transpose(1, 2), h.transpose(1, 2), start, out)
 
     def _pull_loss(self, z: Tensor, y: Tensor, losses: Tensor) -> Tensor:
-        """Write the losses (K, B), and return the gradients by z (K, C, B); z is lost."""
+        """Write the losses (K, B); return the gradients with respect to z (K, C, B); z is lost."""
         if self._loss == "cross_entropy":
             return self._cross_entropy.pull(z, y, losses)
         if self._loss == "mse":
@@ -219,12 +242,12 @@ class Lowered(Engine):
         own = z[:, : self._design.outputs]
         targets = y.expand(len(z), *y.shape) if self.feed.shared else y
         values, gradients = own_loss(self._function, own.transpose(1, 2), targets, self.errors)
-        losses.copy_(values.unsqueeze(1))  # a mean, of which each sample gets its part
+        losses.copy_(values.unsqueeze(1))  # the mean over the batch, for each sample
         own.copy_(gradients.transpose(1, 2))
         return z
 
     def _backward(self, hidden: list[Hidden], d: Tensor) -> None:
-        """Write all gradients; `d` is the one by the outputs, (K, C, B)."""
+        """Compute all gradients from `d`, the gradient with respect to the outputs (K, C, B)."""
         last = len(self._layers) - 1
         for k in range(last, -1, -1):
             z, f, h, drawn = hidden[k]
@@ -235,15 +258,15 @@ class Lowered(Engine):
                 torch.sum(d, 2 if k == last else 1, out=db)
             if k == 0:
                 return
-            room = self._room("d", k, tuple(f.shape))
-            d = multiply(by_sample, self._w[k].transpose(1, 2), out=room)
+            buffer = self._buffer("d", k, tuple(f.shape))
+            d = multiply(by_sample, self._w[k].transpose(1, 2), out=buffer)
             if drawn is not None:
                 d.mul_(drawn)
             for rows, function, _ in self._functions[k - 1]:
                 for parts in _evenly(function, d[rows], z[rows], f[rows]):
                     function.pull(*parts)
 
-    # -- the rest of the contract ----------------------------------------------------------------
+    # -- other methods of Engine -----------------------------------------------------------------
 
     @torch.no_grad()
     def outputs(self) -> Tensor:
@@ -252,12 +275,12 @@ class Lowered(Engine):
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
     def _evaluate(self, h: Tensor) -> Tensor:
-        if h.shape[1] == 1:  # see `_padded`
+        if h.shape[1] == 1:  # as in `_padded` of mlp_layout.py
             return self._evaluate(h.expand(-1, 2, -1))[:, :1]
         for k, layer in enumerate(self._layers):
             shape = (*h.shape[:2], layer.outputs)
             last = k == len(self._layers) - 1
-            h = self._affine(h, k, h.new_empty(shape) if last else self._room("e", k, shape))
+            h = self._affine(h, k, h.new_empty(shape) if last else self._buffer("e", k, shape))
             h = self._activate(h, k)
         return h[..., : self._design.outputs]
 
@@ -298,7 +321,7 @@ class Lowered(Engine):
                 stack.load(row, state)
                 _load_bits(bits[row], state)
         everyone, nets = [*self.members, *members], [*self._nets, *new]
-        # As they stand from the beginning: rows of one form of update are next to each other.
+        # The order that a new team has: rows with one form of update are adjacent.
         keys = [(update_form(m.recipe), n.activations) for m, n in zip(everyone, nets, strict=True)]
         order = sorted(range(len(keys)), key=keys.__getitem__)
         self._stack.admit(stack, order)
@@ -325,7 +348,7 @@ def _load_bits(streams: Sequence[Bits | None], state: State) -> None:
 
 
 def _evenly(function: Function, *tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
-    """Cut (K, ...) into pieces in which a member's numbers come out the same in any row."""
+    """Split (K, ...) so that the numbers of a member have the same bits in any row."""
     if function.ragged and tensors[0][0].numel() % VECTORS:
         return zip(*tensors, strict=True)
     return [tensors]
@@ -333,7 +356,7 @@ def _evenly(function: Function, *tensors: Tensor) -> Iterable[tuple[Tensor, ...]
 
 @torch.no_grad()
 def _stack(nets: Sequence[Perceptron]) -> Stack:
-    """Weights (K, I, O) layer by layer, and all biases of a member side by side, 0 where padded."""
+    """Stack weights as (K, I, O) for each layer and all biases as (K, sum of O); padding is 0."""
     layers = nets[0].design.layers
     weights = [
         torch.stack([_pad(net.dense[k].weight.t(), layer.inputs, layer.outputs) for net in nets])

@@ -1,12 +1,12 @@
-"""Perceptrons as data: what a chain of dense layers, activations and dropout consists of.
+"""Read an nn.Module as an MLP: its dense layers, activations and dropout, with padded widths.
 
 Notation: layer l = 0..L-1 computes z_l = h_l W_l + b_l with h_0 the input and, for l > 0,
 h_l = dropout_l(f(z_{l-1})); z_{L-1} are the outputs.
 
-Hidden layers of similar widths share a program: each is computed at its padded width, with units
-whose weights are 0 and stay 0, because f(0) = 0 or is made 0, so that neither they nor what they
-lead to ever gets a gradient. A width is padded in the same way whatever the company. Inputs and
-outputs of one number are padded to two.
+Networks with hidden layers of similar widths are trained in one batch, at the padded width. The
+weights of the added units are 0 and stay 0: f(0) is 0 or is set to 0, so their gradients are 0.
+The padded width of a layer does not depend on the other networks in the batch. A single input or
+output is padded to two.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Function:
-    """An activation, elementwise.
+    """An elementwise activation function.
 
     Attributes:
-        apply: (z, out) -> f(z), written into `out`; in place of z where `in_place`.
-        pull: (gradient by f(z), z, f(z)) -> gradient by z, written over the first.
-        in_place: whether `pull` needs no z, so that f(z) may take its place.
+        apply: (z, out) -> f(z), written into `out`, or over z if `in_place`.
+        pull: backward pass, (gradient with respect to f(z), z, f(z)) -> gradient with respect to
+            z, written over the first argument.
+        in_place: whether `pull` does not need z, so that f(z) may overwrite it.
         centred: whether f(0) = 0.
-        ragged: whether the last few numbers of a tensor, which fill no vector register, may come
-            out a rounding error apart from what they are elsewhere.
+        ragged: whether the last few numbers of a tensor, which do not fill a vector register, may
+            differ by a rounding error from the same numbers at another place.
 
     """
 
@@ -103,7 +104,14 @@ MODULES: dict[type[nn.Module], str] = {
 
 @dataclass(frozen=True)
 class Layer:
-    """A dense layer at its padded sizes, and whether an activation follows it."""
+    """A dense layer.
+
+    Attributes:
+        inputs, outputs: number of units, with padding where it is part of a `Architecture`.
+        bias: whether it has a bias.
+        active: whether an activation follows.
+
+    """
 
     inputs: int
     outputs: int
@@ -112,8 +120,18 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Design:
-    """What members must have in common; activations, and dropout but of the inputs, are free."""
+class Architecture:
+    """What members of one batch must have in common.
+
+    Activations and hidden dropout may differ between members.
+
+    Attributes:
+        layers: at their padded sizes.
+        outputs: number of outputs, without padding.
+        input_dropout: whether dropout is applied to the inputs.
+        dtype: of all parameters.
+
+    """
 
     layers: tuple[Layer, ...]
     outputs: int
@@ -123,30 +141,40 @@ class Design:
 
 @dataclass(frozen=True)
 class Perceptron:
-    """One network as a chain.
+    """One network as a chain of layers.
 
     Attributes:
-        design: its architecture.
-        dense: its layers.
-        activations: a name of `FUNCTIONS` for each layer, "" for none.
-        dropout: for each layer the p and the number of the dropout before it, or None.
+        design: its architecture with padding.
+        dense: its nn.Linear modules.
+        activations: for each layer the name of its activation in `FUNCTIONS`, "" for none.
+        dropout: for each layer p and the index of the dropout module before it; None for none.
 
     """
 
-    design: Design
+    design: Architecture
     dense: tuple[nn.Linear, ...]
     activations: tuple[str, ...]
     dropout: tuple[tuple[float, int] | None, ...]
 
     @property
     def is_padded(self) -> bool:
-        """Whether any layer has units that the network lacks."""
+        """Whether any layer of the design is wider than the network's layer."""
         pairs = zip(self.design.layers, self.dense, strict=True)
         return any(layer.outputs > dense.out_features for layer, dense in pairs)
 
 
 def read_perceptron(network: nn.Module, data: Part | StreamedPart, task: Task) -> Perceptron | str:
-    """Take a network apart; a text says why it is no such chain."""
+    """Return a network as a chain of layers, or the reason why it is not one.
+
+    Args:
+        network: any module.
+        data: the training samples.
+        task: has the loss.
+
+    Returns:
+        The chain; a text with the reason if this network is not supported.
+
+    """
     chain = list(_flat(network))
     if any(has_hooks(m) or "forward" in vars(m) for m in network.modules()):
         return "it has hooks"
@@ -163,20 +191,21 @@ def read_perceptron(network: nn.Module, data: Part | StreamedPart, task: Task) -
     if len(parameters) < sum(1 + layer.bias for layer in layers):
         return "layers share parameters"
     if not all(p.requires_grad and p.dtype == dtype == data.X.dtype for p in parameters):
-        return "not all of its parameters are trained, or of the inputs' type"
+        return "a parameter is frozen or its dtype differs from that of the inputs"
     if dtype not in (torch.float32, torch.float64):
-        return f"it computes in {dtype}"
+        return f"its dtype is {dtype}"
     sizes = [prod(data.X.shape[1:]), *(layer.outputs for layer in layers)]
     if [layer.inputs for layer in layers] != sizes[:-1] or not _fits(sizes[-1], data.y, task):
         return "its layers do not fit the data or each other"
-    design = Design(_padded(layers), layers[-1].outputs, dropout[0] is not None, dtype)
+    design = Architecture(_padded(layers), layers[-1].outputs, dropout[0] is not None, dtype)
     return Perceptron(design, dense, activations, dropout)
 
 
 def padded_width(width: int) -> int:
-    """Units to compute for a hidden layer: at most 31 more, 63 above 128, none above 256.
+    """Return the padded width of a hidden layer.
 
-    Padding costs little where a step is bound by the number of calls, and much in large layers.
+    It is a multiple of 32 up to 128 units and of 64 up to 256; wider layers are not padded.
+    Padding costs little in small layers, where the number of calls matters most.
     """
     if width > 256:
         return width
@@ -186,7 +215,7 @@ def padded_width(width: int) -> int:
 
 def _padded(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     widths = [padded_width(layer.outputs) for layer in layers[:-1]]
-    # A product with a side of 1 is summed in another order alone than among others.
+    # bmm sums in another order for K = 1 than for K > 1 if a side of the matrices is 1.
     inputs, outputs = [max(2, layers[0].inputs), *widths], [*widths, max(2, layers[-1].outputs)]
     return tuple(
         replace(layer, inputs=i, outputs=o)
@@ -195,7 +224,7 @@ def _padded(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 
 
 def _fits(outputs: int, y: Tensor, task: Task) -> bool:
-    """Whether the loss takes these outputs as they are."""
+    """Whether the loss accepts this number of outputs."""
     if task.loss == "cross_entropy":
         return y.ndim == 1 and outputs >= task.n_classes
     if task.loss == "mse":
@@ -212,7 +241,7 @@ def _flat(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Whether code of the caller's runs beside the module's own."""
+    """Whether hooks of the user run when the module is called."""
     return any(bool(v) for k, v in vars(module).items() if k.endswith("_hooks"))
 
 
@@ -230,8 +259,8 @@ def _read_chain(chain: list[nn.Module]) -> Chain | str:
     layers: list[Layer] = []
     dense: list[nn.Linear] = []
     activations: list[str] = []
-    dropout: list[tuple[float, int] | None] = [None]  # before each layer, the next included
-    numbers: dict[int, int] = {}  # a dropout module that occurs twice has one stream
+    dropout: list[tuple[float, int] | None] = [None]  # before each layer, and before the next one
+    numbers: dict[int, int] = {}  # a dropout module that is used twice has one random stream
     for module in chain:
         activation = _activation(module)
         if type(module) is nn.Linear:
@@ -246,7 +275,7 @@ def _read_chain(chain: list[nn.Module]) -> Chain | str:
             layers[-1] = replace(layers[-1], active=True)
             activations[-1] = activation
         else:
-            return f"{type(module).__name__} stands where it is not known"
+            return f"its {type(module).__name__} is not supported at that place"
     if not layers or layers[-1].active or dropout.pop():
-        return "it does not end in a dense layer"
+        return "its last module is not a linear layer"
     return tuple(layers), tuple(dense), tuple(activations), tuple(dropout)

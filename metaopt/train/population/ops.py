@@ -1,4 +1,7 @@
-"""Pieces of batched programs: products, dropout masks, the cross-entropy, member by member."""
+"""Building blocks of the batched engines: matrix products, dropout masks, cross-entropy.
+
+Each computes K members at once and gives each member the same bits as for K = 1.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +16,27 @@ from torch import Tensor
 from metaopt.train.runtime.rng import Bits, threshold
 from metaopt.train.settings.metrics import LossFunction, WeightedCrossEntropy
 
-VECTORS = 64  # numbers; a multiple of what PyTorch's elementwise loops take at a time
-ALIGNED = 16  # bytes at whose multiples PyTorch's products treat all matrices alike
+VECTORS = 64  # numbers; a multiple of the vector width of PyTorch's elementwise loops
+ALIGNED = 16  # bytes; products of matrices that start at multiples of it use the same code
 Write = Callable[[], None]
 
 
 def multiply(
     a: Tensor, b: Tensor, start: Tensor | None = None, out: Tensor | None = None
 ) -> Tensor:
-    """Return a b, or start + a b, in which every matrix is computed as it would be alone.
+    """Return the batched product a b, or start + a b, with the same bits per matrix for any K.
 
-    PyTorch's products sum another way for a matrix that begins in the middle of a vector, be it a
-    factor or the result; in a stack of matrices most would, unless their sizes fit.
+    PyTorch sums in another order if a factor or the result does not start at a multiple of
+    `ALIGNED` bytes. In a stack of matrices this happens unless their sizes fit, so they are padded.
 
     Args:
         a: (K, r, s).
         b: (K, s, c).
-        start: (K, r or 1, c or 1).
-        out: (K, r, c), overwritten and returned.
+        start: (K, r or 1, c or 1); None for 0.
+        out: (K, r, c), overwritten and returned; None for a new tensor.
+
+    Returns:
+        The products, (K, r, c).
 
     """
     (_, rows, inner), columns, unit = a.shape, b.shape[2], ALIGNED // a.element_size()
@@ -50,25 +56,26 @@ def multiply(
 
 
 def _aligned(x: Tensor, unit: int) -> Tensor:
-    """Have every matrix of (K, rows, columns) begin at a whole vector, laid out as it was."""
+    """Copy (K, rows, columns) so that each matrix is aligned; the memory order stays the same."""
     if x.stride(0) == 0:
         return x
     numbers = x.shape[1] * x.shape[2]
-    room = x.new_empty(len(x), -(-numbers // unit) * unit)
+    buffer = x.new_empty(len(x), -(-numbers // unit) * unit)
     turned = x.stride(1) < x.stride(2)
     strides = (1, x.shape[1]) if turned else (x.shape[2], 1)
-    begun: Tensor = room.as_strided(x.shape, (room.stride(0), *strides))
+    begun: Tensor = buffer.as_strided(x.shape, (buffer.stride(0), *strides))
     return begun.copy_(x)
 
 
 class Mask:
-    """The masks of one dropout layer of K members, each from its own stream.
+    """The masks of one dropout layer for K members, each with its own random stream.
 
     Args:
-        p: probability of a zero, by member; 0 for members without this layer.
-        bits: their streams; None where `p` is 0 or 1.
+        p: dropout probability of each member; 0 for members without this layer.
+        bits: random streams of the members; None where `p` is 0 or 1.
         dtype, device: of the masks.
-        units: how many units of a layer a member has, if not all; the rest draws nothing.
+        units: number of units that each member has without padding; None if none is padded.
+            Nothing is drawn for padding.
 
     """
 
@@ -87,20 +94,20 @@ class Mask:
         scales = [0.0 if x == 1 else 1 / (1 - x) for x in p]
         self._threshold = limits.view(-1, 1, 1)
         self._scale = torch.tensor(scales, dtype=dtype, device=device).view(-1, 1, 1)
-        self._rooms: dict[tuple[int, int], tuple[Tensor, Tensor, list[Write]]] = {}
+        self._buffers: dict[tuple[int, int], tuple[Tensor, Tensor, list[Write]]] = {}
 
     def draw(self, n: int, units: int) -> Tensor:
         """Return new masks (K, n, units) of 0 and 1 / (1 - p); the next call overwrites them."""
-        room = self._rooms.get((n, units))
-        if room is None:
-            room = self._rooms[n, units] = self._make_room(n, units)
-        drawn, mask, writes = room
+        buffer = self._buffers.get((n, units))
+        if buffer is None:
+            buffer = self._buffers[n, units] = self._make_buffer(n, units)
+        drawn, mask, writes = buffer
         for write in writes:
             write()
         return torch.ge(drawn, self._threshold, out=mask).mul_(self._scale)
 
-    def _make_room(self, n: int, units: int) -> tuple[Tensor, Tensor, list[Write]]:
-        """Integers, masks, and what writes new integers into each row that needs them."""
+    def _make_buffer(self, n: int, units: int) -> tuple[Tensor, Tensor, list[Write]]:
+        """Return buffers for the integers and masks, and the functions that draw the integers."""
         shape = len(self._bits), n, units
         drawn = torch.zeros(shape, dtype=torch.int32, device=self._device)
         writes: list[Write] = []
@@ -118,14 +125,14 @@ class Mask:
 def pull_cross_entropy(
     z: Tensor, y: Tensor, targets: Tensor, losses: Tensor, share: Tensor | None = None
 ) -> Tensor:
-    """Return the gradient of the members' cross-entropies by their outputs.
+    """Return the gradient of each member's cross-entropy with respect to its outputs.
 
     Args:
-        z: (K, C, B), classes before samples.
-        y: the classes (B,), or of each member (K, B).
-        targets: onehot(y) / B as (C, B) or (K, C, B); without the 1 / B if shares are given.
-        losses: (K, B), overwritten by -log softmax(z)[y], times B share.
-        share: of each sample in the loss, (B,) or (K, B), of sum 1; None is 1 / B.
+        z: outputs (K, C, B), classes before samples.
+        y: classes (B,), or (K, B) if each member has its own.
+        targets: onehot(y) / B, (C, B) or (K, C, B); without the factor 1 / B if `share` is given.
+        losses: (K, B), overwritten by -log softmax(z)[y] times B share.
+        share: weight of each sample in the loss, (B,) or (K, B), with sum 1; None is 1 / B.
 
     Returns:
         share (softmax(z) - onehot(y)), (K, C, B).
@@ -141,26 +148,26 @@ def pull_cross_entropy(
 
 
 class CrossEntropy:
-    """The cross-entropy, weighted by class or not, of K members with C outputs each.
+    """The cross-entropy of K members with C outputs each, with or without class weights.
 
     Args:
-        loss: the trainer's, which has the weights if there are any.
-        outputs: C, of which the last may be padding.
-        like: a tensor of the outputs' type and device.
+        loss: the loss of the trainer, which has the class weights, if any.
+        outputs: C, including padding.
+        like: a tensor with the dtype and device of the outputs.
 
     """
 
     def __init__(self, loss: LossFunction, outputs: int, like: Tensor) -> None:
         self._eye = torch.eye(outputs, dtype=like.dtype, device=like.device)
-        self._shares: dict[int, Tensor] = {}  # eye / B, by B
+        self._shares: dict[int, Tensor] = {}  # eye / B, for each B
         self._weights: Tensor | None = None
         if isinstance(loss, WeightedCrossEntropy):
             self._weights = F.pad(loss.weights, (0, outputs - len(loss.weights))).to(self._eye)
 
     def pull(self, z: Tensor, y: Tensor, losses: Tensor) -> Tensor:
-        """Write the losses (K, B), and return the gradients by z (K, C, B).
+        """Write the losses (K, B); return the gradients with respect to z (K, C, B).
 
-        `y` holds the classes of all members (B,), or of each (K, B).
+        `y` holds the classes: (B,) if all members share them, else (K, B).
         """
         n, share = y.shape[-1], None
         if self._weights is None:
@@ -169,7 +176,7 @@ class CrossEntropy:
                 eye = self._shares[n] = self._eye / n
         else:
             eye, weights = self._eye, self._weights.take(y)
-            # Not `sum`, whose order depends on how many rows there are.
+            # Not `sum`: its order of summation depends on the number of rows.
             share = weights / weights.cumsum(-1)[..., -1:]
         targets = eye.index_select(1, y.flatten()).view(len(eye), *y.shape)
         targets = targets if y.ndim == 1 else targets.transpose(0, 1)

@@ -1,14 +1,13 @@
 """Gradient steps on K networks at once, each with its own optimizer and hyper-parameters.
 
-Notation as in `optimizers` and `stack`: w parameters, g gradient, a first state (momentum, first
-moment), v second state (second moment), eta the learning rate, t = 1, 2, ... the step, which each
-member counts for itself. Members whose updates have the same form stand next to each other and
-make a segment; hyper-parameters are columns (k, 1) beside the segment's rows (k, P_r) of each
-region r.
+Notation as in `metaopt.train.engines.optimizers` and `stack`: w parameters, g gradient, a first
+state (momentum, first moment), v second state (second moment), eta the learning rate, t = 1, 2, ...
+the step count of each member. Members whose updates have the same form are neighbours and make a
+segment; hyper-parameters are columns (k, 1) that go with the segment's rows (k, P_r) of region r.
 
-The formulas are those of `optimizers` up to rounding. Which path computes them depends on the
-device and the build of PyTorch only, never on how many members there are, and no operation sums
-over members: a row's result is the same in any company.
+The formulas are those of `metaopt.train.engines.optimizers` up to rounding. The path that computes
+them depends on the device and the build of PyTorch only, never on the number of members, and no
+operation sums over members: a row has the same result whether it is alone or in a batch.
 """
 
 from __future__ import annotations
@@ -23,19 +22,39 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metaopt.core.errors import TrainingError
 from metaopt.train.population.stack import Stack
 from metaopt.train.settings.hyperparameters import Recipe
 
 Column = Callable[[Sequence[float]], Tensor]
 
 
+def _by_momentum(recipe: Recipe) -> str:
+    return f"{recipe.optimizer} with momentum" if recipe.momentum else recipe.optimizer
+
+
+# Optimizers with a batched form, and which one a recipe needs: a key of SEGMENTS.
+FORMS: dict[str, Callable[[Recipe], str]] = {
+    "gd": lambda recipe: "sgd",
+    "sgd": _by_momentum,
+    "adam": lambda recipe: "adam",
+    "adamw": lambda recipe: "adam",
+    "rmsprop": _by_momentum,
+}
+
+
 def update_form(recipe: Recipe) -> str:
-    """Which segment a member belongs to; members of an engine are sorted by it."""
-    if recipe.optimizer in ("adam", "adamw"):
-        return "adam"
-    if recipe.optimizer == "gd" or not recipe.momentum:
-        return "rmsprop" if recipe.optimizer == "rmsprop" else "sgd"
-    return f"{recipe.optimizer} with momentum"
+    """Return the form of a recipe's update; members of one form are updated together.
+
+    Raises:
+        TrainingError: the optimizer has no batched form, so that its network must train alone.
+    """
+    if recipe.optimizer not in FORMS:
+        raise TrainingError(
+            f"the optimizer {recipe.optimizer!r} has no batched form (known: {', '.join(FORMS)});"
+            f" networks with it train one by one, with the engine 'single'"
+        )
+    return FORMS[recipe.optimizer](recipe)
 
 
 class Segment(ABC):
@@ -64,10 +83,10 @@ class Segment(ABC):
 
     @abstractmethod
     def step(self, t: Sequence[int]) -> None:
-        """Move w; `t` says for the how manieth time each row's."""
+        """Move w once; `t` is the step count of each row."""
 
 
-class SGD(Segment):
+class SGDSegment(Segment):
     """a <- momentum a + g; w <- w - eta a. Also full-batch descent, whose momentum is 0."""
 
     def __init__(self, stack: Stack, start: int, stop: int, recipes: Sequence[Recipe]) -> None:
@@ -85,7 +104,7 @@ class SGD(Segment):
             w.addcmul_(g, self._rate, value=-1)
 
 
-class Adam(Segment):
+class AdamSegment(Segment):
     """Adam and, with a decay above 0, AdamW; see `optimizers.Adam` for the sources."""
 
     def __init__(self, stack: Stack, start: int, stop: int, recipes: Sequence[Recipe]) -> None:
@@ -118,7 +137,7 @@ class Adam(Segment):
             self._step_columns(t)
 
     def _step_rows(self, t: Sequence[int]) -> None:
-        # One pass over memory a member, by the kernel of torch.optim.Adam(fused=True).
+        # One pass over memory per member, by the kernel of torch.optim.Adam(fused=True).
         if self._stale:
             self._t.copy_(torch.tensor(t))
             self._stale = False
@@ -131,7 +150,7 @@ class Adam(Segment):
     def _step_columns(self, t: Sequence[int]) -> None:
         rows = list(zip(self.lr, self.recipes, t, strict=True))
         sizes = [lr / (1 - r.beta1**n) for lr, r, n in rows]
-        # w - s m / (sqrt(v) / c + eps) = w - m / (sqrt(v) / (s c) + eps / s): one pass less.
+        # w - s m / (sqrt(v) / c + eps) = w - m / (sqrt(v) / (s c) + eps / s): one pass fewer.
         pairs = zip(sizes, rows, strict=True)
         scale = self.column([1 / (s * math.sqrt(1 - r.beta2**n)) for s, (_, r, n) in pairs])
         shift = self.column([r.eps / s for s, r in zip(sizes, self.recipes, strict=True)])
@@ -143,8 +162,8 @@ class Adam(Segment):
             w.addcdiv_(m, root.mul_(scale).add_(shift), value=-1)
 
 
-class RMSprop(Segment):
-    """See `optimizers.RMSprop`; v holds the mean square over 1 - alpha, to spare a pass."""
+class RMSpropSegment(Segment):
+    """See `optimizers.RMSprop`; v holds the mean square over 1 - alpha, to save a pass."""
 
     def __init__(self, stack: Stack, start: int, stop: int, recipes: Sequence[Recipe]) -> None:
         super().__init__(stack, start, stop, recipes)
@@ -168,7 +187,13 @@ class RMSprop(Segment):
                 w.addcmul_(b, self._rate, value=-1)
 
 
-KINDS: dict[str, type[Segment]] = {"adam": Adam, "sgd": SGD, "rmsprop": RMSprop}
+SEGMENTS: dict[str, type[Segment]] = {
+    "adam": AdamSegment,
+    "sgd": SGDSegment,
+    "sgd with momentum": SGDSegment,
+    "rmsprop": RMSpropSegment,
+    "rmsprop with momentum": RMSpropSegment,
+}
 
 
 class StackedOptimizer:
@@ -189,8 +214,8 @@ class StackedOptimizer:
         for form, group in groupby(self._recipes, update_form):
             members = list(group)
             stop = start + len(members)
-            kind = KINDS[form.split()[0]]
-            self._segments.append((start, stop, kind(stack, start, stop, members)))
+            segment = SEGMENTS[form](stack, start, stop, members)
+            self._segments.append((start, stop, segment))
             start = stop
         n = stack.n_weights
         self._w = [w.view(len(recipes), -1) for w in stack.w[:n]]

@@ -1,10 +1,10 @@
-"""The parameters of K networks of one architecture, with their gradients and optimizer states.
+"""Stacked parameters, gradients and optimizer states of K networks of one architecture.
 
-Notation: a region is one tensor (K, *shape) that holds the same parameter of all members, or
-several of them side by side; weights (parameters of two or more dimensions) come before biases,
-so that penalties act on the first `n_weights` regions. w, g, a, v are the parameters, gradients
-and the optimizer's two states; each region is contiguous, because PyTorch's batched products
-fall back to a loop when they write into anything else.
+Notation: a region is one tensor (K, *shape) that holds one parameter of all members, or several
+parameters next to each other. Weights (parameters of two or more dimensions) come before biases, so
+that penalties act on the first `n_weights` regions. w are the parameters, g the gradients, a and v
+the two states of the optimizer. Each region is contiguous, because PyTorch's batched products use a
+slow loop to write into other tensors.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from metaopt.train.runtime.checkpoint import State, copy_all, listed, numbered
 
 
 class Stack:
-    """K rows of parameters.
+    """The parameters of K members, with gradients and optimizer states.
+
+    Args:
+        regions: the initial parameters.
+        n_weights: number of regions, from the first, that hold weights.
 
     Attributes:
-        w, g, a, v: regions, each (K, *shape); all but `w` are zero at first.
-        n_weights: how many regions, from the first, hold weights.
+        w, g, a, v: lists of regions (K, *shape); all but `w` are initially zero.
+        n_weights: number of regions, from the first, that hold weights.
 
     """
 
@@ -36,11 +40,11 @@ class Stack:
 
     @property
     def size(self) -> int:
-        """K."""
+        """K, the number of members."""
         return len(self.w[0])
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Remember these rows' parameters."""
+        """Save a copy of the parameters of these rows."""
         if self._kept is None:
             self._kept = [torch.empty_like(w) for w in self.w]
         if len(rows) == self.size:
@@ -52,7 +56,7 @@ class Stack:
                 kept.index_copy_(0, index, w.index_select(0, index))
 
     def row(self, row: int, kept: bool) -> list[Tensor]:
-        """Return one member's part of every region: as kept, or as it is now."""
+        """Return one member's row of each region: the saved one if `kept`, else the current one."""
         regions = self._kept if kept else self.w
         assert regions is not None
         return [region[row] for region in regions]
@@ -61,7 +65,7 @@ class Stack:
         return {"w": self.w, "a": self.a, "v": self.v, "kept": self._kept or []}
 
     def state(self, row: int) -> dict[str, Tensor]:
-        """Return all that is one member's, by name."""
+        """Return all tensors of one member, by name, for a checkpoint."""
         return {
             name: tensor
             for kind, regions in self._regions().items()
@@ -69,7 +73,7 @@ class Stack:
         }
 
     def load(self, row: int, state: State) -> None:
-        """Give a member what `state` returned."""
+        """Restore what `state` returned for a member."""
         if self._kept is None and listed("kept", state):
             self._kept = [torch.empty_like(w) for w in self.w]
         for kind, regions in self._regions().items():
@@ -77,9 +81,9 @@ class Stack:
                 copy_all(kind, state, [region[row] for region in regions])
 
     def admit(self, other: Stack, order: Sequence[int]) -> None:
-        """Append another stack's rows; then row k is the one that was row order[k].
+        """Append the rows of another stack, then reorder: new row k is old row order[k].
 
-        Where memory lacks for it, nothing has changed.
+        If memory runs out, this stack is unchanged.
         """
         index = torch.tensor(order, device=self.w[0].device)
 
@@ -92,7 +96,7 @@ class Stack:
         )
         kept = None
         if self._kept is not None or other._kept is not None:
-            # Rows of which nothing is kept yet have anything there; nobody looks at it.
+            # Rows without a saved copy get arbitrary values there, which are never read.
             kept = joined(self._kept or self.w, other._kept or other.w)
         g = [torch.zeros_like(region) for region in w]
         self.w, self.a, self.v, self.g, self._kept = w, a, v, g, kept

@@ -1,4 +1,4 @@
-"""What cross-validation says of one configuration: every fold's score and predictions."""
+"""Results of a cross-validation of one configuration: scores and predictions of every fold."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from metaopt.train.scheduling.run import TrainingRun
 
 @dataclass(frozen=True)
 class FoldScore:
-    """One fold.
+    """Result of one fold; n is the number of its validation samples.
 
     Attributes:
-        rows: of X that validate, ascending (n,).
-        train_size: samples that trained.
-        value: the trainer's metric on the validation part, at the weights that stand.
-        metrics: what a trial's result says: further metrics, "test", "epochs", "best_epoch", ...
-        curve: (epoch, metric).
-        outputs: of the network for `rows`: scores (n, c), or values in y's own units.
-        predictions: labels (n,) for classification, else the outputs.
-        targets: what y says, (n, ...).
+        rows: row numbers of X in the validation part, ascending, shape (n,).
+        train_size: number of training samples.
+        value: the metric of the trainer on the validation part, at the final weights.
+        metrics: as in the result of a trial: further metrics, "test", "epochs", "best_epoch", ...
+        curve: (epoch, metric) of every epoch.
+        outputs: of the network for `rows`: scores, shape (n, c), or values in the units of y.
+        predictions: labels, shape (n,), for classification; otherwise the outputs.
+        targets: the values of y for `rows`, shape (n, ...).
 
     """
 
@@ -47,11 +47,11 @@ class FoldScore:
 class CrossValidation:
     """The folds of one configuration, in the splitter's order.
 
-    Two results from the same data, splitter and `data_seed` are paired: fold k has the same rows.
+    Two results with the same data, splitter and `data_seed` are paired: fold k has the same rows.
 
     Attributes:
-        folds: their scores.
-        classes: the labels in the order of the outputs, for classification.
+        folds: the result of each fold.
+        classes: labels in the order of the outputs; None for regression.
 
     """
 
@@ -60,29 +60,29 @@ class CrossValidation:
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """The metric of every fold (k,)."""
+        """The metric of each of the k folds, shape (k,)."""
         return np.array([fold.value for fold in self.folds])
 
     @property
     def value(self) -> float:
-        """The mean over folds."""
+        """The mean of the metric over the folds."""
         return fmean(fold.value for fold in self.folds)
 
     @property
     def predictions(self) -> NDArray[Any]:
-        """The prediction for each sample by the network that was not trained on it.
+        """The prediction for each sample, by the network that was not trained on it.
 
-        They are in the order of X, of the samples that are in some validation part.
+        In the order of X, for all samples that are in a validation part.
 
         Raises:
-            TrainingError: a sample is in several validation parts, as in repeated designs.
+            TrainingError: a sample is in several validation parts, as with repeated splits.
 
         """
         return self._joined([fold.predictions for fold in self.folds])
 
     @property
     def targets(self) -> NDArray[Any]:
-        """What y says of the samples of `predictions`."""
+        """The values of y for the samples of `predictions`."""
         return self._joined([fold.targets for fold in self.folds])
 
     def _joined(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -95,8 +95,10 @@ class CrossValidation:
         return joined
 
 
-def read_folds(run: TrainingRun, metrics: Sequence[Mapping[str, float]], data: Data) -> CrossValidation:
-    """Read the folds of a run that was trained.
+def read_folds(
+    run: TrainingRun, metrics: Sequence[Mapping[str, float]], data: Data
+) -> CrossValidation:
+    """Return the scores of the folds of a finished training run.
 
     Raises:
         TrainingError: a fold diverged.

@@ -1,4 +1,4 @@
-"""What comes of a trained member: its scores and the result of its trial."""
+"""Scores of a trained network and the result of its trial."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from statistics import fmean
 from typing import Any
 
 from metaopt.core.errors import TrainingError
-from metaopt.trials.failures import failure
-from metaopt.trials.records import Result
 from metaopt.train.engines.base import Member
 from metaopt.train.engines.single import outputs_of
-from metaopt.train.settings.metrics import Metric
-from metaopt.train.settings.history import History, Stopped
 from metaopt.train.runtime.resources import COSTS, Cost, Meter
 from metaopt.train.scheduling.run import TrainingRun
+from metaopt.train.settings.history import TrainingHistory, Stopped
+from metaopt.train.settings.metrics import Metric
+from metaopt.trials.failures import failure
+from metaopt.trials.records import Result
 from metaopt.trials.trial import Trial
 
 
 def scores(member: Member, main: Metric, extra: Sequence[Metric]) -> dict[str, float]:
-    """Return what a result's metrics say of the training, and of the weights that stand.
+    """Return the metrics of a result: numbers of the training and scores of the final weights.
 
     Args:
-        member: has ended.
-        main: the trainer's metric, on the hidden test part "test".
-        extra: further ones, recorded as ``name`` and ``test_name``.
+        member: one whose training has ended.
+        main: the metric of the trainer; its score on the hidden test part is "test".
+        extra: further metrics, recorded as ``name`` and ``test_name``.
 
     """
     history, data = member.progress.history, member.data
@@ -47,14 +47,16 @@ def scores(member: Member, main: Metric, extra: Sequence[Metric]) -> dict[str, f
 
 
 def measured(
-    run: TrainingRun, extra: Sequence[Metric], limit: Callable[[Member], AbstractContextManager[object]]
+    run: TrainingRun,
+    extra: Sequence[Metric],
+    limit: Callable[[Member], AbstractContextManager[object]],
 ) -> list[dict[str, float]]:
-    """Return the scores and the cost of every member, what the scores cost included.
+    """Return scores and cost of every member; the cost includes that of computing the scores.
 
     Args:
-        run: has ended.
-        extra: metrics besides the task's.
-        limit: makes the context in which a member computes.
+        run: a training run that has ended.
+        extra: metrics in addition to that of the task.
+        limit: returns the context manager (threads, say) in which a member computes.
 
     """
     found = []
@@ -68,12 +70,12 @@ def measured(
 
 
 def result_of(run: TrainingRun, trial: Trial, metrics: Sequence[dict[str, float]]) -> Result:
-    """Return the result of a trial whose run was trained.
+    """Return the result of a trial whose training run has ended.
 
     Args:
-        run: has ended.
-        trial: has the reports.
-        metrics: of each member: its scores and its cost.
+        run: a training run that has ended.
+        trial: the trial, with its reports.
+        metrics: scores and cost of each member.
 
     """
     first = run.members[0]
@@ -105,18 +107,18 @@ def result_of(run: TrainingRun, trial: Trial, metrics: Sequence[dict[str, float]
     return Result(mean_value(run), **common)
 
 
-# Why a run of several folds ended, if they differ: the first of these that is true of any.
+# If folds ended for different reasons, the run has the first of these reasons that occurs.
 STOPS: tuple[Stopped, ...] = ("diverged", "pruned", "epochs", "patience")
 
 
 def mean_value(run: TrainingRun) -> float:
-    """Return the mean over folds of the values that stand."""
+    """Return the mean over folds of their final values."""
     values = [m.progress.history.value for m in run.members]
     return fmean(v for v in values if v is not None)
 
 
 def over_folds(metrics: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return the means of what all folds have; of costs the sums, and the largest peaks."""
+    """Return means of the metrics that all folds have, sums of seconds, and largest peaks."""
     if len(metrics) == 1:
         return metrics[0]
     cost = Cost()
@@ -130,7 +132,7 @@ def best_epochs(result: Result) -> tuple[list[float], float]:
     """Return the best epoch of every fold, and the mean of their values.
 
     Raises:
-        TrainingError: it is no complete result of a training with folds.
+        TrainingError: the result is not complete or has no folds.
 
     """
     folds = result.data.get("folds", ())
@@ -139,7 +141,7 @@ def best_epochs(result: Result) -> tuple[list[float], float]:
     return [fold["metrics"]["best_epoch"] for fold in folds], result.value
 
 
-def _fold(history: History, metrics: dict[str, float]) -> dict[str, Any]:
+def _fold(history: TrainingHistory, metrics: dict[str, float]) -> dict[str, Any]:
     return {
         "value": history.value,
         "stopped": history.stopped,
@@ -154,7 +156,7 @@ def _of_fold(run: TrainingRun, fold: int) -> str:
 
 
 def failed_result(error: Exception, trial: Trial, run: TrainingRun | None) -> Result:
-    """Return the result of a trial that raised."""
+    """Return the result of a trial that raised an error."""
     members = [] if run is None else run.members
     cost = over_folds([m.cost.read() for m in members] or [{}])
     failed = next((k for k, m in enumerate(members) if m.error is error), None)

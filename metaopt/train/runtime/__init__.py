@@ -1,1 +1,1 @@
-"""Random numbers, checkpoints, and what a training uses of the machine."""
+"""Random numbers, checkpoints, devices, threads and the cost of training."""

@@ -1,9 +1,9 @@
-"""Files from which a training that was cut off goes on: one a network, replaced as a whole.
+"""Checkpoints from which an interrupted training resumes: one file per network.
 
-The file is a zip of arrays (numpy's .npz): ``state/<name>`` for what the engine holds of the
+The file is a zip of arrays (numpy's .npz): ``state/<name>`` for the state of the engine and the
 network, ``losses`` and ``values`` of the epochs so far, and ``header``, a JSON text. Nothing in
-it is pickled. Its name is a fingerprint of all that the training depends on, so that a file is
-either of this very training or is not looked at.
+it is pickled. Its name is a hash of everything that determines the training, so that files of other
+trainings are never read. It is replaced atomically.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ State = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network at the end of an epoch, all of which so far stayed finite.
+    """The state of training at the end of an epoch; all losses and values so far are finite.
 
     Attributes:
         losses: mean training loss of epochs 1, 2, ...
         values: validation metric of these epochs.
-        cost: what they took, as `Cost.read` gives it.
-        engine: the name of the one that trained.
-        state: of the engine and of the network's own noise, by name.
+        cost: of these epochs, as `Cost.read` returns it.
+        engine: name of the engine that trained.
+        state: of the engine and of the network's random generators, by name.
 
     """
 
@@ -52,17 +52,17 @@ class Checkpoint:
 
     @property
     def epoch(self) -> int:
-        """The last epoch that is in it."""
+        """The last epoch that it covers."""
         return len(self.values)
 
 
 @dataclass(frozen=True)
 class Keeper:
-    """The file of one training.
+    """Writes and reads the checkpoint file of one network.
 
     Attributes:
         path: of the file.
-        every: epochs from one checkpoint to the next.
+        every: epochs between checkpoints.
 
     """
 
@@ -70,13 +70,13 @@ class Keeper:
     every: int
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Replace the file, complete or not at all; a failure is logged, for training goes on."""
+        """Replace the file atomically; a failure is only logged, and training continues."""
         header = {"format": FORMAT, "cost": checkpoint.cost, "engine": checkpoint.engine}
-        state = {f"state/{name}": _array(tensor) for name, tensor in checkpoint.state.items()}
+        state = {f"state/{name}": as_array(tensor) for name, tensor in checkpoint.state.items()}
         arrays: dict[str, Any] = dict(state)
         arrays |= {"losses": np.array(checkpoint.losses), "values": np.array(checkpoint.values)}
         arrays["header"] = np.array(json.dumps(header))
-        # Two processes may train the same; whoever is last leaves the same file.
+        # Two processes may train the same network; both write the same content.
         part = self.path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,11 +89,11 @@ class Keeper:
                 part.unlink()
 
     def read(self) -> Checkpoint | None:
-        """Return what was written last; None if there is nothing, or nothing that can be used."""
+        """Return the last checkpoint; None if there is none or it is unreadable."""
         if not self.path.is_file():
             return None
         try:
-            # Opened here, because numpy leaves a broken zip file open.
+            # Opened here, because NumPy does not close a broken zip file.
             with self.path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             return _parse(arrays)
@@ -102,12 +102,14 @@ class Keeper:
         except zipfile.BadZipFile as error:
             reason = error
         logger.warning(
-            "the checkpoint %s is broken, so its training begins again: %s", self.path, reason
+            "the checkpoint %s is unreadable, so training starts from epoch 1: %s",
+            self.path,
+            reason,
         )
         return None
 
     def remove(self) -> None:
-        """Delete the file, if there is one, and what a killed process left of others."""
+        """Delete the file, if there is one, and incomplete files of killed processes."""
         try:
             for path in (self.path, *self.path.parent.glob(f"{self.path.stem}.*.part")):
                 path.unlink(missing_ok=True)
@@ -121,24 +123,26 @@ def _parse(arrays: Mapping[str, Any]) -> Checkpoint:
         raise ValueError(f"it has the format {header['format']!r}")
     losses, values = (tuple(arrays[name].tolist()) for name in ("losses", "values"))
     if not values or len(losses) != len(values) or not np.isfinite([*losses, *values]).all():
-        raise ValueError("it has no curve")
+        raise ValueError("it has no valid losses and values")
     state = {k[6:]: torch.from_numpy(a) for k, a in arrays.items() if k.startswith("state/")}
     cost = {str(name): float(value) for name, value in header["cost"].items()}
     return Checkpoint(losses, values, cost, str(header["engine"]), state)
 
 
-def _array(tensor: Tensor) -> np.ndarray[Any, np.dtype[Any]]:
-    wider = torch.float32 if tensor.dtype == torch.bfloat16 else tensor.dtype  # numpy lacks it
+def as_array(tensor: Tensor) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return a tensor as a NumPy array on the CPU."""
+    # NumPy has no bfloat16.
+    wider = torch.float32 if tensor.dtype == torch.bfloat16 else tensor.dtype
     return np.asarray(tensor.detach().to("cpu", wider).numpy())
 
 
 def numbered(name: str, tensors: Iterable[Tensor]) -> dict[str, Tensor]:
-    """Return tensors as entries of a state."""
+    """Return tensors as entries ``name/0``, ``name/1``, ... of a state."""
     return {f"{name}/{k}": tensor for k, tensor in enumerate(tensors)}
 
 
 def listed(name: str, state: State) -> list[Tensor]:
-    """Return the tensors that `numbered` named so."""
+    """Return the tensors that `numbered` stored under this name."""
     found: list[Tensor] = []
     while f"{name}/{len(found)}" in state:
         found.append(state[f"{name}/{len(found)}"])
@@ -146,7 +150,7 @@ def listed(name: str, state: State) -> list[Tensor]:
 
 
 def copy_all(name: str, state: State, targets: Iterable[Tensor]) -> None:
-    """Overwrite tensors with those that `numbered` named so.
+    """Overwrite tensors with those that `numbered` stored under this name.
 
     Raises:
         ValueError: their number or shapes differ.
@@ -159,10 +163,10 @@ def copy_all(name: str, state: State, targets: Iterable[Tensor]) -> None:
 
 
 def read_place(folder: str | os.PathLike[str] | None, every: object) -> Path | None:
-    """Check where and how often checkpoints are written.
+    """Check the folder and the frequency of checkpoints; return the absolute folder or None.
 
     Raises:
-        TrainingError: the folder is a file, or `every` is no integer from 1.
+        TrainingError: the folder is a file, or `every` is not an integer of at least 1.
 
     """
     if not isinstance(every, int) or isinstance(every, bool) or every < 1:
@@ -171,7 +175,7 @@ def read_place(folder: str | os.PathLike[str] | None, every: object) -> Path | N
         return None
     if not isinstance(folder, (str, os.PathLike)):
         raise TrainingError(f"checkpoints must be a folder or None, got {folder!r}")
-    place = Path(folder).absolute()  # a worker process may have another directory
+    place = Path(folder).absolute()  # a worker process may have another working directory
     if place.exists() and not place.is_dir():
         raise TrainingError(f"checkpoints must be a folder, but {folder} is a file")
     return place

@@ -1,4 +1,4 @@
-"""Private states of all random generators that a caller's Dataset may draw from by habit."""
+"""Private states of all global random generators that a user's Dataset may use."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from metaopt.train.runtime.rng import Noise
 
 
 class GlobalNoise:
-    """Like `Noise`, on the CPU, for the global generators of `random` and numpy, too.
+    """Like `Noise` on the CPU, and also for the global generators of `random` and NumPy.
 
-    Inside of ``with noise:`` they continue where this object's last block ended, the first one
-    starts from `seed`; afterwards they are as they were. Other threads' blocks wait.
+    In a block ``with noise:`` they continue where the last block of this object ended; the first
+    block starts from `seed`. Afterwards the old states are restored. Blocks of other threads wait.
     """
 
     def __init__(self, seed: int) -> None:
@@ -27,7 +27,7 @@ class GlobalNoise:
         self._outer = _states()
         if self._states is None:
             random.seed(self._seed)
-            np.random.seed(self._seed)  # noqa: NPY002 - it is what augmentations draw from
+            np.random.seed(self._seed)  # noqa: NPY002 - augmentations often use it
         else:
             _restore(self._states)
         return self

@@ -1,4 +1,4 @@
-"""What a training run costs, and where it runs."""
+"""Device, threads and cost of a training run."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from metaopt.core.errors import TrainingError
 
 MB = 2**20
 
-# Multiply-additions of a forward step below which threads cost more than they save: on idle cores
-# a little, on busy ones (other workers) up to a hundredfold, as each operation waits for a core.
+# Multiply-additions of a forward pass below which threads cost more than they save: a little on
+# idle cores, up to a hundred times on busy ones (other workers), where each operation must wait.
 WORTH_THREADS = 16e6
 
 
 def find_device(device: str | torch.device) -> torch.device:
-    """Return the device of that name; "auto" is the current CUDA device if there is one.
+    """Return the device of that name; "auto" is the current CUDA device, or the CPU without one.
 
     Raises:
         TrainingError: the name is unknown, or the machine has no such device.
@@ -49,7 +49,7 @@ def find_device(device: str | torch.device) -> torch.device:
             index = found.index
         if index >= count:
             raise TrainingError(
-                f"device {device!r} was asked for, but PyTorch finds {count} CUDA devices;"
+                f"device {device!r} was requested, but PyTorch finds {count} CUDA devices;"
                 " use device='auto' to fall back to the CPU"
             )
         found = torch.device("cuda", index)
@@ -57,7 +57,7 @@ def find_device(device: str | torch.device) -> torch.device:
 
 
 def process_memory() -> float | None:
-    """Largest resident size that this process ever had, in MB; None where it cannot be told."""
+    """Return the peak resident memory of this process, in megabytes; None if it is unknown."""
     try:
         import resource
     except ImportError:  # Windows
@@ -67,11 +67,11 @@ def process_memory() -> float | None:
 
 
 def work(network: nn.Module, rows: int, shape: tuple[int, ...]) -> float:
-    """Estimate the multiply-additions of one forward step on `rows` samples of `shape`."""
+    """Estimate the multiply-additions of one forward pass on `rows` samples of `shape`."""
     pixels = 1
     for side in shape[1:]:
         pixels *= side
-    # A convolution's weights are used at every pixel, those of a dense layer once.
+    # The weights of a convolution are used at every pixel, those of a dense layer once.
     return float(
         rows * sum(p.numel() * (pixels if p.ndim > 2 else 1) for p in network.parameters())
     )
@@ -79,18 +79,18 @@ def work(network: nn.Module, rows: int, shape: tuple[int, ...]) -> float:
 
 @cache
 def _thread_pools() -> Any:
-    return import_module("threadpoolctl").ThreadpoolController()  # scikit-learn brings it
+    return import_module("threadpoolctl").ThreadpoolController()  # a dependency of scikit-learn
 
 
 def limit_threads(count: int | None) -> AbstractContextManager[object]:
     """Use `count` threads within PyTorch's operations in a block; None changes nothing.
 
-    OpenMP keeps this number for each calling thread, so other threads of the process (and what
-    `torch.set_num_threads` said) are not touched.
+    OpenMP has this number for each calling thread, so other threads of the process and the value
+    of `torch.set_num_threads` do not change.
     """
     if count is None:
         return nullcontext()
-    torch.get_num_threads()  # PyTorch sets a new thread's number at its first use, not later
+    torch.get_num_threads()  # in a new thread, PyTorch sets the number at its first use only
     limit: AbstractContextManager[object] = _thread_pools().limit(limits=count, user_api="openmp")
     return limit
 
@@ -99,11 +99,11 @@ COSTS = ("wall_seconds", "cpu_seconds", "gpu_seconds", "memory_mb", "gpu_memory_
 
 
 class Meter:
-    """Measures from its creation to `read()`.
+    """Measures time and memory from its creation to `read()`.
 
-    Seconds of the CPU and memory are the process's: exact with one training a process, which is
-    how workers run, and shared by all trainings that run in threads of one. Seconds of the GPU
-    are those between the first and the last operation on the device's stream.
+    CPU seconds and memory are those of the process. They are exact with one training per process,
+    as in worker processes; trainings in several threads of a process are measured together. GPU
+    seconds are from the first to the last operation on the current stream of the device.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -118,7 +118,7 @@ class Meter:
         self._cpu = time.process_time()
 
     def read(self) -> dict[str, float]:
-        """Seconds (wall_seconds, cpu_seconds, gpu_seconds) and peaks (memory_mb, gpu_memory_mb)."""
+        """Return seconds (wall, CPU, GPU) and peak memory in megabytes, named as in `COSTS`."""
         out: dict[str, float] = {}
         if self._on_gpu:
             end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
@@ -133,18 +133,18 @@ class Meter:
 
 
 class Cost:
-    """What one training cost: of what ran together, each member bears an equal share."""
+    """The cost of training one network; members that train together have equal shares."""
 
     def __init__(self) -> None:
         self._total: dict[str, float] = {}
 
     def add(self, reading: Mapping[str, float], members: int = 1) -> None:
-        """Add what `Meter.read` gave for so many members: a share of seconds, whole peaks."""
+        """Add a reading of `Meter.read` for `members` networks: a share of seconds, full peaks."""
         for name, value in reading.items():
             before = self._total.get(name, 0.0)
             together = before + value / members
             self._total[name] = together if name.endswith("seconds") else max(before, value)
 
     def read(self) -> dict[str, float]:
-        """Return the sums so far, named as `Meter.read` does."""
+        """Return the totals so far, named as in `COSTS`."""
         return dict(self._total)

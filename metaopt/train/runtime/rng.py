@@ -1,8 +1,8 @@
-"""Randomness of a training run that never shows outside it.
+"""Random numbers of a training run, isolated from the rest of the process.
 
-PyTorch initialises weights, and draws dropout masks, from one default generator per process.
-`Noise` swaps a private state into it under a lock and puts the old state back; `keyed_dropout`
-gives the dropout layers streams of their own, so that ordinary training needs no lock.
+PyTorch draws initial weights and dropout masks from one default generator per process. `Noise`
+gives it a private state under a lock and restores the old state afterwards. `keyed_dropout` gives
+each dropout layer a random stream of its own, so that most training needs no lock.
 """
 
 from __future__ import annotations
@@ -21,27 +21,31 @@ from torch import Tensor, nn
 
 from metaopt.core.seeds import derive
 
-# Held by whoever swaps or restores the default generators, PyTorch's compiler included.
-# Reentrant, because a user's `build` may itself build something under a `Noise`.
+# Must be held to replace or restore the default generators; PyTorch's compiler does so, too.
+# Reentrant, because a user's `build` may itself use a `Noise`.
 GENERATORS = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    # A forked process begins with a free lock: the thread that may hold it is missing there.
+    # A forked process needs a free lock: the thread that holds it may not exist there.
     os.register_at_fork(after_in_child=GENERATORS._at_fork_reinit)  # type: ignore[attr-defined]
 
 FEATURE_DROPOUTS = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 class Noise:
-    """A private state of torch's default generators: ``with noise: ...``.
+    """A private state of PyTorch's default generators: ``with noise: ...``.
 
-    Inside the block the default generators of the CPU and of `device`, if that is a GPU (given
-    with its index), continue where this object's last block ended; the first block starts from
-    `seed`. Other threads' blocks wait, and afterwards the generators are as they were.
+    Inside the block the default generators of the CPU and of `device`, if that is a GPU, continue
+    where the last block of this object ended; the first block starts from `seed`. Afterwards the
+    old states are restored. Blocks of other threads wait.
+
+    Args:
+        seed: of the first block.
+        device: a GPU, with its index, whose generator is replaced, too.
 
     Attributes:
-        used: whether any block so far drew a number.
+        used: whether a random number was drawn in any block so far.
 
     """
 
@@ -53,11 +57,11 @@ class Noise:
         self.used = False
 
     def states(self) -> list[Tensor]:
-        """Return where the generators stand, if any block drew a number; else []."""
+        """Return the states of the generators if a random number was drawn; else []."""
         return list(self._states or []) if self.used else []
 
     def load(self, states: list[Tensor]) -> None:
-        """Go on from what `states` returned."""
+        """Continue from the states that `states` returned."""
         self._states, self.used = (list(states), True) if states else (None, False)
 
     def _generators(self) -> list[torch.Generator]:
@@ -101,10 +105,10 @@ class Noise:
 
 
 class Bits:
-    """Random integers of 32 bits for the masks of one dropout layer of one network.
+    """Random 32-bit integers for the masks of one dropout layer of one network.
 
-    On the CPU they come from numpy's SFC64, ten times faster than `Tensor.bernoulli_`; every call
-    takes whole words of 64 bits, so that the stream depends on the calls' sizes only.
+    On the CPU they come from NumPy's SFC64, which is ten times faster than `Tensor.bernoulli_`.
+    Every call uses whole 64-bit words, so that the stream only depends on the sizes of the calls.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
@@ -115,14 +119,14 @@ class Bits:
             self._generator = torch.Generator(device).manual_seed(seed)
 
     def state(self) -> Tensor:
-        """Return where the stream stands, as a tensor on the CPU."""
+        """Return the state of the stream, as a tensor on the CPU."""
         if self._device.type != "cpu":
             return self._generator.get_state()
         words: Any = self._words.state["state"]["state"]
         return torch.from_numpy(words.view(np.int64).copy())
 
     def load(self, state: Tensor) -> None:
-        """Go on from what `state` returned."""
+        """Continue from the state that `state` returned."""
         if self._device.type != "cpu":
             self._generator.set_state(state)
             return
@@ -131,14 +135,14 @@ class Bits:
         self._words.state = now
 
     def fill(self, out: Tensor) -> None:
-        """Overwrite a contiguous vector (n,) of int32, uniformly over its range."""
+        """Overwrite a contiguous vector (n,) of int32 with values uniform over all integers."""
         if self._device.type != "cpu":
             out.random_(-(2**31), 2**31, generator=self._generator)
         else:
             self.write(out.numpy())
 
     def write(self, out: NDArray[np.int32]) -> None:
-        """Do the same with an array of numpy's, of any shape and strides; only for the CPU."""
+        """Do the same with a NumPy array of any shape and strides; only on the CPU."""
         n = out.size
         out[...] = self._words.random_raw((n + 1) // 2).view(np.int32)[:n].reshape(out.shape)
 
@@ -153,22 +157,22 @@ class Bits:
 
 
 def dropout_bits(seed: int, layer: int, device: torch.device) -> Bits:
-    """Return the stream of a network's dropout layer, counted from 0; one for all engines."""
+    """Return the stream of a dropout layer, counted from 0; it is the same for all engines."""
     return Bits(derive(seed, "dropout", layer), device)
 
 
 def threshold(p: float) -> int:
-    """Integers of 32 bits below it have the share `p`, to within 2^-32."""
+    """Return the threshold t with P(int32 < t) = p, up to 2^-32."""
     return min(round(p * 2**32), 2**32 - 1) - 2**31
 
 
 class KeyedDropout(nn.Module):
-    """Dropout whose masks come from a stream of its own.
+    """Dropout with a random stream of its own.
 
     Args:
-        p: probability that a value (or a whole channel) becomes 0.
-        bits: on the device of the inputs.
-        channels: drop whole channels of inputs (N, C, ...), as Dropout1d, 2d and 3d do.
+        p: probability that a value (or a whole channel) is set to 0.
+        bits: the stream, on the device of the inputs.
+        channels: whether whole channels of inputs (N, C, ...) are dropped, as in Dropout1d, 2d, 3d.
 
     """
 
@@ -193,10 +197,11 @@ class KeyedDropout(nn.Module):
 def keyed_dropout(
     network: nn.Module, seed: int, device: torch.device, kind: type[KeyedDropout] = KeyedDropout
 ) -> Iterator[list[Bits]]:
-    """Replace the dropout layers of `network` by keyed ones for a block; give their streams.
+    """Replace the dropout layers of `network` by keyed ones in a block; yield their streams.
 
-    The masks depend on `seed`, the layer's place among the dropout layers, and how often it was
-    called. Layers of subclasses and dropout inside functions (attention, LSTM) stay as they are.
+    The masks depend on `seed`, the position of the layer among the dropout layers, and the number
+    of its calls. Subclasses of dropout layers and dropout inside other layers (attention, LSTM)
+    are not replaced.
     """
     kinds = (nn.Dropout, *FEATURE_DROPOUTS)
     keyed: dict[nn.Module, KeyedDropout] = {}

@@ -1,1 +1,1 @@
-"""Which runs train together, on which device, with which engine, and for how long."""
+"""Schedule training runs: group them into batches, select device and engine, train epochs."""

@@ -1,8 +1,8 @@
 """Distribute the runs of a batch over devices, one thread each.
 
-A device is named by its index in the trainer's list of devices. The device of a run depends on the
-run's place in the batch and on the sizes of the runs before it, never on time. Its result does not
-depend on the device, since runs share nothing but the samples, which are only read.
+A device is identified by its index in the trainer's list of devices. The device of a run depends
+on its position in the batch and on the sizes of the runs before it, never on time. Runs share
+nothing but the samples, which are only read, so results do not depend on how runs are distributed.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from metaopt.train.scheduling.team import Team
 
 
 class Loads:
-    """The work of each device for a batch so far, in multiply-additions."""
+    """The work assigned to each device in a batch so far, in multiply-additions."""
 
     def __init__(self) -> None:
         self._sums: defaultdict[int, float] = defaultdict(float)
 
     def least(self, devices: int) -> int:
-        """Return the index of the device with the least work so far, the first of several."""
+        """Return the index, below `devices`, of the device with the least work; ties: the first."""
         return min(range(devices), key=lambda device: self._sums[device])
 
     def add(self, device: int, run: TrainingRun) -> None:
@@ -37,25 +37,25 @@ class Loads:
 
 
 def effort(member: Member) -> float:
-    """Estimate the multiply-additions of a member's forward steps in all of its epochs."""
+    """Return the estimated multiply-additions of a member's forward passes in all its epochs."""
     shape = tuple(member.data.train.X.shape[1:])
     epochs = member.epochs or member.recipe.epochs
     return epochs * work(member.network, len(member.data.train.y), shape)
 
 
 class DeviceThreads:
-    """Advances teams; those of each device one after the other, in a thread per device."""
+    """Trains teams by one epoch, with one thread per device."""
 
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
         self._stopped = False
 
     def advance(self, teams: Sequence[Team]) -> list[Team]:
-        """Have all teams train and validate one epoch; return what they became, in their order.
+        """Train and validate one epoch of all teams; return their replacements, in their order.
 
         Raises:
-            BaseException: the first that a team raised, in the order of devices, after all
-                threads have ended.
+            BaseException: the error of the first device, in the order of devices, whose team
+                raised; it is raised after all threads have finished.
 
         """
         places: dict[int, list[int]] = {}
@@ -64,7 +64,7 @@ class DeviceThreads:
         if len(places) < 2:
             return [part for team in teams for part in team.advance()]
         found: list[list[Team]] = [[team] for team in teams]
-        # A new thread would take PyTorch's number, not the one that the caller's thread has.
+        # A new thread has PyTorch's default number of threads, not that of the calling thread.
         threads = torch.get_num_threads()
 
         def work_off(mine: Sequence[int]) -> None:
@@ -78,7 +78,7 @@ class DeviceThreads:
         futures = [pool.submit(copy_context().run, work_off, places[index]) for index in order]
         try:
             wait(futures)
-        except BaseException:  # an interrupt reaches the caller's thread only
+        except BaseException:  # an interrupt reaches only the calling thread
             self._stopped = True
             raise
         for future in futures:
@@ -86,7 +86,7 @@ class DeviceThreads:
         return [part for parts in found for part in parts]
 
     def close(self) -> None:
-        """Wait for the threads, which end after the teams that they are at."""
+        """Stop the threads; wait until each has finished its current team."""
         self._stopped = True
         if self._pool is not None:
             self._pool.shutdown()
@@ -94,5 +94,5 @@ class DeviceThreads:
 
 
 def _current(device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which a GPU is the thread's own, for code that names none."""
+    """Return the context in which a GPU is the default one of the thread."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

@@ -1,8 +1,8 @@
-"""Training in lockstep: all teams finish an epoch before any trial is judged on it.
+"""Train teams in lockstep: all finish an epoch before a pruner decides about any trial.
 
-Every epoch all teams train and validate; then all runs report, and only then are they asked
-whether to stop, so that a pruner compares all at the same epoch; then members that have ended
-leave. Runs may join at any time, and programs that fit each other become one.
+In each epoch all teams train and validate, and all runs report their metric. Only then is each run
+asked whether to stop, so that a pruner compares all runs at the same epoch. Then finished members
+are removed. Runs may join at any time, and teams that fit each other are merged.
 """
 
 from __future__ import annotations
@@ -20,11 +20,15 @@ Place = Callable[[Sequence[Member]], list[Team]]
 def train_in_step(
     arrivals: Iterable[Sequence[TrainingRun]], place: Place
 ) -> Iterator[list[TrainingRun]]:
-    """Train runs until they end; yield after every epoch those of which no member trains any more.
+    """Train runs until they end; yield after every epoch the runs that have ended.
 
     Args:
-        arrivals: the runs that begin with each epoch; asked when what ended was taken.
-        place: puts members into new teams.
+        arrivals: yields the runs that start with the next epoch; asked for them after the caller
+            has taken the runs that ended in the last one.
+        place: groups members into new teams.
+
+    Yields:
+        The runs whose members have all ended, possibly none.
 
     """
     alive: list[Team] = []
@@ -50,7 +54,7 @@ def train_in_step(
 
 
 def joined(teams: Sequence[Team]) -> list[Team]:
-    """Let every team join the first one before it that it fits."""
+    """Merge each team into the first earlier team that it fits; return the teams."""
     found: list[Team] = []
     for team in teams:
         k = next((k for k, host in enumerate(found) if host.fits(team)), None)
@@ -62,7 +66,7 @@ def joined(teams: Sequence[Team]) -> list[Team]:
 
 
 def at_once(runs: Sequence[TrainingRun]) -> Iterator[Sequence[TrainingRun]]:
-    """Runs that all begin with the first epoch, as arrivals."""
+    """Yield arrivals in which all runs start with the first epoch."""
     yield runs
     while not all(run.over for run in runs):
         yield []

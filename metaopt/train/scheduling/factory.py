@@ -1,4 +1,4 @@
-"""From a configuration to a run that is trained: one network for each fold, ready to start."""
+"""Build the networks of a configuration, one per fold, and train them."""
 
 from __future__ import annotations
 
@@ -35,10 +35,17 @@ logger = logging.getLogger("metaopt.train")
 
 @dataclass(frozen=True)
 class Factory:
-    """Makes runs, and trains them; see `Trainer` for what each attribute means.
+    """Builds training runs and trains them.
 
     Attributes:
-        samples: given to the trainer, of which a part trains.
+        build: builds the network of a configuration; see `Trainer`.
+        task: the loss, the metric and the rules for all runs.
+        defaults: hyper-parameters for names that a configuration lacks.
+        epochs: number of epochs, unless the configuration has its own.
+        samples: number of samples that the trainer was given, for training and validation.
+        options: device, precision and so on; see `Trainer`.
+        checkpoints: folder of the checkpoints; None writes none.
+        checkpoint_every: epochs between two checkpoints.
 
     """
 
@@ -60,11 +67,19 @@ class Factory:
         watch: Callable[[float, int], None] | None = None,
         halt: Callable[[], bool] | None = None,
     ) -> TrainingRun:
-        """Return the run of a configuration: one member a split, all with the same first weights.
+        """Return the run of a configuration: one member per split, with equal initial weights.
+
+        Args:
+            params: the configuration, without the defaults.
+            seed: for the initial weights and dropout.
+            data_seed: for the order of the samples.
+            splits: one per fold.
+            watch: called with the metric and the epoch; see `TrainingRun`.
+            halt: returns whether to stop; see `TrainingRun`.
 
         Raises:
-            TrainingError: a hyper-parameter is wrong or unknown, or `build` returns no network,
-                or not the same one for every fold.
+            TrainingError: a hyper-parameter is invalid or unknown, `build` returns no network,
+                or its networks differ in shape between the folds.
 
         """
         members = [self.member(params, seed, data_seed, split) for split in splits]
@@ -89,11 +104,14 @@ class Factory:
 
         Args:
             params: the configuration, without the defaults.
-            seed: of the weights and of dropout.
-            data_seed: of the order of samples.
+            seed: for the initial weights and dropout.
+            data_seed: for the order of the samples.
             data: the split.
-            epochs: to train, if fewer than the recipe says.
-            task: other rules than the trainer's.
+            epochs: number of epochs to train; None for the number in the recipe.
+            task: replaces the task of this factory.
+
+        Raises:
+            TrainingError: a hyper-parameter is invalid or unknown, or `build` returns no network.
 
         """
         device = data.train.X.device
@@ -113,7 +131,7 @@ class Factory:
                 raise TrainingError(f"build(config) must return an nn.Module, got {network!r}")
             network = network.to(self.options.dtype)
             if any(isinstance(p, nn.UninitializedParameter) for p in network.parameters()):
-                with torch.no_grad():  # lazy layers take their sizes from a first input
+                with torch.no_grad():  # lazy layers get their sizes from a first input
                     network.eval()(data.train.X[:2].cpu().clone())
         view.check_all_read()
         network = network.to(device, self.options.dtype)
@@ -124,22 +142,25 @@ class Factory:
         return member
 
     def _resume(self, member: Member, folder: Path, config: Mapping[str, Scalar]) -> None:
-        """Let a member write checkpoints, and go on from the one that it has left, if any."""
+        """Let a member write checkpoints, and resume from the one on disk, if any."""
         options = self.options
         name = fingerprint(member, config, options.dtype, options.threads, options.engine)
         member.keeper = Keeper(folder / f"{name}.npz", self.checkpoint_every)
         found = member.keeper.read()
         if found is not None:
-            logger.info("a training goes on after epoch %d, from %s", found.epoch, folder)
+            logger.info("training resumes after epoch %d, from %s", found.epoch, folder)
             member.resume(found)
 
     def train(self, runs: Sequence[TrainingRun]) -> Iterator[TrainingRun]:
-        """Train runs together; yield each when it has ended."""
+        """Train runs together; yield each as soon as it has ended."""
         for ended in self.stream(at_once(runs)):
             yield from ended
 
     def stream(self, arrivals: Iterable[Sequence[TrainingRun]]) -> Iterator[list[TrainingRun]]:
-        """Train the runs that begin with each epoch; yield after it those that have ended."""
+        """Train runs that may start at any epoch; yield after each epoch those that have ended.
+
+        `arrivals` yields, before each epoch, the runs that start with it.
+        """
 
         def place(members: Sequence[Member]) -> list[Team]:
             return form_teams(members, self.thread_limit, self.options.engine)
@@ -148,10 +169,10 @@ class Factory:
             yield from train_in_step(_holding(arrivals, held), place)
 
     def train_one(self, run: TrainingRun) -> TrainingRun:
-        """Train a run by itself.
+        """Train a single run.
 
         Raises:
-            Exception: what a member raised.
+            Exception: the error of the first member that failed.
 
         """
         for _ in self.train([run]):
@@ -163,13 +184,13 @@ class Factory:
         return run
 
     def forget(self, run: TrainingRun) -> None:
-        """Remove the checkpoints of a run that has ended."""
+        """Delete the checkpoints of a run that has ended."""
         for member in run.members:
             if member.keeper is not None:
                 member.keeper.remove()
 
     def thread_limit(self, member: Member) -> AbstractContextManager[object]:
-        """Return the context in which this member and those like it compute."""
+        """Return the context that sets the number of threads for a member and its team."""
         if self.options.threads != "auto":
             return limit_threads(self.options.threads)
         shape = member.data.train.X.shape[1:]
@@ -180,7 +201,7 @@ class Factory:
 def _holding(
     arrivals: Iterable[Sequence[TrainingRun]], held: ExitStack
 ) -> Iterator[Sequence[TrainingRun]]:
-    """Keep the processes that read the samples of whatever arrives, until `held` is closed."""
+    """Keep the processes that read the runs' samples alive until `held` is closed."""
     for runs in arrivals:
         held.enter_context(kept_open(m.data.train.X for run in runs for m in run.members))
         yield runs

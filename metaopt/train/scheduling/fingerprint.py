@@ -1,4 +1,4 @@
-"""What a training depends on, in one word: two trainings with the same one have the same result."""
+"""Compute the hash of everything that determines a training run; equal hash, equal result."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ from metaopt.train.settings.metrics import WeightedCrossEntropy
 
 
 def fingerprint(member: Member, *settings: object) -> str:
-    """Return the fingerprint of a member that has not trained yet.
+    """Return the hash of a member that has not been trained yet.
 
-    It covers the recipe, the seeds, the epochs, the rules of the trainer, the device's kind and
-    PyTorch's version; the samples of the training and the validation part; and the network: its
-    modules as they print themselves and its initial weights. Of functions of the caller's (a
-    loss, a metric) it covers the code, but not what they call or close over; of modules of the
-    caller's not the code of `forward`.
+    It covers the recipe, the seeds, the epochs, the task, the type of the device and the version
+    of PyTorch; the training and validation samples; the `repr` of the network and its initial
+    weights. Of user-defined losses and metrics it covers the bytecode, but neither the functions
+    that they call nor variables in their closure. Of user-defined modules it does not cover the
+    code of `forward`.
 
     Args:
-        member: just built.
-        settings: whatever else matters and prints itself.
+        member: before its first epoch.
+        settings: other values that change the result; their `repr` is hashed.
+
+    Returns:
+        32 hexadecimal digits.
 
     """
     task = member.task
@@ -43,7 +46,7 @@ def fingerprint(member: Member, *settings: object) -> str:
     if isinstance(task.loss_function, WeightedCrossEntropy):
         facts.append(task.loss_function.weights.tolist())
     text = json.dumps(facts, default=repr, sort_keys=True)
-    text = re.sub(r"0x[0-9a-fA-F]{6,}", "", text)  # addresses of objects
+    text = re.sub(r"0x[0-9a-fA-F]{6,}", "", text)  # memory addresses
     hashed = hashlib.blake2b(text.encode(), digest_size=16)
     hashed.update(digest_of(member.data).encode())
     for name, tensor in member.network.state_dict().items():
@@ -54,7 +57,7 @@ def fingerprint(member: Member, *settings: object) -> str:
 
 
 def code_of(function: Any) -> object:
-    """Return what is known of a function: its name and, if it is in Python, its code."""
+    """Return the name of a function and, if it is a Python function, its bytecode."""
     name = getattr(function, "__module__", ""), getattr(function, "__qualname__", type(function))
     code = getattr(function, "__code__", None)
     if code is None:
@@ -64,7 +67,7 @@ def code_of(function: Any) -> object:
 
 
 def digest_of(split: Prepared) -> str:
-    """Return a hash of the samples that train and validate; computed once a split."""
+    """Return a hash of the training and validation samples; computed once per split."""
     found = split.__dict__.get("_digest")
     if found is None:
         hashed = hashlib.blake2b(digest_size=16)

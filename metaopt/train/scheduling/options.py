@@ -1,4 +1,4 @@
-"""What a trainer was asked for, beyond its data: when to stop, where and how to compute."""
+"""Where and how a trainer computes: device, threads, dtype, engine."""
 
 from __future__ import annotations
 
@@ -12,33 +12,31 @@ from metaopt.core.errors import TrainingError
 from metaopt.train.engines.compiled import check_compiler
 from metaopt.train.runtime.resources import find_device
 from metaopt.train.scheduling.grouping import EngineChoice
-from metaopt.train.settings.early_stopping import EarlyStopping
-from metaopt.train.settings.history import Precision
+from metaopt.train.settings.history import Rules
 
 
 @dataclass(frozen=True)
 class Options:
-    """The same for every run of a trainer; see `Trainer` for the meaning of each.
+    """Where and how a trainer computes; see `Trainer` for the meaning of each.
+
+    Attributes:
+        rules: of the training, to be checked against the other options.
+        device: a device, "auto", or a list of devices.
+        threads: within PyTorch's operations on the CPU.
+        dtype: of inputs, real targets and networks.
+        engine: which engines may be used.
 
     Raises:
-        TrainingError: a value is none of those that are possible.
-
+        TrainingError: a value is not allowed, or does not fit the rules.
     """
 
-    stopping: EarlyStopping | None
-    evaluation_rows: int
+    rules: Rules
     device: str | torch.device | Sequence[str | torch.device]
     threads: int | Literal["auto"] | None
     dtype: torch.dtype
-    precision: Precision
-    compile: bool
     engine: EngineChoice
 
     def __post_init__(self) -> None:
-        if not isinstance(self.stopping, EarlyStopping | None):
-            raise TrainingError(f"stopping must be an EarlyStopping or None, got {self.stopping!r}")
-        if type(self.evaluation_rows) is not int or self.evaluation_rows < 1:
-            raise TrainingError(f"evaluation_rows must be at least 1, got {self.evaluation_rows!r}")
         threads = self.threads
         if threads not in ("auto", None) and (type(threads) is not int or threads < 1):
             raise TrainingError(f"threads must be 'auto', None or at least 1, got {threads!r}")
@@ -48,18 +46,13 @@ class Options:
         dtype = self.dtype
         if not dtype.is_floating_point:
             raise TrainingError(f"dtype must be a real type such as torch.float32, got {dtype}")
-        if self.precision not in get_args(Precision):
-            known = ", ".join(map(repr, get_args(Precision)))
-            raise TrainingError(f"precision must be one of {known}, got {self.precision!r}")
-        if self.precision == "fp16" and dtype != torch.float32:
+        if self.rules.precision == "fp16" and dtype != torch.float32:
             raise TrainingError(
                 "precision='fp16' needs dtype=torch.float32, the type that PyTorch's autocast"
                 f" computes in float16, got {dtype}"
             )
-        if not isinstance(self.compile, bool):
-            raise TrainingError(f"compile must be True or False, got {self.compile!r}")
-        if self.compile and not torch.cuda.is_available():  # else when a trial has its device
-            check_compiler(torch.device("cpu"))
+        if self.rules.compile and not torch.cuda.is_available():
+            check_compiler(torch.device("cpu"))  # on a GPU: when a trial has its device
         named = self._named
         if not isinstance(named, (list, tuple)) or not named or (named[1:] and "auto" in named):
             raise TrainingError(
@@ -73,7 +66,7 @@ class Options:
         return [one] if isinstance(one, (str, torch.device)) else one
 
     def devices(self) -> tuple[torch.device, ...]:
-        """Look up the devices that were named, in their order.
+        """Return the devices, in the order in which they were given.
 
         Raises:
             TrainingError: a name is unknown, or this machine has no such device.

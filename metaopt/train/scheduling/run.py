@@ -1,4 +1,4 @@
-"""A configuration in training: one member, or one for each fold, reported and judged as one."""
+"""A training run: the members of one configuration, one per fold, with a common report."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from metaopt.train.engines.base import Member
 
 
 class TrainingRun:
-    """The members of one configuration.
+    """The members of one configuration: one per fold, or a single one.
 
-    With folds, the report of an epoch is the mean over them: of the metric that a fold has in
-    this epoch or, once it has ended, of the value that stands for it. Who stops the run stops all
-    of its folds; a fold that fails ends them too.
+    With folds, the metric reported for an epoch is the mean over folds: of the metric in this
+    epoch or, for a fold that has ended, of its final value. Stopping the run, or the failure of
+    one fold, stops all folds.
 
     Args:
-        members: one a fold.
-        watch: told the metric and the number of every epoch in which some fold stayed finite.
-        halt: asked after every epoch that others would follow whether to stop ("pruned").
+        members: one per fold.
+        watch: called with the metric and the epoch, after every epoch in which at least one fold
+            had a finite metric.
+        halt: called after every epoch but the last; returns whether to stop the run ("pruned").
 
     """
 
@@ -28,24 +29,24 @@ class TrainingRun:
         halt: Callable[[], bool] | None = None,
     ) -> None:
         self.members = list(members)
-        self._epoch = 0  # reported
+        self._epoch = 0  # the last one reported
         self._watch, self._halt = watch, halt
 
     @property
     def over(self) -> bool:
-        """Whether no member trains any more."""
+        """Whether all members have ended or failed."""
         return all(m.over for m in self.members)
 
     @property
     def failed(self) -> int | None:
-        """The first fold that raised or has no value, counted from 0; None while there is none."""
+        """Index of the first fold that raised or ended without a value; None if there is none."""
         for k, member in enumerate(self.members):
             if member.error is not None or (member.progress.ended and _standing(member) is None):
                 return k
         return None
 
     def report(self) -> None:
-        """Tell what all folds together have reached in the next epoch, now over for all of them."""
+        """Report the mean metric of the next epoch, which all folds have finished."""
         self._epoch += 1
         epoch = self._epoch
         failed = self.failed
@@ -55,7 +56,7 @@ class TrainingRun:
             self._watch(sum(_value(m, epoch) for m in self.members) / len(self.members), epoch)
 
     def judge(self) -> None:
-        """Ask whether to stop, unless the run is over anyway."""
+        """Stop the run if `halt` returns true, unless it has ended already."""
         if not self.over and self._halt is not None and self._halt():
             self.cancel()
 
@@ -67,7 +68,7 @@ class TrainingRun:
 
 
 def _reached(member: Member, epoch: int) -> bool:
-    """Whether the member stayed finite in this epoch."""
+    """Whether the member has a finite metric in this epoch."""
     curve = member.progress.history.curve
     return bool(curve) and curve[-1][0] == epoch
 

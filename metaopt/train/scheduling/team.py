@@ -1,7 +1,7 @@
-"""A team: an engine with its members, who train and validate one epoch at a time together.
+"""A team: members that one engine trains and validates together, one epoch at a time.
 
-Members that have ended leave, and the program shrinks to the survivors. Other members may join
-between two epochs; every member counts its own epochs. A team that runs out of memory is halved.
+Members that have ended are removed, and the batch shrinks. New members may join between two
+epochs; each member counts its own epochs. A team that runs out of memory is split into halves.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Form = Callable[[Sequence[Member]], Engine]
 
 
 class Team:
-    """Members that train together.
+    """Members that are trained together by one engine.
 
     Args:
         members: in the order of the engine's rows.
-        form: makes the engine.
-        limit: makes the context in which the team computes.
-        key: teams with the same one may become one; None is no other's.
-        most: how many members it may have then.
+        form: creates the engine.
+        limit: returns the context in which the team computes (number of threads).
+        key: teams with equal keys may be merged; None never is.
+        most: largest number of members after a merge.
 
     """
 
@@ -52,17 +52,17 @@ class Team:
 
     @property
     def members(self) -> list[Member]:
-        """Those who still train."""
+        """The members in this team, in the order of the rows."""
         if self._engine is None:
             return self._waiting or []
         return self._engine.members
 
     def advance(self) -> list[Team]:
-        """Train and validate one epoch; return the teams that this one became.
+        """Train and validate one epoch; return the teams that replace this one.
 
-        A team that fails (for lack of memory, or because of one member) is halved; the halves
-        begin again and come back to this epoch. A member that fails alone has failed.
-        Epochs that are in the members' checkpoints are taken from there.
+        A team that fails (out of memory, or because of one member) is split into halves, which
+        are trained again from the start up to this epoch. If a team of one member fails, the
+        member has failed. Epochs that the members' checkpoints contain are not trained.
         """
         if all(member.over for member in self.members):
             return [self]
@@ -73,9 +73,9 @@ class Team:
                     self._advance()
         except Exception as error:
             members = self.members
-            # The traceback holds the failed attempt's tensors.
+            # The traceback would keep the tensors of the failed attempt in memory.
             failure = error.with_traceback(None) if is_out_of_memory(error) else error
-            if isinstance(error, ReadingError):  # by no member's fault, and no half's
+            if isinstance(error, ReadingError):  # no member is the cause, so halves would fail, too
                 for member in members:
                     member.error = error
                 return [self]
@@ -86,7 +86,7 @@ class Team:
             self.close()
             if resumed:
                 logger.warning(
-                    "%d checkpoints cannot be used, so these trainings begin again: %s: %s",
+                    "%d checkpoints cannot be used, so training starts from epoch 1: %s: %s",
                     len(members),
                     type(error).__name__,
                     error,
@@ -110,7 +110,7 @@ class Team:
     def _again(
         self, members: Sequence[Member], ages: Mapping[Member, int], most: int
     ) -> list[Team]:
-        """Train members from the beginning to the epochs `ages`; nothing is reported twice."""
+        """Train members again from the start up to their epochs in `ages`, without new reports."""
         for member in members:
             member.restart()
         if members[0].device.type == "cuda":
@@ -121,13 +121,13 @@ class Team:
             teams = [Team(group, self._form, self._limit, self._key, most)]
             for before in range(1, age + 1):
                 teams = [part for team in teams for part in team.advance()]
-                if before < age:  # who has failed on the way leaves
+                if before < age:  # members that have failed on the way are removed
                     teams = [part for team in teams for part in team.part()]
             found += teams
         return found
 
     def fits(self, other: Team) -> bool:
-        """Whether the members of another team may join this one's program between two epochs."""
+        """Whether the members of another team may join this one between two epochs."""
         if self._engine is None or not self._engine.admits or self._key is None:
             return False
         if other._key != self._key or any(m.resumed is not None for m in other.members):
@@ -135,7 +135,10 @@ class Team:
         return len(self.members) + len(other.members) <= min(self._most, other._most)
 
     def join(self, other: Team) -> list[Team]:
-        """Take in the members of another team that fits; return the teams that there are then."""
+        """Add the members of another team that `fits`; return the teams that replace the two.
+
+        If memory runs out, this team is trained again and the other one stays as it was.
+        """
         mine, theirs, members, new = self._engine, other._engine, self.members, other.members
         assert mine is not None
         try:
@@ -153,7 +156,7 @@ class Team:
         return [*self._again(members, ages, len(members)), other]
 
     def _replay(self) -> bool:
-        """Take in an epoch of the members' checkpoints instead, if it is one of those."""
+        """Take the next epoch from the checkpoints if they contain it; return whether they do."""
         found = [m.resumed for m in self.members if m.resumed is not None]
         epoch = self.members[0].epoch + 1
         if not found or epoch > found[0].epoch:
@@ -165,7 +168,7 @@ class Team:
             self._waiting = None
             self._engine.load([one.state for one in found])
             for member in self.members:
-                member.resumed = None  # the state's memory is needed no more
+                member.resumed = None  # releases the memory of its state
         return True
 
     def _advance(self) -> None:
@@ -192,7 +195,7 @@ class Team:
                 member.keep(engine.state(row))
 
     def _scores(self, engine: Engine) -> list[float]:
-        """Return the metric of every member; one that raises is its member's failure."""
+        """Return the metric of every member; a metric that raises fails its member only."""
         outputs = engine.outputs()
         return [
             _score(member, member.task.metric, o, member.data.validation.y)
@@ -200,7 +203,7 @@ class Team:
         ]
 
     def part(self) -> list[Team]:
-        """Let those go who have ended, their networks as they shall stay; return who goes on."""
+        """Remove finished members, write back their final weights; return what is left, if any."""
         stay = []
         for row, member in enumerate(self.members):
             if not member.over:
@@ -213,7 +216,7 @@ class Team:
         if len(stay) == len(self.members):
             return [self]
         going = [self.members[row] for row in stay]
-        if self._engine is None:  # they are at epochs of their checkpoints
+        if self._engine is None:  # their epochs still come from checkpoints
             self._waiting = going
             return [self]
         try:
@@ -227,6 +230,7 @@ class Team:
         return self._again(going, {member: member.epoch for member in going}, self._most)
 
     def close(self) -> None:
+        """Close the engine; the team has no members afterwards."""
         if self._engine is not None:
             self._engine.feed.close()
             self._engine.close()
@@ -238,7 +242,7 @@ def _score(member: Member, metric: Metric, outputs: Tensor, targets: Tensor) -> 
         return float("nan")
     try:
         if member.task.precision == "fp16" and not bool(outputs.isfinite().all()):
-            return float("nan")  # skipped steps hide it from the loss, and accuracy would from all
+            return float("nan")  # not visible in the loss of skipped steps, nor in accuracy
         return metric(outputs, targets)
     except Exception as error:
         member.error = error

@@ -1,1 +1,1 @@
-"""What a training can be told: hyper-parameters, early stopping, metrics, networks."""
+"""Settings of a training run: hyper-parameters, early stopping, metrics, networks."""

@@ -1,4 +1,4 @@
-"""Early stopping: when an epoch counts as better, and when to give up."""
+"""Early stopping: when an epoch counts as an improvement, and when to stop."""
 
 from __future__ import annotations
 
@@ -11,18 +11,28 @@ from metaopt.core.types import Direction
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Stop when the validation metric no longer gains, and return to the best weights.
+    """Stop when the validation metric no longer improves, and restore the best weights.
 
     Attributes:
-        patience: stop after this many epochs in a row without a gain; None never stops early.
-        min_delta: the smallest gain that counts, relative to the size of the value to beat: a
-            minimised -10 is beaten by anything below -10 - min_delta * 10. Small gains add up:
-            the value to beat moves only when it is beaten by that much.
-        restore_best: give the network the weights of its best epoch (the strictly best one,
-            however small its lead) and the trial that epoch's value; otherwise the last epoch's.
+        patience: stop after this many epochs in a row without an improvement; None never stops
+            early.
+        min_delta: the smallest improvement that counts, as a fraction of the absolute value to
+            beat: a minimised -10 is beaten by anything below -10 - min_delta * 10. Small
+            improvements add up: the value to beat only changes when it is beaten by that much.
+        restore_best: whether the network keeps the weights of its best epoch, and the trial that
+            epoch's value. Here every improvement counts, however small. False keeps the weights
+            and the value of the last epoch.
 
     Raises:
         TrainingError: `patience` is below 1 or `min_delta` is negative or not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> from metaopt.train import EarlyStopping, Trainer
+        >>> X = np.random.default_rng(0).normal(size=(200, 4))
+        >>> trainer = Trainer("mlp", X, X[:, 0] > 0, epochs=100, stopping=EarlyStopping(patience=3))
+        >>> trainer.refit({"lr": 0.01}).metrics["epochs"] <= 100
+        True
 
     """
 
@@ -43,10 +53,14 @@ class EarlyStopping:
 class Tracker:
     """The state of early stopping for one training run.
 
+    Args:
+        stopping: the rule.
+        direction: of the metric.
+
     Attributes:
-        best: the best value so far, in the metric's own sign; None before the first epoch.
-        best_epoch: its epoch, 0 before the first.
-        waited: epochs since the last gain that counted.
+        best: the best value so far, with the sign of the metric; None before the first epoch.
+        best_epoch: the epoch of the best value; 0 before the first epoch.
+        waited: epochs since the last improvement that counted.
 
     """
 
@@ -59,9 +73,9 @@ class Tracker:
         self.waited = 0
 
     def update(self, value: float, epoch: int) -> bool:
-        """Take in the finite metric of an epoch; return whether it is the best so far."""
+        """Record the finite metric of an epoch; return whether it is the best so far."""
         loss = self._sign * value
-        # The sign of a threshold like best * (1 - delta) is wrong for negative values; |best|.
+        # abs(), because a threshold best * (1 - delta) has the wrong sign for negative values.
         if self._to_beat is None or (
             loss < self._to_beat - self._stopping.min_delta * abs(self._to_beat)
         ):
@@ -75,5 +89,5 @@ class Tracker:
 
     @property
     def exhausted(self) -> bool:
-        """Whether patience is at its end."""
+        """Whether `patience` epochs have passed without an improvement."""
         return self._stopping.patience is not None and self.waited >= self._stopping.patience

@@ -1,26 +1,13 @@
 """The hyper-parameters that the training itself reads from a configuration.
 
-=============  ========  ===================================================================
-name           default   meaning
-=============  ========  ===================================================================
-optimizer      "adam"    "gd" (full batch), "sgd", "adam", "adamw" or "rmsprop"
-lr             1e-3      learning rate of the first epoch
-momentum       0         of sgd and rmsprop
-beta1, beta2   .9, .999  of adam and adamw
-alpha          0.99      smoothing constant of rmsprop
-eps            1e-8      added to the root in adam, adamw and rmsprop
-schedule       constant  "constant", "exponential", "exponential_restarts" or "cosine"
-decay          0.95      factor per epoch of the two exponential schedules
-restart_every  10        epochs after which exponential_restarts returns to `lr`
-batch_size     32        samples a step, at most the training part; gd takes all
-l1             0         adds l1 * |w|_1 to the loss
-l2             0         adds l2 / 2 * |w|_2^2 to the loss (torch.optim's weight_decay but AdamW's)
-weight_decay   0.01      decoupled decay, of adamw only
-epochs         trainer's the most epochs, and the horizon of the cosine schedule
-=============  ========  ===================================================================
+`Recipe` lists them with their defaults, as does ``help(metaopt.Trainer)``.
 
 Penalties and decay act on weights (parameters of two or more dimensions), not on biases and
-normalisation scales. Names that the chosen optimizer or schedule has no use for are ignored.
+normalisation scales. Names that the chosen optimizer or schedule does not use are ignored.
+
+To add a schedule, add it to `SCHEDULES`. To add an optimizer, add its name to `OPTIMIZERS`, its
+rule to `metaopt.train.engines.optimizers` and, for batched training, to
+`metaopt.train.population.optimizers`.
 """
 
 from __future__ import annotations
@@ -35,7 +22,21 @@ from metaopt.space import Scalar
 from metaopt.space.values import is_number, native
 
 OPTIMIZERS = ("gd", "sgd", "adam", "adamw", "rmsprop")
-SCHEDULES = ("constant", "exponential", "exponential_restarts", "cosine")
+# Names of other libraries, and metaopt's.
+ALIASES = {
+    "learning_rate": "lr",
+    "eta": "lr",
+    "optim": "optimizer",
+    "scheduler": "schedule",
+    "lr_scheduler": "schedule",
+    "gamma": "decay",
+    "betas": "beta1",
+    "wd": "weight_decay",
+    "batch": "batch_size",
+    "n_epochs": "epochs",
+    "num_epochs": "epochs",
+    "max_epochs": "epochs",
+}
 
 # name -> (what it must be, whether a finite number is that)
 RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
@@ -51,16 +52,30 @@ RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
     "weight_decay": ("at least 0", lambda x: x >= 0),
 }
 COUNTS = ("restart_every", "batch_size", "epochs")
-CHOICES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train; see the table above.
+    """How one network is trained.
+
+    Attributes:
+        epochs: the largest number of epochs, and the horizon of the cosine schedule.
+        optimizer: "gd" (full batch), "sgd", "adam", "adamw" or "rmsprop".
+        lr: learning rate of the first epoch.
+        momentum: of sgd and rmsprop.
+        beta1, beta2: of adam and adamw.
+        alpha: smoothing constant of rmsprop.
+        eps: added to the root in adam, adamw and rmsprop.
+        schedule: "constant", "exponential", "exponential_restarts" or "cosine".
+        decay: factor per epoch of the two exponential schedules.
+        restart_every: epochs after which exponential_restarts returns to `lr`.
+        batch_size: samples per step, at most the training part; gd takes all.
+        l1: factor of the sum of absolute weights, added to the loss.
+        l2: factor of half the sum of squared weights, added to the loss.
+        weight_decay: decoupled decay, of adamw only.
 
     Raises:
         TrainingError: a value is out of its range; the message names it.
-
     """
 
     epochs: int
@@ -87,22 +102,37 @@ class Recipe:
 
     @classmethod
     def read(cls, config: Mapping[str, Scalar], epochs: int) -> Recipe:
-        """Take from `config` what is the recipe's; `epochs` is for configurations without."""
+        """Return the recipe in a configuration; names that are not the recipe's are left out.
+
+        Args:
+            config: hyper-parameters by name.
+            epochs: for configurations that do not name their own.
+        """
         given: dict[str, Any] = {n: config[n] for n in NAMES if n in config}
         return cls(**{"epochs": epochs, **given})
 
     def lr_at(self, epoch: int) -> float:
-        """Learning rate of an epoch, counted from 1."""
-        k = epoch - 1
-        if self.schedule == "exponential":
-            return self.lr * self.decay**k
-        if self.schedule == "exponential_restarts":
-            return self.lr * self.decay ** (k % self.restart_every)
-        if self.schedule == "cosine":  # Loshchilov and Hutter 2017, eq. 5, one period, to 0
-            return self.lr * (1 + math.cos(math.pi * k / self.epochs)) / 2
-        return self.lr
+        """Return the learning rate of an epoch.
+
+        Args:
+            epoch: counted from 1.
+        """
+        return SCHEDULES[self.schedule](self, epoch - 1)
 
 
+def _cosine(r: Recipe, k: int) -> float:
+    """Loshchilov and Hutter (2017), eq. 5: one period, down to 0."""
+    return r.lr * (1 + math.cos(math.pi * k / r.epochs)) / 2
+
+
+# The learning rate of epoch k, counted from 0.
+SCHEDULES: dict[str, Callable[[Recipe, int], float]] = {
+    "constant": lambda r, k: r.lr,
+    "exponential": lambda r, k: r.lr * r.decay**k,
+    "exponential_restarts": lambda r, k: r.lr * r.decay ** (k % r.restart_every),
+    "cosine": _cosine,
+}
+CHOICES = {"optimizer": OPTIMIZERS, "schedule": tuple(SCHEDULES)}
 NAMES = tuple(f.name for f in fields(Recipe))
 
 
@@ -122,9 +152,9 @@ def _check(name: str, value: Any) -> None:
 
 
 class ConfigView(Mapping[str, Scalar]):
-    """A configuration that remembers what was asked of it; `build(config)` receives one.
+    """A configuration that records which names were read; `build(config)` receives one.
 
-    Going through all names (``**config``, ``dict(config)``) counts as having asked for each.
+    Iterating over all names (``**config``, ``dict(config)``) counts as reading each.
     """
 
     def __init__(self, values: Mapping[str, Scalar]) -> None:
@@ -153,17 +183,17 @@ class ConfigView(Mapping[str, Scalar]):
         return f"ConfigView({self._values})"
 
     def check_all_read(self) -> None:
-        """Refuse names that neither the recipe nor `build` has asked for.
+        """Refuse names that neither the recipe nor `build` has read.
 
         Raises:
-            TrainingError: there is one; the nearest name that was asked for is suggested.
-
+            TrainingError: there is one; the nearest name that was read is suggested.
         """
         known = {*NAMES, *self.asked}
         for name in self._values:
             if name not in known:
+                hint = did_you_mean(ALIASES.get(name, name), known)
                 raise TrainingError(
                     f"parameter {name!r} is read neither by the training recipe nor by"
-                    f" build(config){did_you_mean(name, known)}; rename it, read it in build, or"
-                    " give it a condition (when=...) in the space"
+                    f" build(config){hint}; rename it, read it in build, or give it a condition"
+                    " (when=...) in the space. help(metaopt.Trainer) lists what the recipe reads"
                 )

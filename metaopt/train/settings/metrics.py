@@ -1,7 +1,7 @@
-"""Losses and metrics: functions of outputs and targets that end in one number.
+"""Losses and metrics: functions of outputs and targets that return one number.
 
-Shapes: outputs (n, c, ...) and targets (n, ...) of class codes for classification; outputs and
-targets (n, k), or outputs (n, 1) and targets (n,), for regression.
+Shapes: for classification, outputs (n, c, ...) and targets (n, ...) of class codes; for regression,
+outputs and targets (n, k), or outputs (n, 1) and targets (n,).
 """
 
 from __future__ import annotations
@@ -26,13 +26,27 @@ MetricFunction = Callable[[Tensor, Tensor], Any]
 
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Mean of -log softmax(outputs)[target], in nats."""
+    """Return the mean of -log softmax(outputs)[target], in nats; lower is better.
+
+    Args:
+        outputs: scores (logits) of the c classes, shape (n, c, ...).
+        targets: class codes from 0 to c - 1, shape (n, ...).
+
+    Returns:
+        A tensor of shape (), differentiable with respect to `outputs`.
+
+    """
     return F.cross_entropy(outputs, targets)
 
 
 @dataclass(frozen=True)
 class WeightedCrossEntropy:
-    """The mean of -w[target] log softmax(outputs)[target] over the mean of w[target]."""
+    """The mean of -w[target] log softmax(outputs)[target], divided by the mean of w[target].
+
+    Attributes:
+        weights: w, the weight of each class code, shape (c,).
+
+    """
 
     weights: Tensor
 
@@ -44,13 +58,14 @@ def read_class_weights(given: Any, classes: NDArray[Any] | None, counts: Any) ->
     """Return a weight for each class code.
 
     Args:
-        given: None, "balanced" (n / (number of classes * samples of the class), as scikit-learn
-            has it), or a mapping from labels to numbers above 0; labels left out weigh 1.
-        classes: labels by code; None for what is no classification.
-        counts: samples of each class.
+        given: None, "balanced" (n / (number of classes * samples of the class), as in
+            scikit-learn), or a mapping from labels to numbers above 0; labels that it lacks have
+            weight 1.
+        classes: labels in the order of their codes; None if the task is not a classification.
+        counts: number of samples of each class.
 
     Raises:
-        TrainingError: a label is unknown or a weight no number above 0.
+        TrainingError: a label is unknown, or a weight is not a finite number above 0.
 
     """
     if given is None:
@@ -76,14 +91,34 @@ def read_class_weights(given: Any, classes: NDArray[Any] | None, counts: Any) ->
 
 
 def mse(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Mean squared error; (n, 1) against (n,) is one column and not an outer product."""
+    """Return the mean squared error; lower is better.
+
+    Outputs (n, 1) are compared with targets (n,) row by row, not broadcast to (n, n).
+
+    Args:
+        outputs: predictions, of the shape of the targets or (n, 1).
+        targets: true values, shape (n,) or (n, k).
+
+    Returns:
+        A tensor of shape (), differentiable with respect to `outputs`.
+
+    """
     if outputs.ndim == targets.ndim + 1 and outputs.shape[-1] == 1:
         outputs = outputs.squeeze(-1)
     return F.mse_loss(outputs, targets)
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> float:
-    """Fraction of the targets that are the class with the largest output."""
+    """Return the fraction of targets whose class has the largest output; higher is better.
+
+    Args:
+        outputs: scores of the c classes, shape (n, c, ...).
+        targets: class codes from 0 to c - 1, shape (n, ...).
+
+    Returns:
+        A number between 0 and 1.
+
+    """
     return int((outputs.argmax(1) == targets).sum()) / targets.numel()
 
 
@@ -98,10 +133,17 @@ OF_CLASSES = ("accuracy", "cross_entropy")
 
 @dataclass(frozen=True)
 class Metric:
-    """A number by which networks are compared, and which way is better.
+    """A score by which networks are compared. Call it with outputs and targets.
 
-    A ready-made function works where the data is; the caller's own gets detached tensors on the
-    CPU, which numpy and scikit-learn take too.
+    A built-in function is computed on the device of the data. A user's own function gets copies
+    on the CPU, which NumPy and scikit-learn accept, too.
+
+    Attributes:
+        name: under which results record it.
+        function: (outputs, targets) -> one number.
+        direction: "minimize" or "maximize".
+        own: whether the function is the user's own.
+
     """
 
     name: str
@@ -110,7 +152,7 @@ class Metric:
     own: bool = False
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> float:
-        if self.own:  # copies, because it might write into them
+        if self.own:  # copies, because the function might change them in place
             outputs, targets = outputs.cpu().clone(), targets.cpu().clone()
         value = self.function(outputs, targets)
         try:
@@ -122,7 +164,7 @@ class Metric:
 
 
 def find_loss(loss: str | LossFunction) -> LossFunction:
-    """Return the loss of that name, or the caller's own.
+    """Return the loss of that name, or the user's own function.
 
     Raises:
         TrainingError: the name is unknown.
@@ -138,7 +180,7 @@ def find_metric(
     loss: str | LossFunction,
     direction: Direction | None = None,
 ) -> Metric:
-    """Return the metric of that name or the caller's own; None is the loss as a metric.
+    """Return the metric of that name or the user's own; None stands for the loss.
 
     Raises:
         TrainingError: the name is unknown, or contradicts the loss or the direction.
@@ -169,10 +211,10 @@ def _known(kind: str, name: Any, known: dict[str, Any]) -> str:
 
 
 def check_outputs(outputs: Any, targets: Tensor, loss: str | LossFunction, n_classes: int) -> None:
-    """Refuse outputs whose shape the named loss would misread.
+    """Refuse outputs whose shape the named loss would misinterpret.
 
     Raises:
-        TrainingError: the shape is not what the loss needs, or the outputs are no tensor.
+        TrainingError: the shape is not what the loss needs, or the outputs are not a tensor.
 
     """
     if not isinstance(outputs, Tensor):
@@ -183,14 +225,19 @@ def check_outputs(outputs: Any, targets: Tensor, loss: str | LossFunction, n_cla
         if outputs.ndim != targets.ndim + 1 or got[1] < n_classes or got[:1] + got[2:] != want:
             need = (want[0], n_classes, *want[1:])
             raise TrainingError(
-                f"the network must return one score a class, of shape {need}, got {got}"
+                f"the network must return one score per class, of shape {need}, got {got}"
             )
     elif loss == "mse" and got not in (want, (*want, 1)):
         raise TrainingError(f"the network must return outputs of shape {want}, got {got}")
 
 
 def check_loss(loss: Any) -> None:
-    """Refuse a loss of the caller's that is not one number with a gradient."""
+    """Refuse a value of the user's loss that is not one number with a gradient.
+
+    Raises:
+        TrainingError: it is not a tensor of shape () that requires a gradient.
+
+    """
     if not isinstance(loss, Tensor) or loss.ndim != 0 or not loss.requires_grad:
         raise TrainingError(
             "loss(outputs, targets) must return one number (a tensor of shape ()) that"
@@ -199,33 +246,41 @@ def check_loss(loss: Any) -> None:
 
 
 def check_names(extra: Sequence[Metric]) -> None:
-    """Refuse further metrics that would overwrite one another or what every result records."""
+    """Refuse further metrics whose names are used twice or reserved.
+
+    Raises:
+        TrainingError: two entries of a result would have the same name.
+
+    """
     seen = {"epochs", "best_epoch", "parameters", "test", *COSTS}
     for metric in extra:
         for name in (metric.name, f"test_{metric.name}"):
             if name in seen:
                 raise TrainingError(
-                    f"metrics has two entries {name!r}, or every result has one already; give"
-                    " functions names of their own (def, or __name__)"
+                    f"the metric name {name!r} is used twice or reserved; give each function a"
+                    " name of its own (def, or __name__)"
                 )
             seen.add(name)
 
 
 def check_untouched(before: Sequence[int], *tensors: Tensor) -> None:
-    """Refuse a network or loss that has written into its samples, which others share.
+    """Refuse a network or loss that has changed its samples in place; other trials share them.
 
     Args:
-        before: the tensors' versions before it was called.
-        tensors: inputs, targets.
+        before: the versions of the tensors before the call.
+        *tensors: inputs and targets.
+
+    Raises:
+        TrainingError: a tensor has another version now.
 
     """
     if [t._version for t in tensors] != list(before):
         raise TrainingError(
-            "the network or the loss writes into its inputs or targets, which other trials share;"
-            " use operations that are not in place (no trailing _), or clone() first"
+            "the network or the loss changes its inputs or targets in place, but other trials"
+            " share them; use out-of-place operations (no trailing _), or clone() first"
         )
 
 
 def is_classification(loss: str | LossFunction) -> bool:
-    """Whether targets are labels that have to be encoded."""
+    """Whether the targets are class labels, which must be encoded."""
     return loss == "cross_entropy"

@@ -32,12 +32,26 @@ def mlp(
     activation: str = "relu",
     dropout: float = 0.0,
 ) -> nn.Sequential:
-    """Build a perceptron with `depth` hidden layers of `width` units: (n, ...) -> (n, outputs).
+    """Return a multi-layer perceptron, which maps (n, ...) to (n, outputs).
 
-    Dropout follows every hidden activation. Depth 0 is a linear model.
+    Args:
+        inputs: numbers per sample, after flattening.
+        outputs: numbers per sample: classes, or columns of y.
+        depth: hidden layers; 0 gives a linear model.
+        width: units of each hidden layer.
+        activation: "relu", "tanh", "sigmoid" or "gelu".
+        dropout: probability that a hidden unit is dropped, after every activation; at least 0 and
+            below 1.
 
     Raises:
         TrainingError: a value is out of its range.
+
+    Example:
+        >>> import torch
+        >>> from metaopt.train import mlp
+        >>> network = mlp(4, 3, depth=2, width=32, activation="tanh")
+        >>> network(torch.zeros(10, 4)).shape
+        torch.Size([10, 3])
 
     """
     _check_count("depth", depth, 0)
@@ -61,18 +75,21 @@ def cnn(
     activation: str = "relu",
     dropout: float = 0.0,
 ) -> nn.Sequential:
-    """Build `depth` blocks of 3x3 convolution, activation and 2x2 maximum, then a hidden layer.
+    """Return a convolutional network, which maps (n, c, h, w) or (n, h, w) to (n, outputs).
 
-    Channels double from block to block; a side of one pixel is not halved any more.
+    It has `depth` blocks of a 3x3 convolution, an activation and 2x2 max pooling, then one hidden
+    dense layer. Channels double from block to block; there is no pooling once a side of the image
+    is one pixel.
 
     Args:
         shape: of one input, (c, h, w) or (h, w).
-        outputs: numbers per sample.
-        depth: convolution blocks.
+        outputs: numbers per sample: classes, or columns of y.
+        depth: number of convolution blocks, at least 1.
         channels: of the first block.
         width: units of the hidden layer.
-        activation: a name of `ACTIVATIONS`.
-        dropout: of the hidden layer's inputs and outputs.
+        activation: "relu", "tanh", "sigmoid" or "gelu".
+        dropout: probability that an input or an output of the hidden layer is dropped; at least 0
+            and below 1.
 
     Raises:
         TrainingError: a value is out of its range.
@@ -128,12 +145,12 @@ READS = {
 
 @dataclass(frozen=True)
 class ReadyMade:
-    """`build(config)` of a ready-made network; it can be sent to workers and stored as JSON.
+    """The function `build(config)` of a built-in network; it can be pickled and stored as JSON.
 
     Attributes:
         kind: "mlp" or "cnn".
         shape: of one input.
-        outputs: numbers per sample.
+        outputs: numbers per sample: classes, or columns of y.
 
     """
 
@@ -152,16 +169,16 @@ class ReadyMade:
 
 
 def find_build(build: str | Build, shape: tuple[int, ...], outputs: int) -> Build:
-    """Return the caller's `build`, or the ready-made one of that name for the data's shapes.
+    """Return the user's `build`, or the built-in one of that name for the shapes of the data.
 
     Raises:
-        TrainingError: the name is unknown.
+        TrainingError: the name is unknown, or `build` is a network and not a function.
 
     """
     if isinstance(build, nn.Module):
         raise TrainingError(
-            "build must be a function of the configuration that makes a new network, got a network:"
-            f" {type(build).__name__}"
+            "build must be a function that returns a new network for a configuration, got a"
+            f" network: {type(build).__name__}"
         )
     if isinstance(build, str) and build in READS:
         return ReadyMade(build, shape, outputs)

@@ -1,4 +1,4 @@
-"""Networks of any kind, taken down as lists of PyTorch's operations, many at once."""
+"""Train many networks of any architecture at once: traced as lists of ATen operations."""
 
 from metaopt.train.traced.engine import Traced
 from metaopt.train.traced.plan import Plan, find_plan

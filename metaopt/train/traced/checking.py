@@ -1,4 +1,4 @@
-"""Whether a network's program is right, and gives every member what it gives alone."""
+"""Check that a traced program matches PyTorch, with the same bits for each member in any batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from metaopt.train.traced.tape import INPUTS, PULL, Tape, Untraceable
 
 
 def some_inputs(member: Member, n: int) -> Tensor:
-    """Return inputs as steps have them, made up where they are real numbers."""
+    """Return n inputs like those of a step: random if floating-point, else the first samples."""
     X = member.data.train.X
     if not X.is_floating_point():
         return X[:n].clone()
@@ -27,7 +27,17 @@ def some_inputs(member: Member, n: int) -> Tensor:
 
 
 def check(skeleton: nn.Module, X: Tensor, masks: Mapping[str, Use]) -> None:
-    """Compare programs for two members, in double precision, with what PyTorch computes."""
+    """Compare programs for two members, in double precision, with autograd.
+
+    Args:
+        skeleton: the template of the network, with masked dropout.
+        X: inputs of a step.
+        masks: of its dropout layers.
+
+    Raises:
+        Untraceable: outputs, gradients or buffers differ.
+
+    """
     X = X.double() if X.is_floating_point() else X
     skeleton = with_masks(skeleton, masks, len(X))
     named = [*skeleton.named_parameters(), *skeleton.named_buffers()]
@@ -36,7 +46,7 @@ def check(skeleton: nn.Module, X: Tensor, masks: Mapping[str, Use]) -> None:
         states[1][name].mul_(0.5)
     tape = take_down(skeleton, X, precision="full")
     expected = [_plain_step(skeleton, state, X) for state in states]
-    # In the second one no rule is at work, but for views, which are never called one by one.
+    # The second program uses no rules except for views, which are never called per member.
     for alone in ((), [k for k, call in enumerate(tape.calls) if not call.is_view]):
         values = {name: torch.stack([state[name] for state in states]) for name, _ in named}
         program = Program(tape, True, alone)
@@ -44,19 +54,19 @@ def check(skeleton: nn.Module, X: Tensor, masks: Mapping[str, Use]) -> None:
         found = program.backward(room, 2 * outputs)
         for row, (result, gradients, buffers) in enumerate(expected):
             if any((found[name] is None) != (g is None) for name, g in gradients.items()):
-                raise Untraceable("a gradient is lost when it is taken down")
+                raise Untraceable("its traced program lacks a gradient")
             mine = {name: g[row] for name, g in found.items() if g is not None}
             pairs = [(outputs[row], result)]
             pairs += [(values[name][row], buffer) for name, buffer in buffers.items()]
             pairs += [(mine[name], g) for name, g in gradients.items() if g is not None]
             if not all(torch.allclose(a, b, rtol=1e-8, atol=1e-10) for a, b in pairs):
-                raise Untraceable("it computes something else when it is taken down")
+                raise Untraceable("its traced program computes other values")
 
 
 def _plain_step(
     skeleton: nn.Module, state: Mapping[str, Tensor], X: Tensor
 ) -> tuple[Tensor, dict[str, Tensor | None], dict[str, Tensor]]:
-    """Outputs, gradients of their squares' sum, and buffers after a step by autograd."""
+    """Return outputs, gradients of their sum of squares, and buffers after a step, by autograd."""
     network = copy.deepcopy(skeleton)
     with torch.no_grad():
         for name, tensor in (*network.named_parameters(), *network.named_buffers()):
@@ -76,7 +86,20 @@ def prove_for(
     member: Member,
     n: int,
 ) -> dict[bool, Program]:
-    """Make the programs; on the CPU such that company changes nothing."""
+    """Return the programs of a step; on the CPU with the same bits for each member in any batch.
+
+    Args:
+        tape: the traced step.
+        skeleton: the template that was traced.
+        layout: of the parameters.
+        masks: of the dropout layers.
+        member: has the data and the device.
+        n: samples in the step.
+
+    Returns:
+        The program for shared inputs (True) and for separate inputs (False).
+
+    """
     if member.device.type != "cpu":
         return {shared: Program(tape, shared) for shared in (True, False)}
     generator = torch.Generator().manual_seed(1)

@@ -1,11 +1,12 @@
-"""Small convolutions of K members as batched products of patches.
+"""Batching rules for small convolutions: matrix products of unfolded patches (im2col).
 
 Notation: images x (K, n, c, h, w), weights (K, o, c, i, j), outputs (K, o, h', w', n) within this
-file: samples come last, so that a row of a patch matrix, (K, c i j, h' w' n), is copied in long
-runs. PyTorch's own kernels take over where the patch matrix would leave the caches.
+file. Samples come last, so that the rows of a patch matrix, (K, c i j, h' w' n), are copied in
+long contiguous pieces. If the patch matrix does not fit into the CPU caches, PyTorch's convolution
+is called for each member instead.
 
-The products are those of Chellapilla, Puri and Simard 2006 (unrolled convolution); gradients by
-images are sums of shifted patches in a fixed order.
+Source: Chellapilla, Puri and Simard 2006 (unrolled convolution). Gradients with respect to images
+are sums of shifted patches in a fixed order.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from torch import Tensor
 from metaopt.train.population.ops import multiply
 from metaopt.train.traced.site import Function, Site
 
-MOST_PATCHES = 2**18  # numbers of a member's patch matrix
+MOST_PATCHES = 2**18  # numbers in the patch matrix of one member
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Of one member's convolution.
+    """Sizes of the convolution of one member.
 
     Attributes:
         image: (c, h, w).
         kernel: (o, i, j).
-        stride, padding, dilation: by height and width.
+        stride, padding, dilation: along height and width.
 
     """
 
@@ -41,7 +42,7 @@ class Geometry:
 
     @property
     def padded(self) -> tuple[int, int]:
-        """Height and width with the padding."""
+        """Height and width of the images with padding."""
         h, w = (s + 2 * p for s, p in zip(self.image[1:], self.padding, strict=True))
         return h, w
 
@@ -53,7 +54,7 @@ class Geometry:
         return h, w
 
     def patches(self, x: Tensor) -> Tensor:
-        """Return (K, c i j, h' w' n) of images (K, n, c, h, w)."""
+        """Return the patches (K, c i j, h' w' n) of images (K, n, c, h, w)."""
         (c, h, w), (_, i, j), (p, q) = self.image, self.kernel, self.padding
         k, n = x.shape[:2]
         whole = x.new_zeros(k, c, *self.padded, n)
@@ -69,7 +70,7 @@ class Geometry:
         return windows.reshape(k, c * i * j, -1)
 
     def images(self, patches: Tensor, n: int) -> Tensor:
-        """Add patches (K, c i j, h' w' n) up where they came from, as images (K, n, c, h, w)."""
+        """Sum patches (K, c i j, h' w' n) at their positions, to images (K, n, c, h, w)."""
         (c, h, w), (_, i, j), (p, q) = self.image, self.kernel, self.padding
         (high, wide), (s, t), (a, b) = self.out, self.stride, self.dilation
         k = len(patches)
@@ -85,12 +86,14 @@ class Geometry:
 
 
 def _geometry(x: Any, w: Any, options: Any, site: Site) -> Geometry | None:
-    """Read a call; None where it is none of ours: transposed, grouped, of other dimensions, or
-    large.
+    """Return the sizes of a convolution; None if this rule does not support it.
+
+    Not supported are transposed, grouped and large convolutions, other than 1 or 2 dimensions,
+    and matrix products with a side of 1.
     """
     stride, padding, dilation, transposed, _, groups = options
     image, kernel = site.shape(x), site.shape(w)
-    flat = len(image) == 3  # one dimension, which becomes the width
+    flat = len(image) == 3  # a 1-d convolution; its dimension becomes the width
     if transposed or groups != 1 or len(image) not in (3, 4) or not site.is_stacked(w):
         return None
     n, c, *sides = image
@@ -109,7 +112,7 @@ def _geometry(x: Any, w: Any, options: Any, site: Site) -> Geometry | None:
 
 
 def _patches(x: Tensor, stacked: bool, k: int, geometry: Geometry) -> Tensor:
-    """Patches of every member's images, or k times those of shared ones."""
+    """Return the patches of each member's images, or k times those of shared images."""
     if stacked:
         return geometry.patches(x.reshape(k, x.shape[1], *geometry.image))
     found = geometry.patches(x.reshape(1, len(x), *geometry.image))
@@ -117,6 +120,7 @@ def _patches(x: Tensor, stacked: bool, k: int, geometry: Geometry) -> Tensor:
 
 
 def convolution(site: Site) -> Function | None:
+    """Multiply the kernels of all members with the patches of their images."""
     x, w, bias, *options = site.call.args
     geometry = _geometry(x, w, options, site)
     if geometry is None or (bias is not None and not site.is_stacked(bias)):
@@ -134,6 +138,7 @@ def convolution(site: Site) -> Function | None:
 
 
 def convolution_backward(site: Site) -> Function | None:
+    """Compute the gradients with respect to images, kernels and biases by matrix products."""
     d, x, w, _, *options, wanted = site.call.args
     geometry = _geometry(x, w, options, site)
     if geometry is None or not site.is_stacked(d):

@@ -1,7 +1,7 @@
-"""Rules of operations that go number by number.
+"""Batching rule for elementwise operations.
 
-What is not rounded exactly wants members of whole vectors: PyTorch computes the last few numbers
-of a tensor by other code.
+For functions that are not exactly rounded, the size of a member must be a multiple of the vector
+width: PyTorch computes the last few numbers of a tensor with other code.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from metaopt.train.population.ops import VECTORS
 from metaopt.train.traced.site import Function, Site
 
-# What IEEE 754 rounds exactly, or only moves and compares.
+# Exactly rounded by IEEE 754, or only copying and comparing.
 EXACT = {
     "add", "sub", "rsub", "mul", "div", "neg", "abs", "relu", "threshold_backward", "maximum",
     "minimum", "clamp", "clamp_min", "clamp_max", "where", "eq", "ne", "lt", "le", "gt", "ge",
@@ -33,6 +33,7 @@ ROUNDED = {
 
 
 def elementwise(site: Site) -> Function | None:
+    """Call the operation on stacked tensors, with new dimensions where broadcasting needs them."""
     rank, function = len(site.result), site.call.function
     exact = site.call.base in EXACT and site.call.kwargs.get("alpha", 1) == 1
     if not exact and prod(site.result) % VECTORS:
@@ -47,7 +48,7 @@ def elementwise(site: Site) -> Function | None:
         aligned = [
             a[(slice(None), *[None] * m)] if m else a for a, m in zip(args, missing, strict=True)
         ]
-        if not exact:  # other strides are other loops, with other last numbers
+        if not exact:  # with other strides PyTorch uses other loops, which round differently
             aligned = [a.contiguous() if isinstance(a, Tensor) else a for a in aligned]
         return function(*aligned, **kwargs)
 

@@ -1,6 +1,6 @@
-"""The engine for networks of any kind whose steps can be taken down.
+"""Engine that trains K networks at once by running their traced training step for all of them.
 
-Notation: K members; parameters, buffers and dropout masks come stacked, (K, ...).
+Notation: K members; parameters, buffers and dropout masks are stacked, (K, ...).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Tensors = dict[str, Tensor]
 
 
 class Traced(Engine):
-    """Trains networks of one plan.
+    """Trains networks that share a plan.
 
     Args:
-        members: with networks of the plan's signature.
-        plan: as `find_plan` made it.
+        members: their networks have the signature of the plan.
+        plan: what `find_plan` returned.
 
     """
 
@@ -53,17 +53,17 @@ class Traced(Engine):
         self._kept_state: Tensors = {}
         self._bits = [_streams(m, plan.masks.values()) for m in members]
         self._pull = Pull(members[0].task, self._stack.w[0])
-        self._t = [0] * len(members)  # steps of each
+        self._t = [0] * len(members)  # steps taken by each member
         self._rebuild()
 
     def _fixed_names(self) -> list[str]:
-        """Names of buffers and frozen parameters."""
+        """Return the names of buffers and frozen parameters."""
         network = self.members[0].network
         frozen = [k for k, p in network.named_parameters() if not p.requires_grad]
         return frozen + [k for k, _ in network.named_buffers()]
 
     def _rebuild(self) -> None:
-        """Make everything that depends on which rows there are."""
+        """Rebuild everything that depends on the set of rows."""
         first, w = self.members[0], self._stack.w
         self._optimizer = StackedOptimizer(self._stack, [m.recipe for m in self.members], self._t)
         self._values = {**self._plan.layout.views(w), **self._state}
@@ -89,7 +89,7 @@ class Traced(Engine):
             self._step(X, y, losses[:, start : start + size], check=start == 0)
             start += size
         self._t = self._optimizer.times
-        means: list[float] = losses.double().mean(1).tolist()  # the epoch's one synchronisation
+        means: list[float] = losses.double().mean(1).tolist()  # the only synchronisation per epoch
         return means
 
     def _step(self, X: Tensor, y: Tensor, losses: Tensor, check: bool) -> None:
@@ -118,7 +118,7 @@ class Traced(Engine):
 
     def _evaluate(self, row: int) -> Tensor:
         member = self.members[row]
-        # Copies, for kernels may depend on where in memory a row begins.
+        # Copies, since the results of kernels may depend on a row's alignment in memory.
         values = {name: value[row].clone() for name, value in self._values.items()}
 
         def apply(X: Tensor) -> Any:
@@ -179,7 +179,7 @@ class Traced(Engine):
         other = Traced(members, self._plan)
         other._load(states)
         everyone = [*self.members, *members]
-        # As they stand from the beginning: rows of one form of update are next to each other.
+        # The order that a new team has: rows with one form of update are adjacent.
         order = sorted(range(len(everyone)), key=lambda k: update_form(everyone[k].recipe))
         self._stack.admit(other._stack, order)
         if self._kept_state or other._kept_state:
@@ -204,7 +204,7 @@ class Traced(Engine):
 
 
 def _joined(mine: Tensors, theirs: Tensors, order: Sequence[int]) -> Tensors:
-    """Rows of both; then row k is the one that was row order[k]."""
+    """Concatenate the rows of both, then reorder: new row k is old row order[k]."""
     return {name: torch.cat([t, theirs[name]])[list(order)] for name, t in mine.items()}
 
 
@@ -215,13 +215,13 @@ def _p(member: Member, use: Use) -> float:
 
 
 def _streams(member: Member, uses: Iterable[Use]) -> dict[str, Bits]:
-    """The streams of a member's dropout layers, by path."""
+    """Return the random streams of a member's dropout layers, by path."""
     numbers = {use.path: use.number for use in uses}
     return {p: dropout_bits(member.seed, n, member.device) for p, n in numbers.items()}
 
 
 def _tensor(network: nn.Module, name: str) -> Tensor:
-    """Return the parameter or buffer of that name, detached and writable."""
+    """Return the parameter or buffer of that name, detached; it shares the memory."""
     owner, _, last = name.rpartition(".")
     tensor: Tensor = getattr(network.get_submodule(owner), last)
     return tensor.detach()

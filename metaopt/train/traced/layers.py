@@ -1,4 +1,4 @@
-"""Rules of whole layers: what treats each sample by itself, normalisations, embeddings."""
+"""Batching rules for layers: pooling, padding, attention, normalisation, embeddings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ aten = torch.ops.aten
 
 
 def by_sample(site: Site) -> Function | None:
-    """Operations on (n, c, h, w) that treat each of the n by itself: now there are K n."""
+    """Operations on (n, c, h, w) that treat each sample separately: K n samples instead of n."""
     slots = list(leaves(site.call.args))
     if not site.all_stacked or len(site.shape(slots[0])) != 4:
         return None
@@ -30,6 +30,7 @@ def by_sample(site: Site) -> Function | None:
 
 
 def layer_norm(site: Site) -> Function | None:
+    """Normalise all members at once, then apply each member's scale and shift."""
     x, _, *affine, _ = site.call.args
     if not site.is_stacked(x) or any(w is not None and not site.is_stacked(w) for w in affine):
         return None
@@ -47,7 +48,7 @@ def layer_norm(site: Site) -> Function | None:
 
 
 def layer_norm_backward(site: Site) -> Function | None:
-    """The gradient by x is that of the plain normalisation, of d w; those by w and b are sums."""
+    """Backward pass: for x that of a normalisation without scale, from d w; for w and b sums."""
     if not site.is_stacked(site.arg(1)) or not site.is_stacked(site.arg(0)):
         return None
     weight, wanted = site.arg(5), site.arg(7)
@@ -72,16 +73,17 @@ def layer_norm_backward(site: Site) -> Function | None:
 
 
 def _by_channel(x: Tensor) -> Tensor:
-    """(K, n, c, ...) as (n, K c, ...): members' channels side by side."""
+    """Return (K, n, c, ...) as (n, K c, ...), with the members' channels next to each other."""
     return x.transpose(0, 1).reshape(x.shape[1], -1, *x.shape[3:])
 
 
 def _by_member(x: Tensor, k: int) -> Tensor:
+    """Return (n, K c, ...) as (K, n, c, ...)."""
     return x.view(len(x), k, -1, *x.shape[2:]).transpose(0, 1).contiguous()
 
 
 def batch_norm(site: Site) -> Function | None:
-    """Every channel has statistics of its own, so that members' channels stand side by side."""
+    """Treat the channels of all members as K c channels, since each has its own statistics."""
     function = site.call.function
     if not all(site.is_stacked(a) for a in site.call.args[:5] if a is not None):
         return None
@@ -98,6 +100,7 @@ def batch_norm(site: Site) -> Function | None:
 
 
 def batch_norm_backward(site: Site) -> Function | None:
+    """Backward pass, with K c channels as in `batch_norm`."""
     function = site.call.function
     if not all(site.is_stacked(a) for a in site.call.args[:7] if a is not None):
         return None
@@ -113,7 +116,7 @@ def batch_norm_backward(site: Site) -> Function | None:
 
 
 def embedding(site: Site) -> Function | None:
-    """Rows of every member's table for shared indices."""
+    """Look up shared indices in the table of every member."""
     if site.is_stacked(site.arg(1)):
         return None
     shape = site.result

@@ -1,10 +1,10 @@
-"""Where the trained parameters of a network lie in the rows of a stack.
+"""Memory layout of all trained parameters of a network in two flat rows of a `Stack`.
 
-Notation: a member's weights (parameters of two or more dimensions) lie one behind the other in a
-row of P numbers, and so do the others in a row of their own: the optimizers then have two regions
-(K, P) to go through, however many layers there are. Every parameter begins at a whole vector and
-every row is of whole vectors, so that a member's numbers come out the same in any row. What lies
-between is 0 and stays 0.
+Notation: the weights of a member (parameters of two or more dimensions) are stored one after the
+other in a row of P numbers, all other parameters in a second row. The optimizers then update two
+regions (K, P) for any number of layers. Each parameter starts at a multiple of `ALIGNED` and each
+row is a multiple of `VECTORS`, so that a member gets the same bits in any row. The gaps are 0 and
+stay 0.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from metaopt.train.population.ops import VECTORS
 
-ALIGNED = 16  # numbers, at whose multiples a parameter begins
+ALIGNED = 16  # numbers; parameters start at multiples of it
 
 
 class Place(NamedTuple):
-    """Of one parameter: its region, its first number there, and its shape."""
+    """Where one parameter is stored: index of the region, offset of its first number, shape."""
 
     region: int
     start: int
@@ -29,11 +29,14 @@ class Place(NamedTuple):
 
 
 class Layout:
-    """The places of the trained parameters of networks of one architecture.
+    """Where the trained parameters of networks of one architecture are stored.
+
+    Args:
+        network: any of them.
 
     Attributes:
-        places: by name.
-        n_weights: how many regions, from the first, hold weights.
+        places: by the name of the parameter.
+        n_weights: number of regions, from the first, that hold weights.
 
     """
 
@@ -51,7 +54,7 @@ class Layout:
             self._sizes.append(_up(start, VECTORS))
 
     def regions(self, members: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
-        """Put the parameters of members, by name, into new regions (K, P)."""
+        """Copy the parameters of each member, given by name, into new regions (K, P)."""
         first = members[0][next(iter(self.places))]
         regions = [first.new_zeros(len(members), size) for size in self._sizes]
         for name, view in self.views(regions).items():
@@ -70,5 +73,5 @@ class Layout:
 
 
 def _up(number: int, unit: int) -> int:
-    """The next multiple of a unit."""
+    """Round up to a multiple of `unit`."""
     return -(-number // unit) * unit

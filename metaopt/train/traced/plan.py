@@ -1,7 +1,7 @@
-"""Whether a network can be taken down, and the programs for all that are like it.
+"""Decide whether a network can be traced, and cache the programs for networks like it.
 
-The answer depends on the architecture, the sizes of steps and the device only, so that it is the
-same for a network whatever trains beside it, and is remembered in the process.
+The answer depends only on the architecture, the data type and sizes of a step and the device, so
+it does not depend on the other networks in a batch. It is cached per process.
 """
 
 from __future__ import annotations
@@ -31,19 +31,20 @@ from metaopt.train.traced.skeleton import (
 from metaopt.train.traced.tape import Untraceable
 
 PROBE_ROWS = 6
-REMEMBERED = 64  # plans
+REMEMBERED = 64  # plans in the cache
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What networks of one signature share.
+    """What all networks with one signature share.
 
     Attributes:
-        key: their signature, with the sizes of steps.
-        masks: what each is for, by the name of its buffer, in the order of use.
-        programs: of a step, by its size and whether all members have the same inputs.
-        layout: of the trained parameters.
-        numbers: that one member's largest step works on.
+        key: the signature with the step sizes, precision and device.
+        masks: dropout calls by the name of the buffer for their mask, in the order of use.
+        programs: one for each step size, and for shared or separate inputs of the members.
+        layout: where the trained parameters lie in the stack.
+        numbers: total size of the tensors in one member's largest step.
+        network: any network with this signature.
 
     """
 
@@ -52,7 +53,7 @@ class Plan:
     programs: Mapping[tuple[int, bool], Program]
     layout: Layout
     numbers: int
-    network: nn.Module  # kept alive, for signatures name some objects by their addresses
+    network: nn.Module  # signatures contain addresses of objects, which must not be freed
 
 
 _plans: dict[Hashable, Plan | str] = {}
@@ -60,11 +61,14 @@ _lock = threading.Lock()
 
 
 def find_plan(member: Member, sizes: Sequence[int]) -> Plan | str:
-    """Return the plan for a member's network; a text says why there is none.
+    """Return the plan for a member's network, from the cache if possible.
 
     Args:
-        member: ready to be trained.
-        sizes: of its steps.
+        member: has the network and the data.
+        sizes: number of samples in each of its steps.
+
+    Returns:
+        The plan; a text with the reason if the network cannot be traced.
 
     """
     X = member.data.train.X
@@ -82,12 +86,12 @@ def find_plan(member: Member, sizes: Sequence[int]) -> Plan | str:
 def _make_plan(member: Member, sizes: Sequence[int], key: Hashable) -> Plan | str:
     trained = {p.dtype for p in member.network.parameters() if p.requires_grad}
     if len(trained) != 1:
-        return "its parameters are of several types, or none is trained"
+        return "its trained parameters have several dtypes, or there are none"
     if any(has_hooks(module) for module in member.network.modules()):
         return "it has hooks"
     X = member.data.train.X
     try:
-        with Noise(0, X.device):  # of a network that draws numbers before it is found out
+        with Noise(0, X.device):  # for networks that draw random numbers, until they are refused
             skeleton, layout = make_skeleton(member.network), Layout(member.network)
             masks = masks_of(copy.deepcopy(skeleton), some_inputs(member, PROBE_ROWS))
             check(copy.deepcopy(skeleton).double(), some_inputs(member, PROBE_ROWS), masks)
@@ -99,6 +103,6 @@ def _make_plan(member: Member, sizes: Sequence[int], key: Hashable) -> Plan | st
                 numbers = max(numbers, sum(map(prod, tape.shapes)))
                 proven = prove_for(tape, one, layout, masks, member, n)
                 programs |= {(n, shared): program for shared, program in proven.items()}
-    except Exception as error:  # whatever a network of the caller's raises
+    except Exception as error:  # the code of the network may raise anything
         return str(error) if isinstance(error, Untraceable) else f"{type(error).__name__}: {error}"
     return Plan(key, masks, programs, layout, numbers, member.network)

@@ -1,4 +1,4 @@
-"""The rule of products of matrices."""
+"""Batching rule for matrix products."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from metaopt.train.traced.tape import Slot
 
 
 def product(site: Site) -> Function | None:
-    """`mm`, `bmm`, `addmm` and `baddbmm`."""
+    """Batching rule for `mm`, `bmm`, `addmm` and `baddbmm`."""
     *bias, a, b = site.call.args[:3] if "add" in site.call.base else site.call.args[:2]
     own_a, own_b = site.is_stacked(a), site.is_stacked(b)
     sides = {*site.shape(a)[-2:], site.shape(b)[-1]}
-    # A side of 1 is summed in another order alone than among others.
+    # bmm sums in another order for K = 1 than for K > 1 if a side is 1.
     if 1 in sides or site.call.kwargs or not (own_a or own_b):
         return None
     left, right, result = _factor(site, a), _factor(site, b), site.result
@@ -33,7 +33,7 @@ def product(site: Site) -> Function | None:
 
 
 def _factor(site: Site, slot: Slot) -> Callable[[Tensor, int], Tensor]:
-    """Make a factor (K n, rows, columns) of a stacked or shared (n, rows, columns) or matrix."""
+    """Return the function that turns a factor, stacked or shared, into (K n, rows, columns)."""
     shape = site.shape(slot)
     if site.is_stacked(slot):
         return lambda x, k: x.reshape(-1, *shape[-2:])
@@ -41,7 +41,7 @@ def _factor(site: Site, slot: Slot) -> Callable[[Tensor, int], Tensor]:
 
 
 def _start(site: Site, slot: Slot) -> Callable[[Tensor, int], Tensor]:
-    """Make what a product is added to: (K n, rows or 1, columns)."""
+    """Return the function that turns the added term into (K n, rows or 1, columns)."""
     shape, own, result = site.shape(slot), site.is_stacked(slot), site.result
     ones = [1] * (len(result) - len(shape))
 

@@ -1,7 +1,7 @@
-"""A tape as a program for K members, proven to give each what it gives alone.
+"""Run a traced step (tape) for K members at once, with the same bits per member for any K.
 
-Notation as in `tape` and `rules`: a member's tensors are stacked, (K, ...); what does not depend
-on the member is shared and computed once.
+Notation as in `tape` and `rules`: tensors of members are stacked, (K, ...); tensors that do not
+depend on the member are shared and computed once.
 """
 
 from __future__ import annotations
@@ -26,16 +26,20 @@ from metaopt.train.traced.tape import (
     swap,
 )
 
-# Arguments that are written into without a mark in the operation's schema: running statistics.
+# Arguments that are written to although the schema does not say so: running statistics.
 UNMARKED = dict.fromkeys(("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm"), (3, 4))
-Room = list[Any]  # of one run: what each slot holds
+Room = list[Any]  # the current value of each slot while a program runs
 
 
 class Step:
-    """One call for all members.
+    """One operation for all members.
+
+    Args:
+        call: the traced call.
+        function: computes it for all members.
 
     Attributes:
-        frees: slots that nobody needs afterwards.
+        frees: slots that are not used afterwards.
 
     """
 
@@ -44,10 +48,11 @@ class Step:
         self.frees: list[int] = []
         self._args, self._kwargs = list(call.args), dict(call.kwargs)
         self._places = [(k, a.number) for k, a in enumerate(call.args) if isinstance(a, Slot)]
-        # Slots within lists, or behind names, are rare.
+        # Slots within lists or keyword arguments are rare.
         self._is_flat = len(self._places) == len(list(leaves((call.args, call.kwargs))))
 
     def run(self, room: Room) -> None:
+        """Compute the operation on the values of the slots."""
         if self._is_flat:
             args = self._args.copy()
             for place, slot in self._places:
@@ -62,7 +67,7 @@ class Step:
 
 
 class Loop(Step):
-    """A call member by member."""
+    """An operation that is called once per member."""
 
     def __init__(self, call: Call, stacked: Mapping[int, bool]) -> None:
         super().__init__(call, call.function)
@@ -71,9 +76,9 @@ class Loop(Step):
         self._stacked = stacked
         self._changed = _written(call)
         if torch.Tag.inplace_view in call.function.tags:
-            raise Untraceable(f"{call.function} changes the shape of what it is given")
+            raise Untraceable(f"{call.function} changes the shape of its argument in place")
         if any(not stacked[number] for number in self._changed):
-            raise Untraceable(f"{call.function} writes a member's numbers into what all share")
+            raise Untraceable(f"{call.function} writes one member's values into a shared tensor")
 
     def run(self, room: Room) -> None:
         k = len(room[self._first])
@@ -90,17 +95,17 @@ class Loop(Step):
             value = room[slot.number]
             if not self._stacked[slot.number]:
                 return value
-            # A copy, for kernels may depend on where in memory a row begins.
+            # A copy, since results of kernels may depend on a row's alignment in memory.
             is_copied = k > 1 and slot.number not in self._changed
             return value[row].clone() if is_copied else value[row]
 
         args, kwargs = swap((self._args, self._kwargs), own)
-        with torch.enable_grad():  # as recorded: some kernels keep more for their backward
+        with torch.enable_grad():  # as when traced: some kernels save more for their backward pass
             return self.function(*args, **kwargs)
 
 
 def _written(call: Call) -> set[int]:
-    """Slots of arguments that a call writes into."""
+    """Return the slots of the arguments that a call writes to."""
     written: set[int] = set()
     for place, (known, given) in enumerate(
         zip(call.function._schema.arguments, call.args, strict=False)
@@ -112,7 +117,7 @@ def _written(call: Call) -> set[int]:
 
 
 def fill(room: Room, slots: Any, results: Any) -> None:
-    """Put results where a call's results belong."""
+    """Store the results of a call in its slots."""
     if isinstance(slots, Slot):
         room[slots.number] = results
     elif isinstance(slots, (tuple, list)):
@@ -121,7 +126,7 @@ def fill(room: Room, slots: Any, results: Any) -> None:
 
 
 def _tensors(slots: Any, results: Any) -> Iterable[Tensor]:
-    """Yield the results that have slots, in the slots' order."""
+    """Yield the results that have slots, in the order of the slots."""
     if isinstance(slots, Slot):
         yield results
     elif isinstance(slots, (tuple, list)):
@@ -130,15 +135,15 @@ def _tensors(slots: Any, results: Any) -> Iterable[Tensor]:
 
 
 class Program:
-    """A tape for any number of members.
+    """A traced step for any number of members.
 
     Args:
-        tape: of one of them.
-        shared: whether all have the same inputs x.
-        alone: calls to be done member by member though there is a rule.
+        tape: the step of one member.
+        shared: whether all members have the same inputs x.
+        alone: indices of calls that are made once per member even if there is a rule.
 
     Raises:
-        Untraceable: a call can be done in neither way.
+        Untraceable: a call can be made neither by a rule nor once per member.
 
     """
 
@@ -154,6 +159,7 @@ class Program:
         self._free()
 
     def _lower(self, call: Call, alone: bool) -> Step:
+        """Return the step for a call: shared, by a rule, or once per member."""
         stacked = any(self._stacked[s.number] for s in leaves((call.args, call.kwargs)))
         self._stacked |= {
             s.number: stacked for s in leaves(call.results) if s.number not in self._stacked
@@ -166,7 +172,7 @@ class Program:
         return Loop(call, self._stacked) if function is None else Step(call, function)
 
     def _free(self) -> None:
-        """Let each slot go after its last use, so that memory is used again while it is warm."""
+        """Free each slot after its last use, so that its memory is reused while in the cache."""
         tape = self._tape
         kept = {*tape.inputs.values(), *tape.constants, tape.outputs, *tape.gradients.values()}
         for step in reversed(self.steps):
@@ -175,12 +181,12 @@ class Program:
             kept |= used
 
     def row(self, room: Room, slot: Slot, row: int) -> Tensor | None:
-        """One member's part of what a slot holds; None if it was let go."""
+        """Return one member's part of a slot's value; None if it was freed."""
         value: Tensor | None = room[slot.number]
         return value[row] if value is not None and self._stacked[slot.number] else value
 
     def room(self, values: Mapping[str, Tensor]) -> Room:
-        """Begin a run from inputs by name."""
+        """Return the values of all slots at the start, from the inputs by name."""
         room: Room = [None] * len(self._tape.shapes)
         for name, value in values.items():
             room[self._tape.inputs[name]] = value
@@ -189,7 +195,12 @@ class Program:
         return room
 
     def forward(self, values: Mapping[str, Tensor]) -> tuple[Tensor, Room]:
-        """Compute the outputs (K, ...) from x, parameters, buffers and masks."""
+        """Compute the outputs (K, ...) from x, parameters, buffers and masks.
+
+        Returns:
+            The outputs, and the values that `backward` needs.
+
+        """
         room = self.room(values)
         for step in self.steps[: self._tape.split]:
             step.run(room)
@@ -197,7 +208,13 @@ class Program:
         return outputs, room
 
     def backward(self, room: Room, d: Tensor) -> dict[str, Tensor | None]:
-        """Compute the gradients (K, ...) by the trained parameters from that by the outputs."""
+        """Compute the gradients with respect to the trained parameters, each (K, ...).
+
+        Args:
+            room: the values that `forward` returned.
+            d: the gradient with respect to the outputs, (K, ...).
+
+        """
         room[self._tape.inputs[PULL]] = d
         for step in self.steps[self._tape.split :]:
             step.run(room)
@@ -208,21 +225,21 @@ class Program:
 def prove(
     tape: Tape, layout: Layout, samples: Sequence[Mapping[str, Tensor]]
 ) -> dict[bool, Program]:
-    """Return programs in which every member has the same numbers alone and among others.
+    """Return programs that give each member the same bits whether trained alone or in a batch.
 
-    Every call is run for all samples at once and for each alone, and its results are compared bit
-    by bit; where they differ, the call is done member by member.
+    Each call is run for all samples at once and for each sample alone, and the results are
+    compared bit by bit. A call whose results differ is made once per member.
 
     Args:
-        tape: of a step.
+        tape: the traced step.
         layout: of the parameters.
-        samples: values of all inputs of a few members, one row each, (1, ...), also of x.
+        samples: values of all inputs, x included, for a few members, each (1, ...).
 
     Returns:
-        One for members with the same inputs (True) and one for members with inputs of their own.
+        The program for shared inputs (True) and for separate inputs (False).
 
     Raises:
-        Untraceable: two runs of a call differ even so.
+        Untraceable: results of a call differ even if it is made once per member.
 
     """
     alone: set[int] = set()
@@ -233,15 +250,18 @@ def prove(
         if wrong is None:
             return programs
         if wrong in alone:
-            raise Untraceable(f"{tape.calls[wrong].function} does not come out twice the same")
+            raise Untraceable(f"two calls of {tape.calls[wrong].function} give different results")
         alone.add(wrong)
 
 
 def _first_difference(
     one: Program, many: Program, layout: Layout, samples: Sequence[Mapping[str, Tensor]]
 ) -> int | None:
-    """Compare a program for each sample alone with one for all; the number of the first call of
-    which a result differs.
+    """Run `one` for each sample alone and `many` for all samples at once.
+
+    Returns:
+        The index of the first call whose results differ; None if there is none.
+
     """
     if many.shared:
         samples = [{**sample, INPUTS: samples[0][INPUTS]} for sample in samples]
@@ -252,7 +272,7 @@ def _first_difference(
         step.run(together)
         for single in singles:
             step_of_one.run(single)
-        if "empty" in step.call.base:  # nobody has written anything there yet
+        if "empty" in step.call.base:  # the new memory has no defined values
             continue
         for slot in leaves(step.call.results):
             for row, single in enumerate(singles):
@@ -265,7 +285,7 @@ def _first_difference(
 def _joined(
     samples: Sequence[Mapping[str, Tensor]], layout: Layout, shared: bool
 ) -> dict[str, Tensor]:
-    """Lay the values of samples out as an engine does."""
+    """Stack the values of samples in the memory layout of the engine."""
     joined = {name: torch.cat([sample[name] for sample in samples]) for name in samples[0]}
     if shared:
         joined[INPUTS] = samples[0][INPUTS][0].clone()
@@ -274,5 +294,5 @@ def _joined(
 
 
 def _bits(x: Tensor) -> Tensor:
-    """Numbers of which NaN equals NaN; what is no real number may hold anything."""
+    """Return values to compare, with NaN equal to NaN; integers and bools are not compared."""
     return torch.nan_to_num(x) if x.is_floating_point() else x.new_zeros(())

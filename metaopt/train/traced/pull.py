@@ -1,4 +1,4 @@
-"""Losses of K members and their gradients by the outputs, whatever the loss."""
+"""Compute the losses of K members and their gradients with respect to the outputs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from metaopt.train.settings.history import Task
 
 
 class Pull:
-    """The loss of a task.
+    """The loss of a task for K members at once.
 
     Args:
-        task: of all members.
-        like: a tensor of the outputs' type and device.
+        task: has the loss; the same for all members.
+        like: a tensor with the dtype and device of the outputs.
 
     """
 
@@ -31,14 +31,17 @@ class Pull:
         losses: Tensor,
         errors: dict[int, Exception],
     ) -> Tensor:
-        """Write the losses (K, B), and return the gradients by the outputs (K, B, ...).
+        """Write the losses and return the gradients with respect to the outputs.
 
         Args:
             outputs: (K, B, ...).
-            y: targets (B, ...) of all members if `shared`, else (K, B, ...).
-            shared: which of the two.
-            losses: overwritten; their mean over samples is a member's loss.
-            errors: gets what a loss of the caller's raises, by row.
+            y: targets, (B, ...) if `shared`, else (K, B, ...).
+            shared: whether all members have the same targets.
+            losses: (K, B), overwritten; their mean over samples is the loss of a member.
+            errors: gets the exceptions that a user-defined loss raises, by row.
+
+        Returns:
+            The gradients, (K, B, ...).
 
         """
         k, n = losses.shape
@@ -54,5 +57,5 @@ class Pull:
             return gap.mul_(2 / gap[0].numel()).view(outputs.shape)
         targets = y.expand(k, *y.shape) if shared else y
         values, gradients = own_loss(self._task.loss_function, outputs, targets, errors)
-        losses.copy_(values.unsqueeze(1))  # a mean, of which each sample gets its part
+        losses.copy_(values.unsqueeze(1))  # the mean over the batch, for each sample
         return gradients

@@ -1,14 +1,14 @@
-"""How operations are done for K members at once, so that none sees how many others there are.
+"""Table of batching rules: how each ATen operation is computed for K members at once.
 
-Notation: an operation is written down for one member; here its tensors are either shared, as one
-member has them, or stacked, (K, ...). A rule returns a function of the operation's own arguments
-that computes all rows, or None where it cannot: then the operation is called member by member,
-which is always right.
+Notation: an operation was traced for one member. Here each of its tensors is either shared by all
+members, or stacked, (K, ...). A rule, like a batching rule of vmap, returns a function of the
+operation's arguments that computes all rows. It returns None if it does not support the call: then
+the operation is called once per member, which is always correct.
 
-A member's numbers must be the same bit for bit whatever K is. Sums are over a member's own
-dimensions only, and elementwise functions that are not rounded exactly want members of whole
-vectors: PyTorch computes the last few numbers of a tensor by other code. `program.prove` tests
-each operation at its sizes, and calls those member by member of which this is not true.
+Each member must get the same bits for any K. Sums run over a member's own dimensions only. For
+elementwise functions that are not exactly rounded, the size of a member must be a multiple of the
+vector width, because PyTorch computes the last few numbers of a tensor with other code.
+`program.prove` tests each operation at its sizes; one that fails is called once per member.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Copies of networks whose steps are written down, and what such networks have in common.
+"""Template modules for tracing, and the signature that networks with one plan share.
 
-A skeleton is a copy of one network that lends its code: its dropout layers take their masks from
-outside, and its weights are those of whoever is computed.
+A skeleton is the template module used for tracing: a copy of one network whose dropout layers take
+their masks from outside. Only its code is used; the weights come from each member.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from metaopt.train.traced.tape import Tape, Untraceable, record
 
 DROPOUTS = (nn.Dropout, *FEATURE_DROPOUTS)
 INTERNAL = set(vars(nn.Module())) - {"training"}
-MOST_CALLS = 4000  # longer tapes take long to take down, and are recurrent loops of long sequences
+MOST_CALLS = 4000  # longer tapes, from recurrent loops over long sequences, take long to trace
 
 
 class MaskedDropout(nn.Module):
-    """Dropout whose masks are given, as buffers: one for each time that it is called in a step.
+    """Dropout with given masks: buffers `mask0`, `mask1`, ..., one per call within a step.
 
     Attributes:
         channels: whether whole channels of inputs (n, c, ...) are dropped.
-        shapes: of the masks that it was asked for in this step.
+        shapes: shape of the mask of each call in this step.
 
     """
 
@@ -53,9 +53,9 @@ class Use(NamedTuple):
     """One call of a dropout layer in a step.
 
     Attributes:
-        path: of the layer.
-        number: of the layer among the network's dropout layers.
-        shape: of one sample's mask.
+        path: name of the layer in the network.
+        number: index of the layer among the dropout layers of the network.
+        shape: of the mask of one sample.
 
     """
 
@@ -65,7 +65,10 @@ class Use(NamedTuple):
 
 
 def signature(network: nn.Module) -> Hashable:
-    """What networks must have in common to share a plan: all but weights and dropout's p."""
+    """Return a key that is equal for networks that can share a plan.
+
+    It covers everything except the values of the weights and dropout probabilities.
+    """
     tensors = [
         (name, tuple(t.shape), t.dtype, t.requires_grad)
         for named in (network.named_parameters(), network.named_buffers())
@@ -75,7 +78,7 @@ def signature(network: nn.Module) -> Hashable:
 
 
 def _described(network: nn.Module) -> Hashable:
-    """Classes and plain attributes of all modules."""
+    """Return the classes and plain attributes of all modules."""
     described = []
     for path, module in network.named_modules(remove_duplicate=False):
         plain = sorted(
@@ -90,12 +93,12 @@ def _described(network: nn.Module) -> Hashable:
 
 
 def _text(value: Any) -> str:
-    """Say all about a plain attribute that may make a difference to what its module computes."""
+    """Return a text that differs if an attribute may change what its module computes."""
     if isinstance(value, Tensor):
-        # Real ones are parameters or buffers, or the network is refused; integers become constants.
+        # Floating-point tensors must be parameters or buffers; integers become constants.
         held = "" if value.is_floating_point() else _text(value.detach().cpu().numpy())
         return f"{value.dtype} {tuple(value.shape)} {held}"
-    if isinstance(value, np.ndarray):  # of which `repr` leaves out the middle
+    if isinstance(value, np.ndarray):  # its `repr` may leave out the middle
         digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16)
         return f"{value.dtype} {value.shape} {digest.hexdigest()}"
     if isinstance(value, (list, tuple)):
@@ -106,7 +109,7 @@ def _text(value: Any) -> str:
 
 
 def make_skeleton(network: nn.Module) -> nn.Module:
-    """Copy a network with masked dropout."""
+    """Return a copy of a network, in training mode, with `MaskedDropout` for its dropout."""
     skeleton = copy.deepcopy(network).train()
     masked: dict[nn.Module, MaskedDropout] = {}
     for path, module in list(skeleton.named_modules(remove_duplicate=False)):
@@ -122,20 +125,25 @@ def _masked(skeleton: nn.Module) -> dict[str, MaskedDropout]:
 
 
 def masks_of(skeleton: nn.Module, X: Tensor) -> dict[str, Use]:
-    """Return for which samples the dropout layers of a skeleton want masks in a step."""
+    """Return the dropout calls of a skeleton in a step, by the name of their mask.
+
+    Raises:
+        Untraceable: dropout is applied to a tensor whose first dimension is not the batch.
+
+    """
     with torch.no_grad():
         skeleton(X)
     masks = {}
     for number, (path, layer) in enumerate(_masked(skeleton).items()):
         for k, shape in enumerate(layer.shapes):
             if shape[:1] != (len(X),):
-                raise Untraceable(f"the dropout {path!r} is not used on samples (n, ...)")
+                raise Untraceable(f"the input of dropout {path!r} has no batch dimension first")
             masks[f"{path}.mask{k}"] = Use(path, number, shape[1:])
     return masks
 
 
 def with_masks(skeleton: nn.Module, masks: Mapping[str, Use], n: int) -> nn.Module:
-    """Copy a skeleton, with masks for steps of n samples."""
+    """Return a copy of a skeleton with buffers for the masks of steps of n samples."""
     skeleton = copy.deepcopy(skeleton)
     like = next(p for p in skeleton.parameters() if p.requires_grad)
     for name, use in masks.items():
@@ -145,7 +153,17 @@ def with_masks(skeleton: nn.Module, masks: Mapping[str, Use], n: int) -> nn.Modu
 
 
 def take_down(skeleton: nn.Module, X: Tensor, precision: Precision) -> Tape:
-    """Record a step of a skeleton with masks; it must leave nothing but buffers changed."""
+    """Trace a step of a skeleton with masks.
+
+    Args:
+        skeleton: the template with masks, from `with_masks`.
+        X: inputs of the step.
+        precision: for autocast.
+
+    Raises:
+        Untraceable: the step cannot be traced, or changes more than buffers.
+
+    """
     skeleton = copy.deepcopy(skeleton)
     before, views = _described(skeleton), _configurations(skeleton)
     for view in views:
@@ -154,13 +172,13 @@ def take_down(skeleton: nn.Module, X: Tensor, precision: Precision) -> Tape:
     if _described(skeleton) != before:
         raise Untraceable("its Python objects change from step to step")
     if any(view.asked for view in views):
-        raise Untraceable("it looks into its configuration in every step")
+        raise Untraceable("it reads its configuration in every step")
     if len(tape.calls) > MOST_CALLS:
-        raise Untraceable(f"a step has {len(tape.calls)} operations")
+        raise Untraceable(f"a step has {len(tape.calls)} operations, which is too many")
     return tape
 
 
 def _configurations(skeleton: nn.Module) -> list[ConfigView]:
-    """What `build` was given and modules hold on to; members differ in it."""
+    """Return the configurations that modules have stored; they differ between members."""
     held = [value for module in skeleton.modules() for value in vars(module).values()]
     return [value for value in held if isinstance(value, ConfigView)]

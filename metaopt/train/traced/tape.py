@@ -1,12 +1,13 @@
-"""What one network computes in a training step, as a list of PyTorch's operations.
+"""Trace one training step of a network as a tape: the list of its ATen operations.
 
-Notation: a tape has slots 0, 1, ..., one for each tensor that occurs; a call applies an operation
-to slots and constants and fills slots. Calls before `split` compute the outputs from the inputs
-x, parameters, buffers and dropout masks; those from `split` on compute the gradients from these
-and d, the gradient of the loss by the outputs.
+A tape is the recorded sequence of the operations that PyTorch dispatches to kernels (ATen), of the
+forward and the backward pass, while one step runs. Replaying it gives the same results without
+running autograd and the network's Python code in every step.
 
-The operations are those that PyTorch dispatches to kernels (ATen), forward and backward, written
-down while one step runs; so autograd and the network's Python code run once and not in every step.
+Notation: a tape has slots 0, 1, ..., one for each tensor; a call applies an operation to slots and
+constants and writes its results into slots. Calls before `split` compute the outputs from the
+inputs x, parameters, buffers and dropout masks. Calls from `split` on compute the gradients from
+these and d, the gradient of the loss with respect to the outputs.
 """
 
 from __future__ import annotations
@@ -21,29 +22,29 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
-INPUTS, PULL = "<x>", "<d>"  # no names that a parameter can have
-# Operations whose tensor is made of Python's numbers at that moment, as torch.tensor(1.0) is.
+INPUTS, PULL = "<x>", "<d>"  # a parameter cannot have these names
+# Operations on a tensor that was just created from Python numbers, as by torch.tensor(1.0).
 FRESH = (aten.lift_fresh.default, aten.lift_fresh_copy.default)
 
 
 class Untraceable(Exception):
-    """A network whose steps cannot be written down; the text says why."""
+    """The training step of a network cannot be traced; the message is the reason."""
 
 
 class Slot(NamedTuple):
-    """A tensor's place among the arguments of a call."""
+    """Stands for a tensor among the arguments or results of a call."""
 
     number: int
 
 
 @dataclass(frozen=True)
 class Call:
-    """One operation.
+    """One traced operation.
 
     Attributes:
-        function: of torch.ops.aten.
-        args, kwargs: with slots for tensors, also within lists.
-        results: with slots for tensors.
+        function: the operation, from torch.ops.aten.
+        args, kwargs: its arguments, with slots in place of tensors, also within lists.
+        results: its results, with slots in place of tensors.
 
     """
 
@@ -54,12 +55,12 @@ class Call:
 
     @property
     def base(self) -> str:
-        """The operation's name, without the underscore of those that are in place."""
+        """Name of the operation, without the underscore of in-place variants."""
         return str(self.function._schema.name).removeprefix("aten::").removesuffix("_")
 
     @property
     def is_view(self) -> bool:
-        """Whether it returns a view of an argument, or makes the argument itself another view."""
+        """Whether it returns a view of an argument, or changes the view of an argument in place."""
         aliases = [r.alias_info for r in self.function._schema.returns]
         returned = any(alias is not None and not alias.is_write for alias in aliases)
         return returned or torch.Tag.inplace_view in self.function.tags
@@ -72,24 +73,22 @@ class Call:
 
 @dataclass(frozen=True)
 class Tape:
-    """A step of one network.
+    """The traced training step of one network.
 
     Attributes:
-        calls: in their order.
-        split: how many of them compute the outputs.
-        shapes: of each slot.
-        floats: whether each slot holds real numbers.
-        inputs: slot of x and d, and of each parameter, buffer and mask by name.
-        constants: tensors that a call takes and that none has made.
+        calls: the operations in their order.
+        split: number of calls that compute the outputs; the rest computes the gradients.
+        shapes: shape of the tensor in each slot.
+        inputs: slot of x and d, and of each parameter, buffer and mask, by name.
+        constants: by slot, tensors that are an argument of a call, but the result of none.
         outputs: slot of the outputs.
-        gradients: slot of each trained parameter's gradient, None for those not used.
+        gradients: slot of the gradient of each trained parameter; None if it has no gradient.
 
     """
 
     calls: Sequence[Call]
     split: int
     shapes: Sequence[tuple[int, ...]]
-    floats: Sequence[bool]
     inputs: Mapping[str, int]
     constants: Mapping[int, Tensor]
     outputs: int
@@ -98,10 +97,10 @@ class Tape:
 
 @dataclass
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Writes down all operations of a block."""
+    """Records all ATen operations within a `with` block."""
 
-    slots: dict[int, int] = field(default_factory=dict)  # by a tensor's identity
-    tensors: list[Tensor] = field(default_factory=list)  # kept, so that identities stay theirs
+    slots: dict[int, int] = field(default_factory=dict)  # by id(tensor)
+    tensors: list[Tensor] = field(default_factory=list)  # kept alive, so that each id stays unique
     calls: list[Call] = field(default_factory=list)
     constants: dict[int, Tensor] = field(default_factory=dict)
 
@@ -113,7 +112,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False  # skipping would import PyTorch's compiler, for more than a second
 
     def place(self, tensor: Tensor) -> Slot:
-        """Return the slot of a tensor, a new one for one that was not seen before."""
+        """Return the slot of a tensor; a new slot if the tensor is new."""
         if id(tensor) not in self.slots:
             self.slots[id(tensor)] = len(self.tensors)
             self.tensors.append(tensor)
@@ -135,15 +134,15 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _take_constant(self, func: Any, tensor: Tensor) -> None:
         if func not in FRESH and tensor.is_floating_point():
-            # It might differ from member to member.
+            # It may differ between members.
             raise Untraceable("it uses a tensor that is neither parameter nor buffer")
         self.constants[self.place(tensor).number] = tensor
 
 
 class _Pulled(torch.autograd.Function):
-    """A loss whose gradient by the outputs is given.
+    """A loss whose gradient with respect to the outputs is given.
 
-    As an argument of `torch.autograd.grad` it would cost the import of PyTorch's compiler.
+    Passing the gradient to `torch.autograd.grad` instead would import PyTorch's compiler.
     """
 
     @staticmethod
@@ -153,36 +152,36 @@ class _Pulled(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *_: Any) -> tuple[Tensor, None, None]:
-        del ctx.calls[ctx.split :]  # of the gradient of the loss by itself, which nothing takes
+        del ctx.calls[ctx.split :]  # calls for the gradient of the loss itself, which is not used
         return ctx.d, None, None
 
 
 def _refuse(func: Any, args: tuple[Any, ...]) -> None:
-    """Refuse operations whose effect is not in their arguments and results alone."""
+    """Raise for operations that are not determined by their arguments alone."""
     if torch.Tag.nondeterministic_seeded in func.tags and _draws(func, args):
-        raise Untraceable("it draws random numbers of its own")
+        raise Untraceable("it draws random numbers itself")
     if func is aten._local_scalar_dense.default or _has_open_shape(func, args):
-        raise Untraceable("what it does depends on values of tensors")
+        raise Untraceable("it has data-dependent control flow or shapes")
     if func.namespace not in ("aten", "prims"):
-        raise Untraceable(f"it uses {func}, which is none of PyTorch's own operations")
+        raise Untraceable(f"it uses {func}, which is not an ATen operation")
 
 
 def _draws(func: Any, args: tuple[Any, ...]) -> bool:
-    """Whether a call may draw: attention does not if its dropout is 0."""
+    """Whether a call may draw random numbers; attention with dropout 0 does not."""
     names = [argument.name for argument in func._schema.arguments]
     place = names.index("dropout_p") if "dropout_p" in names else None
     return place is None or (place < len(args) and args[place] != 0)
 
 
 def _has_open_shape(func: Any, args: tuple[Any, ...]) -> bool:
-    """Whether a result's shape depends on values: that of indexing does for masks only."""
+    """Whether the shape of a result depends on values; for indexing only if the index is a mask."""
     if func is aten.index.Tensor:
         return any(index.dtype in (torch.bool, torch.uint8) for index in leaves(args[1]))
     return torch.Tag.dynamic_output_shape in func.tags
 
 
 def leaves(tree: Any) -> Iterator[Any]:
-    """Tensors or slots within tuples, lists and dicts."""
+    """Yield the tensors or slots within tuples, lists and dicts."""
     if isinstance(tree, (Tensor, Slot)):
         yield tree
     elif isinstance(tree, (tuple, list)):
@@ -194,7 +193,7 @@ def leaves(tree: Any) -> Iterator[Any]:
 
 
 def swap(tree: Any, function: Callable[[Any], Any]) -> Any:
-    """Replace tensors or slots within tuples, lists and dicts."""
+    """Return `tree` with `function` applied to each tensor or slot in tuples, lists and dicts."""
     if isinstance(tree, (Tensor, Slot)):
         return function(tree)
     if isinstance(tree, (tuple, list)):
@@ -207,15 +206,15 @@ def swap(tree: Any, function: Callable[[Any], Any]) -> Any:
 def record(
     network: nn.Module, X: Tensor, context: Callable[[], AbstractContextManager[object]]
 ) -> Tape:
-    """Run one training step of a network and write it down.
+    """Run one training step of a network and trace it.
 
     Args:
-        network: in training mode; its buffers change as in a step.
+        network: in training mode; the step updates its buffers.
         X: inputs of a step.
-        context: in which the network computes.
+        context: returns the context for the forward pass (autocast).
 
     Raises:
-        Untraceable: its steps cannot be written down.
+        Untraceable: the step cannot be traced.
 
     """
     recorder = _Recorder()
@@ -241,12 +240,11 @@ def record(
     if X._version != version:
         raise Untraceable("it writes into its inputs")
     if any(network.get_buffer(name) is not buffer for name, buffer in buffers.items()):
-        raise Untraceable("it replaces a buffer")
+        raise Untraceable("it replaces a buffer instead of changing it in place")
     return Tape(
         calls=recorder.calls,
         split=split,
         shapes=[tuple(t.shape) for t in recorder.tensors],
-        floats=[t.is_floating_point() for t in recorder.tensors],
         inputs=slots,
         constants=recorder.constants,
         outputs=recorder.place(outputs).number,

@@ -1,4 +1,4 @@
-"""The Gaussian-process engine."""
+"""Bayesian optimization with a Gaussian process."""
 
 from metaopt_strategies.bayes.strategy import Bayes
 

@@ -1,11 +1,11 @@
 """Log expected improvement, exact far into the tail, and the log probability of feasibility.
 
-Notation: mu, sd (m,) posterior; best the model's own best mean; z = (best - mu) / sd;
-EI = sd h(z), h(z) = phi(z) + z Phi(z); mills(z) = Phi(z) / phi(z).
+Notation: mu, sd (m,) posterior; best the model's posterior mean at the incumbent;
+z = (best - mu) / sd; EI = sd h(z), h(z) = phi(z) + z Phi(z); mills(z) = Phi(z) / phi(z).
 
-Jones et al. (1998); its logarithm after Ament et al. (2023), equation 9: where EI underflows its
-logarithm still tells an ascent where to go. The incumbent is the posterior mean at the point that
-the model is surest to be low, not the smallest observation, which under noise is only the luckiest.
+Jones et al. (1998); the logarithm after Ament et al. (2023), equation 9: it has a useful gradient
+even where EI underflows. The incumbent is the point with the smallest posterior mean plus one sd,
+not the smallest observation, which under noise may be low by chance.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from metaopt.space.encoding import BoolArray
 from metaopt_strategies.bayes.model import Model
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
-RISK = 4.0  # EI P^4: with EI P (Gardner et al. 2014) too many asks fail at an uncertain edge
-TAIL = -40.0  # below it 1 + z mills(z) has lost 12 digits, and its series has them all
+# Maximise EI P^RISK, where P is the probability of feasibility: with EI P (Gardner et al. 2014)
+# too many proposals fail near an uncertain boundary.
+RISK = 4.0
+TAIL = -40.0  # below it, 1 + z mills(z) loses 12 digits to cancellation; the series loses none
 
 
 def h_over_phi(z: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """h(z) / phi(z) and mills(z), for z <= 0."""
+    """Return h(z) / phi(z) and mills(z), for z <= 0."""
     mills = math.sqrt(math.pi / 2.0) * erfcx(-z * math.sqrt(0.5))
     ratio = 1.0 + z * mills
     far = z < TAIL
@@ -51,14 +53,14 @@ def log_h(z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 def log_ei(mu: FloatArray, sd: FloatArray, best: float) -> FloatArray:
-    """Log expected improvement below `best`, (m,)."""
+    """Return the log expected improvement below `best`, shape (m,)."""
     return log_h((best - mu) / sd)[0] + np.log(sd)
 
 
 def log_ei_slopes(
     mu: FloatArray, sd: FloatArray, best: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Log expected improvement and its derivatives by mu and by sd, (m,) each.
+    """Return log expected improvement and its derivatives with respect to mu and sd, (m,) each.
 
     dEI/dmu = -Phi(z), dEI/dsd = phi(z) (Jones et al. 1998, equations 15 and 16 differentiated).
     """
@@ -67,7 +69,10 @@ def log_ei_slopes(
 
 
 def log_feasible(mu: FloatArray, sd: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Log probability that a label is positive, log Phi(mu / s), s^2 = sd^2 + 0.01; slopes."""
+    """Return the log probability that a label is positive, and its derivatives, (m,) each.
+
+    The value is log Phi(mu / s), s^2 = sd^2 + 0.01; derivatives are with respect to mu and sd.
+    """
     s = np.sqrt(sd * sd + 0.01)
     z = mu / s
     value = log_ndtr(z)
@@ -76,20 +81,26 @@ def log_feasible(mu: FloatArray, sd: FloatArray) -> tuple[FloatArray, FloatArray
 
 
 class Acquisition:
-    """Log EI of a model, plus the log probability of feasibility where failures were seen."""
+    """Log EI of a model, plus RISK times the log probability of feasibility.
+
+    Args:
+        model: the model of the outcomes.
+        best: posterior mean at the incumbent.
+        feasible: the model of success; None if no trial failed.
+    """
 
     def __init__(self, model: Model, best: float, feasible: Model | None = None) -> None:
         self.model, self.best, self.feasible = model, best, feasible
 
     def value(self, U: FloatArray, A: BoolArray) -> FloatArray:
-        """Values at snapped or relaxed points, (m,)."""
+        """Return the values at points, shape (m,); they need not be snapped (`Features.snap`)."""
         value = log_ei(*self.model.predict(U, A), self.best)
         if self.feasible is not None:
             value = value + RISK * log_feasible(*self.feasible.predict(U, A))[0]
         return value
 
     def slopes(self, U: FloatArray, A: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """Values (m,) and their derivatives by the coordinates (m, d)."""
+        """Return the values, shape (m,), and their derivatives with respect to U, (m, d)."""
         mu, sd, pull = self.model.slopes(U, A)
         value, a, b = log_ei_slopes(mu, sd, self.best)
         slope = pull(a, b)

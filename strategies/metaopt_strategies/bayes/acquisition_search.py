@@ -1,10 +1,11 @@
-"""The search for the point of largest acquisition: candidates, ascent, discrete local search.
+"""Maximise the acquisition function: random candidates, gradient ascent, discrete local search.
 
 Notation: U (m, d) coordinates, A (m, d) mask of active parameters, a (m,) acquisition values;
 S starts of the ascent; x, g (S, k) the k movable coordinates of a start and its gradient;
-H (S, k, k) inverse Hessians. All starts go up together, one batched evaluation an iteration.
+H (S, k, k) inverse Hessians. All ascents run together, with one batched evaluation per iteration.
+"Snapped" points are rounded to values that exist in the space (`Features.snap`).
 
-BFGS update: Nocedal and Wright (2006), equation 6.17; the box is kept by projection.
+BFGS update: Nocedal and Wright (2006), equation 6.17; steps are projected onto the box.
 """
 
 from __future__ import annotations
@@ -18,19 +19,24 @@ from metaopt.core.types import FloatArray
 from metaopt.space.encoding import BoolArray
 from metaopt.space.values import IntArray
 from metaopt_strategies.bayes.acquisition import Acquisition
-from metaopt_strategies.bayes.features import Columns
+from metaopt_strategies.bayes.features import Features
 
 UNIFORM = 300
 ANCHORS, COPIES, SCALES = 5, 20, (0.2, 0.05, 0.01)
 STARTS, APART = 6, 0.05
-ASCENT, ENOUGH = 25, 1e-4  # steps at most, and the gain of a step that ends an ascent
+ASCENT, ENOUGH = 25, 1e-4  # maximal number of steps; an ascent ends when a step gains less
 ROUNDS, CLIMBERS = 4, 3
-OFFERED = 64  # points in the end, should the first ones be forbidden or not new
+OFFERED = 64  # number of points returned, in case the first ones are forbidden or not new
 
 
 @dataclass(frozen=True)
 class Box:
-    """Bounds of the search, (d,) each; `frozen` marks coordinates that stay at an anchor's."""
+    """Bounds of the search.
+
+    Attributes:
+        low, high: bounds of the coordinates, shape (d,).
+        frozen: mask of the coordinates that keep the value of the best anchor, shape (d,).
+    """
 
     low: FloatArray
     high: FloatArray
@@ -38,16 +44,16 @@ class Box:
 
     @classmethod
     def whole(cls, d: int) -> Box:
-        """The unit cube."""
+        """Return the unit cube in d dimensions."""
         return cls(np.zeros(d), np.ones(d), np.zeros(d, dtype=bool))
 
 
 def mutate(
-    columns: Columns, U: FloatArray, A: BoolArray, scale: float, rng: np.random.Generator
+    columns: Features, U: FloatArray, A: BoolArray, scale: float, rng: np.random.Generator
 ) -> FloatArray:
-    """A changed copy of each row: each row draws how many of its coordinates change."""
+    """Return a changed copy of each row; how many coordinates change is random for each row."""
     m, d = U.shape
-    U = np.where(A, U, rng.random((m, d)))  # a parameter that wakes up has no value yet
+    U = np.where(A, U, rng.random((m, d)))  # newly activated parameters are sampled
     share = rng.choice([1.0 / d, 2.0 / d, 0.5, 1.0], size=(m, 1))
     change = rng.random((m, d)) < share
     change[np.arange(m), rng.integers(d, size=m)] = True
@@ -60,9 +66,9 @@ def mutate(
 
 
 def candidates(
-    columns: Columns, anchors: tuple[FloatArray, BoolArray], box: Box, rng: np.random.Generator
+    columns: Features, anchors: tuple[FloatArray, BoolArray], box: Box, rng: np.random.Generator
 ) -> tuple[FloatArray, BoolArray]:
-    """Uniform points and changed copies of the anchors, within the box, snapped and allowed."""
+    """Return uniform points and changed copies of the anchors, in the box, snapped and allowed."""
     U0, A0 = anchors
     parts = [box.low + (box.high - box.low) * rng.random((UNIFORM, columns.d))]
     for scale in SCALES:
@@ -75,7 +81,7 @@ def candidates(
 
 
 def spread(U: FloatArray, a: FloatArray, count: int) -> IntArray:
-    """Indices of the best rows that lie more than APART from each other."""
+    """Return the indices of the best rows that are more than APART from each other."""
     rows = np.argsort(-a, kind="stable")[: 30 * count]
     chosen: list[int] = []
     while len(rows) and len(chosen) < count:
@@ -87,14 +93,17 @@ def spread(U: FloatArray, a: FloatArray, count: int) -> IntArray:
 def ascend(
     acquisition: Acquisition, U: FloatArray, A: BoolArray, movable: IntArray, box: Box
 ) -> FloatArray:
-    """Climb from each row by its movable coordinates; the rest stay. Returns relaxed points."""
+    """Maximise the acquisition function from each row of U by BFGS, within the box.
+
+    Only the coordinates `movable` change. The points returned, shape (m, d), are not snapped.
+    """
     low, high = box.low[movable], box.high[movable]
     on = A[:, movable]
     U = U.copy()
     S, k = len(U), len(movable)
     a, g = acquisition.slopes(U, A)
     g = np.where(on, g[:, movable], 0.0)
-    # The first step: a tenth of the cube at most, whatever the size of the gradient.
+    # The first step has length 0.1 in its largest coordinate, whatever the gradient's size.
     H = np.eye(k) * _tenth(g)[:, None]
     step, done = np.ones(S), np.zeros(S, dtype=bool)
     for _ in range(ASCENT):
@@ -114,7 +123,7 @@ def ascend(
         b, h = acquisition.slopes(V, A)
         h = np.where(on, h[:, movable], 0.0)
         gain = b - a
-        good = gain >= 1e-4 * np.einsum("si,si->s", g, moved)  # false where b is not a number
+        good = gain >= 1e-4 * np.einsum("si,si->s", g, moved)  # False where b is NaN
         _update(H, moved, g - h, good)
         step = np.where(good, 1.0, 0.3 * step)
         U = np.where(good[:, None], V, U)
@@ -126,13 +135,13 @@ def ascend(
 
 
 def _tenth(g: FloatArray) -> FloatArray:
-    """What makes the largest entry of each row a tenth, (S, 1)."""
+    """Return the factor of each row that makes its largest entry 0.1, shape (S, 1)."""
     factor: FloatArray = 0.1 / np.maximum(np.abs(g).max(axis=1, keepdims=True), 1e-12)
     return factor
 
 
 def _update(H: FloatArray, s: FloatArray, y: FloatArray, good: BoolArray) -> None:
-    """BFGS in place for rows with a step accepted and positive curvature; the others keep H."""
+    """Update H in place by BFGS; only rows with an accepted step and positive curvature."""
     sy = np.einsum("si,si->s", s, y)
     size = np.einsum("si,si->s", s, s) * np.einsum("si,si->s", y, y)
     use = good & (sy > 1e-8 * np.sqrt(size)) & (sy > 1e-300)
@@ -146,8 +155,8 @@ def _update(H: FloatArray, s: FloatArray, y: FloatArray, good: BoolArray) -> Non
     H += change.transpose(0, 2, 1)
 
 
-def neighbours(columns: Columns, u: FloatArray, box: Box) -> FloatArray:
-    """One step up and down in each discrete number, every other choice of each category."""
+def neighbours(columns: Features, u: FloatArray, box: Box) -> FloatArray:
+    """Return points one step up or down in a discrete number, or with another choice."""
     rows = []
     for j in columns.discrete.tolist():
         if box.frozen[j]:
@@ -164,32 +173,36 @@ def neighbours(columns: Columns, u: FloatArray, box: Box) -> FloatArray:
 
 
 class Pool:
-    """Points that were scored, with what is known of them: the best new one is wanted."""
+    """The best new points found so far, with their acquisition values.
+
+    Args:
+        seen: bytes of the coordinates of points that must not be proposed again.
+    """
 
     def __init__(self, seen: set[bytes]) -> None:
         self._seen = seen
         self._known: dict[bytes, tuple[float, FloatArray, BoolArray]] = {}
 
     def add(self, U: FloatArray, A: BoolArray, a: FloatArray) -> None:
-        """Keep the OFFERED best of the points that are new and have a value."""
+        """Add the best OFFERED of the points that are new and whose value is not NaN."""
         kept = 0
         for i in np.argsort(-a, kind="stable").tolist():
             key = U[i].tobytes()
-            if kept == OFFERED or a[i] != a[i]:  # those without a value come last
+            if kept == OFFERED or a[i] != a[i]:  # NaNs are sorted last
                 return
             if key not in self._seen and key not in self._known:
                 self._known[key] = float(a[i]), U[i], A[i]
                 kept += 1
 
     def best(self, count: int) -> list[tuple[float, FloatArray, BoolArray]]:
-        """The `count` best points, best first; the earlier among equals."""
+        """Return the `count` best points, best first; of equal ones the earlier first."""
         return sorted(self._known.values(), key=lambda entry: -entry[0])[:count]
 
 
 def climb(
-    acquisition: Acquisition, columns: Columns, pool: Pool, box: Box, rng: np.random.Generator
+    acquisition: Acquisition, columns: Features, pool: Pool, box: Box, rng: np.random.Generator
 ) -> None:
-    """Exact local search on the discrete part from the best points of the pool."""
+    """Add to the pool by local search over discrete parameters, from its best points."""
     done: set[bytes] = set()
     for _ in range(ROUNDS):
         fresh = [e for e in pool.best(CLIMBERS) if e[1].tobytes() not in done]
@@ -209,16 +222,22 @@ def climb(
 
 def maximise(
     acquisition: Acquisition,
-    columns: Columns,
+    columns: Features,
     anchors: tuple[FloatArray, BoolArray],
     seen: set[bytes],
     rng: np.random.Generator,
     box: Box,
 ) -> Iterator[FloatArray]:
-    """Unseen points in the order of their acquisition, (d,) each, the best first.
+    """Yield new points, shape (d,) each, with the largest acquisition value first.
 
-    `anchors` are the best points so far, best first, around which candidates are drawn; `seen`
-    holds the bytes of the coordinates of points that are taken.
+    Args:
+        acquisition: the function to maximise.
+        columns: the features of the space.
+        anchors: coordinates and masks of the best points so far, best first; candidates are drawn
+            around them.
+        seen: bytes of the coordinates of points that must not be proposed again.
+        rng: random generator.
+        box: bounds of the search.
     """
     U, A = candidates(columns, anchors, box, rng)
     pool = Pool(seen)

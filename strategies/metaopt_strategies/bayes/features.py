@@ -1,15 +1,15 @@
-"""From the unit cube of a space to the features that kernels and trends see, and back.
+"""Map points of the unit cube of a space to features for kernels, and gradients back.
 
 Notation: U (m, d) coordinates in the space's unit cube; A (m, d) mask of active parameters;
-Z (m, p) features; g groups, a group being the features of one parameter (one length scale).
+Z (m, p) features; g groups: the features of one parameter, which share one length scale.
 
 Squared distances between features of one parameter:
-- a number: (u - u')^2, its extreme values one apart;
+- a number: (u - u')^2, scaled so that the two ends of the range have distance 1;
 - a category: 1 if the choices differ (Hamming), as a one-hot vector divided by sqrt 2;
-- a parameter that is inactive in both points: 0; in one of them: 1, as far from every value as the
-  two ends of a range are from each other. A conditional number lies on an arc of the unit circle
-  (after Swersky et al. 2014), an inactive one in its centre, so that the distance is Euclidean
-  and the kernel positive definite.
+- a parameter that is inactive in both points: 0; in one of them: 1, the distance between the two
+  ends of a range. A conditional number is a point on an arc of the unit circle (after Swersky et
+  al. 2014), an inactive one is the centre of the circle. So distances are Euclidean and the kernel
+  is positive definite.
 """
 
 from __future__ import annotations
@@ -28,20 +28,32 @@ from metaopt.space.values import IntArray
 
 
 @dataclass(frozen=True)
-class Column:
-    """One parameter with more than one value; `first` is the first of its `width` features."""
+class Feature:
+    """One parameter with more than one value.
+
+    Attributes:
+        index: its position in the space.
+        categories: number of choices; 0 for a number.
+        conditional: whether it can be inactive.
+        first, width: index of its first feature and number of its features.
+        low, range: smallest coordinate that occurs, and largest minus smallest.
+    """
 
     index: int
-    categories: int  # 0 for a number
+    categories: int
     conditional: bool
     first: int
     width: int
-    low: float = 0.0  # of the coordinates that occur
+    low: float = 0.0
     range: float = 1.0
 
 
-class Columns:
-    """The geometry of one space."""
+class Features:
+    """The features of one space, and fast rounding of points to values that exist in it.
+
+    Args:
+        space: the search space.
+    """
 
     def __init__(self, space: Space) -> None:
         self.d = len(space)
@@ -63,10 +75,10 @@ class Columns:
         self.columns = self._layout()
         self._read()
 
-    # -- definition ------------------------------------------------------------------------------
+    # -- construction ----------------------------------------------------------------------------
 
     def _mask(self, name: str, space: Space, values: Sequence[object]) -> BoolArray:
-        """Which indices of a discrete parameter are among `values`."""
+        """Return a mask of the indices of a discrete parameter whose values are in `values`."""
         p = space.parameters[name]
         mask = np.zeros(p.count or 0, dtype=bool)
         mask[[p.index(v) for v in values]] = True
@@ -76,22 +88,22 @@ class Columns:
         when = space.parameters[name].when
         return [(self._index[n], self._mask(n, space, values)) for n, values in when.items()]
 
-    def _layout(self) -> list[Column]:
+    def _layout(self) -> list[Feature]:
         columns, first = [], 0
         for j, p in enumerate(self._parameters):
             if p.count == 1 and not p.when:
                 continue
             conditional = bool(p.when)
             if p.kind in ("categorical", "constant"):
-                # Two choices need one feature; being inactive is one more choice.
+                # Two choices need only one feature. "Inactive" counts as a choice.
                 k = int(self.counts[j]) + conditional
-                column = Column(j, int(self.counts[j]), conditional, first, 1 if k == 2 else k)
+                column = Feature(j, int(self.counts[j]), conditional, first, 1 if k == 2 else k)
             else:
                 ends = np.array([0, self.counts[j] - 1])
                 low, high = p.cells.unit(ends) if p.cells else (0.0, 1.0)
                 scale = max(float(high - low), 1e-12)
                 width = 2 if conditional else 1
-                column = Column(j, 0, conditional, first, width, float(low), scale)
+                column = Feature(j, 0, conditional, first, width, float(low), scale)
             columns.append(column)
             first += column.width
         return columns
@@ -113,16 +125,16 @@ class Columns:
         self.continuous: IntArray = np.flatnonzero(self.counts == 0)
         parents = {j for _, conditions in self._when for j, _ in conditions}
         parents |= {j for entry in self._forbid for j, _ in entry}
-        # What an ascent may move: numbers on which neither activity nor permission depends.
+        # An ascent may move only numbers that appear in no condition and no forbidden combination.
         self.movable: IntArray = np.array(
             [j for j in self.numbers if j not in parents], dtype=np.int64
         )
         self.discrete: IntArray = np.flatnonzero(self.counts > 1)
 
-    # -- the cube --------------------------------------------------------------------------------
+    # -- rounding --------------------------------------------------------------------------------
 
     def indices(self, U: FloatArray) -> IntArray:
-        """Indices of the cells in which U lies, (m, d); 0 in columns of a continuum."""
+        """Return the cell indices of U, shape (m, d); 0 for continuous parameters."""
         K = np.zeros(U.shape, dtype=np.int64)
         n = self.counts[self._even]
         K[:, self._even] = np.clip((U[:, self._even] * n).astype(np.int64), 0, n - 1)
@@ -133,7 +145,15 @@ class Columns:
         return K
 
     def snap(self, U: FloatArray) -> tuple[FloatArray, BoolArray, BoolArray]:
-        """Round to points that exist: U, the mask A, and which rows are allowed (m,)."""
+        """Round points to values that exist in the space.
+
+        Args:
+            U: points, shape (m, d).
+
+        Returns:
+            The rounded points, shape (m, d), their mask of active parameters, shape (m, d), and
+            which of them are not forbidden, shape (m,).
+        """
         U = np.clip(U, 0.0, 1.0)
         K = self.indices(U)
         U[:, self._even] = (K[:, self._even] + 0.5) / self.counts[self._even]
@@ -156,7 +176,7 @@ class Columns:
         return U, A, allowed
 
     def unit(self, j: int, k: int) -> float:
-        """Coordinate of the k-th value of the discrete column j."""
+        """Return the coordinate of the k-th value of the discrete parameter j."""
         cells = self._parameters[j].cells
         assert cells is not None
         return float(cells.unit(np.array([k]))[0])
@@ -164,7 +184,7 @@ class Columns:
     # -- features --------------------------------------------------------------------------------
 
     def features(self, U: FloatArray, A: BoolArray) -> FloatArray:
-        """Features Z (m, p) of snapped or relaxed points."""
+        """Return the features Z, shape (m, p), of points, which need not be snapped."""
         Z = np.zeros((len(U), self.p))
         Z[:, self.plain_z] = (U[:, self.plain] - self._low) / self._range
         for c in self.arcs:
@@ -183,7 +203,7 @@ class Columns:
         return Z
 
     def pull_back(self, U: FloatArray, A: BoolArray, G: FloatArray) -> FloatArray:
-        """Turn derivatives by features, G (m, p), into derivatives by coordinates (m, d)."""
+        """Map derivatives with respect to features, G (m, p), to ones with respect to U (m, d)."""
         out = np.zeros(U.shape)
         out[:, self.plain] = G[:, self.plain_z] / self._range
         for c in self.arcs:

@@ -1,12 +1,14 @@
 """An exact Gaussian process: likelihood and its gradient, MAP fit, posterior and its gradient.
 
 Notation: n observations, g length scales, p features, q trend features; Z (n, p); Phi (n, q);
-w (n,) standardised outcomes; theta = [log length (g), log sf, log noise, log sl];
+w (n,) standardised outcomes; theta = [log length (g), log sf, log noise, log sl], where sf, noise
+and sl are the variances of kernel, noise and trend;
 K = sf k(r2) + sl Phi Phi' + noise I = L L'; alpha = K^-1 w; P = n (n - 1) / 2 pairs i > j;
 D (g, P) squared unscaled distances; r2 = exp(-2 log length) D.
 
-Rasmussen and Williams (2006), chapters 2, 5; the prior on length scales grows with the dimension
-(Hvarfner et al. 2024). One triangle of K is kept, in Fortran order, as LAPACK wants it.
+Rasmussen and Williams (2006), chapters 2 and 5; the prior mean of the length scales grows with the
+dimension (Hvarfner et al. 2024). Only the lower triangle of K is used, in Fortran order, as LAPACK
+expects.
 """
 
 from __future__ import annotations
@@ -24,14 +26,20 @@ from metaopt.core.types import FloatArray
 from metaopt.space.values import IntArray
 from metaopt_strategies.bayes.kernels import matern52, matern52_slope
 
-JITTER = 1e-10  # relative to the mean of the diagonal; ten times more at each failure
-ENOUGH = 1e10  # a fit ends when a step gains less than this many eps, relatively: 2e-6
+JITTER = 1e-10  # relative to the mean of the diagonal; ten times larger after each failure
+ENOUGH = 1e10  # `factr` of L-BFGS-B: a fit ends when the relative gain of a step is below 2e-6
 LOG_2PI = math.log(2.0 * math.pi)
 
 
 @dataclass(frozen=True)
 class Prior:
-    """Independent normal priors on theta within a box, and where fits start; all (g + 3,)."""
+    """Independent normal priors on theta, its bounds, and the starting points of fits.
+
+    Attributes:
+        mean, sd: of the normal priors, shape (g + 3,).
+        low, high: bounds of theta, shape (g + 3,).
+        starts: starting points, shape (g + 3,) each.
+    """
 
     mean: FloatArray
     sd: FloatArray
@@ -41,16 +49,23 @@ class Prior:
 
     @classmethod
     def standard(cls, g: int) -> Prior:
-        """Length scales shorter and tighter than Hvarfner's; little noise, a weak trend."""
+        """Return the usual prior for `g` length scales: little noise, a weak trend.
+
+        Length scales are shorter and their prior is narrower than in Hvarfner et al. (2024).
+        """
         return cls._make(g, (0.0, math.log(1e-3), -4.0), (1.0, 2.0, 1.5))
 
     @classmethod
     def rich(cls, g: int, determined: bool) -> Prior:
-        """For a rich trend, which may explain all: the kernel is then there for the residual.
+        """Return a prior for a trend with many features, where the kernel models the residual.
 
-        A fit that starts from a strong kernel ends where the kernel explains a quadratic and the
-        trend, which would predict it exactly, goes unused; so a fit starts from a weak one too,
-        where there are more points than coefficients (`determined`), else a trend fits anything.
+        A fit that starts from a strong kernel may end in a local optimum, where the kernel explains
+        a quadratic that the trend would predict exactly. So fits also start from a weak kernel, but
+        only with more points than coefficients: with fewer points, the trend fits any data.
+
+        Args:
+            g: number of length scales.
+            determined: whether there are more points than trend coefficients.
         """
         if not determined:
             return cls._make(g, (0.0, math.log(1e-3), 0.0), (1.0, 2.0, 1.5))
@@ -71,13 +86,24 @@ class Prior:
 
 
 def pair_indices(n: int) -> tuple[IntArray, IntArray]:
-    """Rows i > j of all pairs, in the order in which a Fortran lower triangle lies in memory."""
+    """Return indices i > j of all pairs, in the memory order of a Fortran lower triangle."""
     j, i = np.triu_indices(n, 1)
     return i.astype(np.int64), j.astype(np.int64)
 
 
 def factor(K: FloatArray) -> tuple[FloatArray, float]:
-    """Cholesky factor of the lower triangle of K (Fortran order) and the jitter that it needed."""
+    """Factorise K, adding jitter to its diagonal if needed.
+
+    Args:
+        K: covariance, shape (n, n), Fortran order; the lower triangle is read, and the diagonal
+            is overwritten if jitter is needed.
+
+    Returns:
+        The lower Cholesky factor and the jitter.
+
+    Raises:
+        ArithmeticError: no jitter helps, because K contains NaN or infinity.
+    """
     diagonal = K.diagonal().copy()
     jitter = 0.0
     for power in range(12):
@@ -86,11 +112,17 @@ def factor(K: FloatArray) -> tuple[FloatArray, float]:
             return L, jitter
         jitter = JITTER * 10.0**power * float(diagonal.mean())
         np.fill_diagonal(K, diagonal + jitter)
-    raise ArithmeticError("the covariance is not positive definite")  # holds non-finite numbers
+    raise ArithmeticError("the covariance is not positive definite")  # it holds NaN or inf
 
 
 class Pairs:
-    """What does not depend on theta or w: distances and trend products of all pairs, made once."""
+    """Distances and trend products of all pairs; independent of theta and w, so computed once.
+
+    Args:
+        Z: kernel features, shape (n, p).
+        groups: index of the first feature of each length scale, shape (g,).
+        Phi: trend features, shape (n, q).
+    """
 
     def __init__(self, Z: FloatArray, groups: IntArray, Phi: FloatArray) -> None:
         self.n, self.g = len(Z), len(groups)
@@ -105,20 +137,20 @@ class Pairs:
 
 
 class Likelihood:
-    """Negative log posterior of theta and its gradient, for outcomes w (n,)."""
+    """Negative log posterior of theta and its gradient, given outcomes w (n,)."""
 
     def __init__(self, pairs: Pairs, w: FloatArray, prior: Prior) -> None:
         self.pairs, self.w, self.prior = pairs, w, prior
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
-        """Value and gradient (g + 3,)."""
+        """Return the value and the gradient, shape (g + 3,)."""
         pairs = self.pairs
         n, g, D, T = pairs.n, pairs.g, pairs.D, pairs.T
         weights = np.exp(-2.0 * theta[:g])
         sf, noise, sl = np.exp(theta[g:]).tolist()
         k, slope = matern52_slope(weights @ D)
         K = np.zeros((n, n), order="F")
-        K.T.reshape(-1)[pairs.place] = sf * k + sl * T  # a view: memory order
+        K.T.reshape(-1)[pairs.place] = sf * k + sl * T  # writes into K: reshape gives a view
         np.fill_diagonal(K, sf + noise + sl * pairs.t)
         L, _ = factor(K)
         alpha, _ = dpotrs(L, self.w, lower=1)
@@ -126,7 +158,7 @@ class Likelihood:
         value = 0.5 * (float(self.w @ alpha) + logdet + n * LOG_2PI)
 
         inverse, _ = dpotri(L, lower=1, overwrite_c=1)
-        # d(-log likelihood) / dK = (K^-1 - alpha alpha') / 2; a pair stands for two entries.
+        # d(-log likelihood) / dK = (K^-1 - alpha alpha') / 2; each pair stands for two entries.
         G = inverse.T.reshape(-1).take(pairs.place)
         G -= alpha.take(pairs.i) * alpha.take(pairs.j)
         G0 = 0.5 * (inverse.diagonal() - alpha * alpha)
@@ -143,7 +175,16 @@ class Likelihood:
 
 
 def fit(likelihood: Likelihood, start: FloatArray, iterations: int) -> tuple[FloatArray, float]:
-    """Maximise the posterior of theta from `start`: theta and its negative log posterior."""
+    """Maximise the posterior of theta by L-BFGS-B.
+
+    Args:
+        likelihood: the objective.
+        start: starting point, shape (g + 3,); clipped to the bounds.
+        iterations: at most this many.
+
+    Returns:
+        theta and its negative log posterior.
+    """
     prior = likelihood.prior
     theta, value, _ = fmin_l_bfgs_b(
         likelihood,
@@ -155,8 +196,16 @@ def fit(likelihood: Likelihood, start: FloatArray, iterations: int) -> tuple[Flo
     return np.asarray(theta, dtype=np.float64), float(value)
 
 
-class Posterior:
-    """The process given theta and data; all in standardised outcomes."""
+class GPPosterior:
+    """The process for given theta and data, in units of standardised outcomes.
+
+    Args:
+        theta: hyperparameters, shape (g + 3,).
+        Z: kernel features, shape (n, p).
+        groups: index of the first feature of each length scale, shape (g,).
+        Phi: trend features, shape (n, q).
+        w: standardised outcomes, shape (n,).
+    """
 
     def __init__(
         self,
@@ -171,14 +220,15 @@ class Posterior:
         self.sf, self.noise, self.sl = (float(v) for v in np.exp(theta[g:]))
         width = np.diff(np.r_[groups, Z.shape[1]])
         self._scale = np.repeat(np.exp(-theta[:g]), width)
-        # Distances come from inner products: an origin near the best points keeps them accurate.
+        # Distances are computed from inner products, which are most accurate near the origin.
+        # So the best point becomes the origin.
         self._origin = Z[int(np.argmin(w))]
         self._X = (Z - self._origin) * self._scale
         self._X2 = np.einsum("ij,ij->i", self._X, self._X)
         self._Phi = Phi
         K = self.sf * matern52(self._r2(self._X)) + self.sl * (Phi @ Phi.T)
         np.fill_diagonal(K, self.sf + self.noise + self.sl * np.einsum("ij,ij->i", Phi, Phi))
-        L, jitter = factor(K.T)  # symmetric, and in Fortran order as it is
+        L, jitter = factor(K.T)  # K is symmetric; its transpose is in Fortran order without a copy
         self.alpha, _ = dpotrs(L, w, lower=1)
         self._nugget = self.noise + jitter
         self._Linv, _ = dtrtri(L, lower=1, overwrite_c=1)
@@ -193,29 +243,30 @@ class Posterior:
         return positive
 
     def at_data(self) -> FloatArray:
-        """Posterior mean at the data (n,): K alpha without the nugget's part."""
+        """Return the posterior mean at the data, (K - nugget I) alpha, shape (n,)."""
         mean: FloatArray = self.w - self._nugget * self.alpha
         return mean
 
     def pessimistic_at_data(self) -> FloatArray:
-        """Posterior mean plus one sd at the data (n,), by which to choose a point under noise.
+        """Return posterior mean plus one sd at the data, shape (n,).
 
-        Huang et al. (2006), the "effective best solution". The variance at the data is
-        s - s^2 diag(K^-1), s the nugget.
+        Under noise, the point with the smallest such value is the best choice: the "effective best
+        solution" of Huang et al. (2006). The variance at the data is s - s^2 diag(K^-1), where s is
+        the nugget.
         """
         precision = self._precision()
         variance = self._nugget * np.maximum(1.0 - self._nugget * precision, 0.0)
         return self.at_data() + np.sqrt(variance)
 
     def predict(self, Z: FloatArray, Phi: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Mean and standard deviation of the latent function at (m, p), (m, q)."""
+        """Return mean and sd of the latent function at features (m, p) and (m, q)."""
         c = matern52(self._r2((Z - self._origin) * self._scale))
         c *= self.sf
         c += (self.sl * Phi) @ self._Phi.T
         return c @ self.alpha, self._deviation(Phi, self._solve(c))
 
     def _solve(self, c: FloatArray) -> FloatArray:
-        """L^-1 c' as (n, m), c kept; the triangular product costs half of a full one."""
+        """Return L^-1 c', shape (n, m); the triangular product costs half of a full one."""
         return np.asarray(dtrmm(1.0, self._Linv, c.T, lower=1))
 
     def _deviation(self, Phi: FloatArray, v: FloatArray) -> FloatArray:
@@ -227,7 +278,11 @@ class Posterior:
     def predict_with_slopes(
         self, Z: FloatArray, Phi: FloatArray
     ) -> tuple[FloatArray, FloatArray, Pull]:
-        """As `predict`, and what turns derivatives by both into derivatives by Z and by Phi."""
+        """Return mean, sd and `pull`, their vector-Jacobian product.
+
+        `pull` maps derivatives with respect to mean and sd, (m,) each, to derivatives with respect
+        to Z, (m, p), and to Phi, (m, q).
+        """
         X = (Z - self._origin) * self._scale
         k, slope = matern52_slope(self._r2(X))
         k *= self.sf
@@ -237,23 +292,27 @@ class Posterior:
         slope *= 2.0 * self.sf
 
         def pull(by_mean: FloatArray, by_sd: FloatArray) -> tuple[FloatArray, FloatArray]:
-            # variance = prior - c K^-1 c', so its derivative is -2 c K^-1 dc', sd's half of it / sd
+            # variance = prior - c K^-1 c' has the derivative -2 c K^-1 dc'; that of sd is
+            # the derivative of the variance divided by 2 sd.
             a, b = by_mean[:, None], (by_sd / sd)[:, None]
             solved = b * dtrmm(1.0, self._Linv, v, lower=1, trans_a=1).T  # b c K^-1, (m, n)
             C = slope * (a * self.alpha - solved)
-            # the sum of C_i (x - x_i) / length over the data
+            # The sum over the data points i of C_i (x - x_i) / length.
             by_z = (X * C.sum(axis=1)[:, None] - C @ self._X) * self._scale
             return by_z, a * self._beta + self.sl * (b * Phi - solved @ self._Phi)
 
         return k @ self.alpha, sd, pull
 
     def _precision(self) -> FloatArray:
-        """The diagonal of K^-1."""
+        """Return the diagonal of K^-1, shape (n,)."""
         diagonal: FloatArray = np.einsum("ij,ij->j", self._Linv, self._Linv)
         return diagonal
 
     def leave_one_out(self) -> tuple[FloatArray, FloatArray]:
-        """Mean and sd of each outcome given all others (Rasmussen and Williams, 5.12)."""
+        """Return mean and sd of each outcome given all others, shape (n,) each.
+
+        Rasmussen and Williams (2006), equation 5.12.
+        """
         precision = self._precision()
         return self.w - self.alpha / precision, 1.0 / np.sqrt(precision)
 

@@ -1,10 +1,11 @@
-"""The stationary kernel of scaled squared distances, and the trend beneath it.
+"""The stationary kernel, a function of scaled squared distances, and the features of the trend.
 
 Notation: r2 squared scaled distance; k(r2) the correlation, 1 at r2 = 0; U (m, d), A (m, d) as in
-`columns`; Phi (m, q) trend features.
+`features`; Phi (m, q) trend features.
 
-Matern (1960) in the form of Rasmussen and Williams (2006), equation 4.17. Smoothness 5/2: with 3/2
-the searches ended no better (29 problems, 3 seeds: 6 won, 13 lost at 100 trials, p = 0.23).
+Matern (1960) in the form of Rasmussen and Williams (2006), equation 4.17, with smoothness 5/2.
+Smoothness 3/2 gave no better results (29 problems, 3 seeds, 100 trials: better on 6 problems,
+worse on 13, p = 0.23).
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import numpy as np
 
 from metaopt.core.types import FloatArray
 from metaopt.space.encoding import BoolArray
-from metaopt_strategies.bayes.features import Columns
+from metaopt_strategies.bayes.features import Features
 
 ROOT5 = math.sqrt(5.0)
 
 
 def matern52(r2: FloatArray) -> FloatArray:
-    """Correlation, a fresh array of the shape of `r2`."""
+    """Return the correlation as a new array of the shape of `r2`."""
     t = ROOT5 * np.sqrt(r2)
     k = (5.0 / 3.0) * r2
     k += t
@@ -32,7 +33,7 @@ def matern52(r2: FloatArray) -> FloatArray:
 
 
 def matern52_slope(r2: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Correlation and its derivative by r2, two fresh arrays of the shape of `r2`."""
+    """Return the correlation and its derivative with respect to r2, two new arrays."""
     t = ROOT5 * np.sqrt(r2)
     e = np.exp(-t)
     t += 1.0
@@ -43,29 +44,29 @@ def matern52_slope(r2: FloatArray) -> tuple[FloatArray, FloatArray]:
     return t, slope
 
 
-class Features(Protocol):
+class TrendFeatures(Protocol):
     """Features of points in which a trend is linear."""
 
     def features(self, U: FloatArray, A: BoolArray) -> FloatArray:
-        """Phi (m, q)."""
+        """Return the trend features Phi, shape (m, q)."""
 
     def pull_back(self, U: FloatArray, A: BoolArray, G: FloatArray) -> FloatArray:
-        """Turn derivatives by Phi, G (m, q), into derivatives by U (m, d)."""
+        """Map derivatives with respect to Phi, G (m, q), to derivatives with respect to U."""
 
 
 class Trend:
     """Linear and quadratic features of numbers, centred one-hot features of categories.
 
-    phi = [2u - 1, (2u - 1)^2 - 1/3, categories]; an inactive parameter has none.
+    phi = [2u - 1, (2u - 1)^2 - 1/3, categories]; all features of inactive parameters are 0.
     """
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Features) -> None:
         self._columns = columns
         self._numbers = columns.numbers
         self._hot = [c for c in columns.columns if c.categories > 1]
 
     def features(self, U: FloatArray, A: BoolArray) -> FloatArray:
-        """Phi (m, q)."""
+        """Return the trend features Phi, shape (m, q)."""
         on = A[:, self._numbers]
         x = np.where(on, 2.0 * U[:, self._numbers] - 1.0, 0.0)
         parts = [x, np.where(on, x * x - 1.0 / 3.0, 0.0)]
@@ -76,7 +77,7 @@ class Trend:
         return np.concatenate(parts, axis=1)
 
     def pull_back(self, U: FloatArray, A: BoolArray, G: FloatArray) -> FloatArray:
-        """Turn derivatives by Phi, G (m, q), into derivatives by U (m, d)."""
+        """Map derivatives with respect to Phi, G (m, q), to derivatives with respect to U."""
         n = len(self._numbers)
         x = 2.0 * U[:, self._numbers] - 1.0
         out = np.zeros(U.shape)

@@ -1,12 +1,12 @@
-"""A Gaussian process over the points of a space: columns, trend, kernel and fit put together.
+"""A Gaussian process over the points of a space: combines features, trend, kernel and fit.
 
-Notation: U (n, d), A (n, d) as in `columns`; w (n,) standardised outcomes; theta as in `gp`.
+Notation: U (n, d), A (n, d) as in `features`; w (n,) standardised outcomes; theta as in `gp`.
 
-Cost: the posterior holds at most `HELD` points (the better half by value and an even stride
-through the rest), so that time and memory are bounded; hyper-parameters are fitted to `FITTED`
-points chosen in the same way. From 2,000 observations on, searches with 1,000 points held ended as
-well as with all and took a third of the time; with 500 they ended 1.1 times as far off,
-with 250 on one problem of three far behind (`studies/benchmark_strategies.py subset`).
+Cost: to bound time and memory, the posterior is conditioned on at most `HELD` points: half of them
+the best ones, half an even selection of the others. Hyperparameters are fitted to `FITTED` points
+chosen in the same way. After 2,000 observations, a posterior of 1,000 points gave results as good
+as one of all points in a third of the time. With 500 points the final regret was 1.1 times as
+large; with 250 it was far worse on one problem of three (`studies/benchmark_strategies.py subset`).
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ import numpy as np
 from metaopt.core.types import FloatArray
 from metaopt.space.encoding import BoolArray
 from metaopt.space.values import IntArray
-from metaopt_strategies.bayes.features import Columns
-from metaopt_strategies.bayes.gp import Likelihood, Pairs, Posterior, Prior, fit
-from metaopt_strategies.bayes.kernels import Features
+from metaopt_strategies.bayes.features import Features
+from metaopt_strategies.bayes.gp import GPPosterior, Likelihood, Pairs, Prior, fit
+from metaopt_strategies.bayes.kernels import TrendFeatures
 
 Pull = Callable[[FloatArray, FloatArray], FloatArray]
 
 HELD = 1000
 FITTED = 250
-RACE, REST = 10, 20  # iterations of every start, and of the best of several after that
+RACE, REST = 10, 20  # iterations from every start, and further ones from the best result
 
 
 def subset(w: FloatArray, size: int) -> IntArray:
-    """At most `size` indices in ascending order: half of them the best, the rest evenly spread."""
+    """Return at most `size` indices in ascending order: half the best, half an even selection."""
     if len(w) <= size:
         return np.arange(len(w))
     order = np.argsort(w, kind="stable")
@@ -42,39 +42,60 @@ def subset(w: FloatArray, size: int) -> IntArray:
 
 @dataclass(frozen=True)
 class Offer:
-    """Outcomes to be fitted, one transform of several; evidences compare after the Jacobian."""
+    """Outcomes under one of several candidate transforms.
+
+    Attributes:
+        w: standardised outcomes, shape (n,).
+        log_jacobian: log |dw/dy| summed over the points; added to the log evidence, so that
+            evidences under different transforms are comparable.
+        warm: theta of the last fit; None if there is none.
+    """
 
     w: FloatArray
     log_jacobian: float = 0.0
-    warm: FloatArray | None = None  # theta of the last fit
+    warm: FloatArray | None = None
 
 
 class Model:
-    """A process; `theta` comes with `fit` (or is set), the posterior with `condition`."""
+    """A Gaussian process; `fit` sets `theta`, `condition` computes the posterior.
+
+    Args:
+        columns: features of the kernel.
+        trend: features in which the trend is linear.
+        prior: prior on theta.
+        zoom: factor on numeric features; makes length scales relative to a neighbourhood.
+    """
 
     def __init__(
         self,
-        columns: Columns,
-        trend: Features,
+        columns: Features,
+        trend: TrendFeatures,
         prior: Prior,
         zoom: float = 1.0,
     ) -> None:
         self.columns, self.trend, self.prior = columns, trend, prior
         self.theta: FloatArray
         self.offset = 0.0  # added to means
-        # Numbers are magnified by `zoom`, so that length scales are relative to a neighbourhood.
         self._zoom = np.ones(columns.p)
         self._zoom[columns.plain_z] = zoom
-        self.posterior: Posterior
+        self.posterior: GPPosterior
 
     def _features(self, U: FloatArray, A: BoolArray) -> tuple[FloatArray, FloatArray]:
         return self.columns.features(U, A) * self._zoom, self.trend.features(U, A)
 
     def fit(self, U: FloatArray, A: BoolArray, offers: Sequence[Offer], fresh: bool) -> int:
-        """Find theta; of several `offers` for the same points, take that of the largest evidence.
+        """Fit theta to each of the `offers` and keep the one with the largest evidence.
 
-        Each is fitted from where it was fitted last and, if `fresh`, from the prior's starts too;
-        of all these fits, the best goes on. Returns the index of the offer taken.
+        Each fit starts from the theta of its last fit and, if `fresh` or if there was none, also
+        from the starting points of the prior. Only the best of all these fits is continued.
+
+        Args:
+            U, A: points and their mask of active parameters, shape (n, d).
+            offers: candidate outcomes for the same points.
+            fresh: whether to start from the prior, too.
+
+        Returns:
+            The index of the chosen offer.
         """
         some = subset(offers[0].w, FITTED)
         Z, Phi = self._features(U[some], A[some])
@@ -94,19 +115,23 @@ class Model:
         return i
 
     def condition(self, U: FloatArray, A: BoolArray, w: FloatArray) -> None:
-        """Take the data in, at the present theta; `held` tells which rows the posterior holds."""
+        """Compute the posterior for the current theta; `held` are the rows that it uses."""
         self.held = subset(w, HELD)
         U, A = U[self.held], A[self.held]
         Z, Phi = self._features(U, A)
-        self.posterior = Posterior(self.theta, Z, self.columns.groups, Phi, w[self.held])
+        self.posterior = GPPosterior(self.theta, Z, self.columns.groups, Phi, w[self.held])
 
     def predict(self, U: FloatArray, A: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """Posterior mean and sd (m,)."""
+        """Return posterior mean and standard deviation, shape (m,) each."""
         mu, sd = self.posterior.predict(*self._features(U, A))
         return mu + self.offset, sd
 
     def slopes(self, U: FloatArray, A: BoolArray) -> tuple[FloatArray, FloatArray, Pull]:
-        """Mean, sd (m,) and what turns derivatives by them (m,) into ones by U (m, d)."""
+        """Return mean, sd, shape (m,) each, and `pull`, their vector-Jacobian product.
+
+        `pull` maps derivatives with respect to mean and sd, (m,) each, to derivatives with respect
+        to U, (m, d).
+        """
         mu, sd, pull_features = self.posterior.predict_with_slopes(*self._features(U, A))
 
         def pull(by_mean: FloatArray, by_sd: FloatArray) -> FloatArray:
@@ -123,11 +148,19 @@ def believe(
     unknown: tuple[FloatArray, BoolArray],
     pending: int,
 ) -> float:
-    """Add points without outcome at the model's mean; return the incumbent's mean.
+    """Condition the model on points without outcome, as if they had its predicted mean.
 
-    Kriging believer (Ginsbourger et al. 2010) for the first `pending` of them. The others failed:
-    that teaches no value, but that looking there again is useless, and they must not look good.
-    `data` are U, A, w of the points with outcomes.
+    Pending points: the "kriging believer" (Ginsbourger et al. 2010). Failed points have no value,
+    but must not be proposed again, so they count as no better than the incumbent.
+
+    Args:
+        model: the fitted and conditioned model.
+        data: U, A, w of the points with outcomes.
+        unknown: U, A of the points without; the pending ones first, then the failed ones.
+        pending: number of pending points.
+
+    Returns:
+        The posterior mean at the incumbent, or at a pending point if that is lower.
     """
     posterior = model.posterior
     best = float(posterior.at_data()[int(np.argmin(posterior.pessimistic_at_data()))])

@@ -1,14 +1,15 @@
-"""Bayesian optimization with a Gaussian process: the strategy around the models.
+"""Bayesian optimization with a Gaussian process (Jones et al. 1998).
 
-Two phases take turns. The global phase models all that is known and looks everywhere. The local
-phase (`local`, where there are continuous parameters) models the neighbourhood of the best point
-by a quadratic and a kernel and looks within a trust region.
+Two phases alternate. The global phase models all observations and searches the whole space. The
+local phase (`trust_region`, only if there are continuous parameters) models the neighbourhood of
+the best point by a quadratic and a kernel and searches a trust region (Eriksson et al. 2019). Both
+maximise the log expected improvement (Ament et al. 2023).
 
-Notation: U (n, d) coordinates of what was told, A (n, d) mask of active parameters, failed (n,);
-w outcomes after `transforms`; theta hyper-parameters of a model after `gp`.
+Notation: U (n, d) coordinates of the told points, A (n, d) mask of active parameters, failed (n,);
+w outcomes after `transforms`; theta hyperparameters of a model as in `gp`.
 
-State: theta of each model with the number of points it was fitted to, and the trust region. All
-else is recomputed from the told history at each ask.
+State: theta of each model, the number of points that it was fitted to, and the radius of the trust
+region. Everything else is recomputed from the told history at each ask.
 """
 
 from __future__ import annotations
@@ -25,30 +26,50 @@ from metaopt.trials.records import Json, Status
 from metaopt_strategies.bayes import trust_region
 from metaopt_strategies.bayes.acquisition import Acquisition
 from metaopt_strategies.bayes.acquisition_search import ANCHORS, Box, maximise
-from metaopt_strategies.bayes.features import Columns
+from metaopt_strategies.bayes.features import Features
 from metaopt_strategies.bayes.gp import Prior
 from metaopt_strategies.bayes.kernels import Trend
 from metaopt_strategies.bayes.model import Model, Offer, believe
 from metaopt_strategies.bayes.surrogate import Surrogate
 from metaopt_strategies.bayes.threads import one_thread
-from metaopt_strategies.bayes.transforms import Outcome
+from metaopt_strategies.bayes.transforms import OutcomeTransform
 from metaopt_strategies.bayes.warm_starts import Fits
 
-PHASE = "local"  # the note of a proposal of the local phase
-GLOBAL = ((1.0, 1.0),)  # the shape of the global outcome transform
-LATE = 100  # trials from which the local phase has the larger share
-NOISY = 0.15  # standard deviation of the noise, of that of the outcomes, from which it counts
+PHASE = "local"  # note of the proposals of the local phase
+GLOBAL = ((1.0, 1.0),)  # outcome transform of the global phase
+LATE = 100  # trials after which the local phase has the larger share
+NOISY = 0.15  # relative noise (see `Surrogate.noise`) from which `recommend` asks the model
 
 
 class Bayes(Strategy):
-    """Gaussian-process Bayesian optimization with log expected improvement."""
+    """Gaussian-process Bayesian optimization with log expected improvement.
+
+    Best for expensive objectives and budgets of up to some hundred trials. Supports conditional
+    parameters, failing trials, noisy objectives and several pending trials. It has no options
+    beyond `space`, `seed` and `budget`. The initial design has one point more than parameters,
+    between 6 and 12 points, and at most a third of the budget.
+
+    Example:
+        >>> from metaopt import Float, Space
+        >>> from metaopt_strategies.bayes import Bayes
+        >>> strategy = Bayes(Space(x=Float(-1, 1), y=Float(-1, 1)), seed=0, budget=30)
+        >>> for _ in range(30):
+        ...     (proposal,) = strategy.ask()
+        ...     x, y = proposal.config["x"], proposal.config["y"]
+        ...     strategy.tell(proposal, (x - 0.3) ** 2 + (y + 0.2) ** 2)
+        >>> strategy.best.value < 1e-3
+        True
+
+    Source: Jones et al. (1998); log expected improvement: Ament et al. (2023); length scales:
+    Hvarfner et al. (2024); trust region: Eriksson et al. (2019).
+    """
 
     name = "bayes"
     rank_based = False
 
     def __init__(self, space: Space, seed: int = 0, budget: int | None = None) -> None:
         super().__init__(space, seed, budget)
-        self._columns = Columns(space)
+        self._columns = Features(space)
         self._trend = Trend(self._columns)
         self._prior = Prior.standard(len(self._columns.groups))
         self._U: list[FloatArray] = []
@@ -58,7 +79,7 @@ class Bayes(Strategy):
         self._radius = trust_region.START
         self._fits = Fits()
 
-    # -- the contract ----------------------------------------------------------------------------
+    # -- methods that the base class calls -------------------------------------------------------
 
     def _initial_points(self) -> int:
         d = len(self._columns.columns)
@@ -98,14 +119,16 @@ class Bayes(Strategy):
                     return config, turn
         return first if first is not None else self.space.sample(rng)[0], turn
 
-    # -- the idea --------------------------------------------------------------------------------
+    # -- choosing a point ------------------------------------------------------------------------
 
     def _is_local(self) -> bool:
-        """Whether it is the local phase's turn: every other ask if all parameters are continuous.
+        """Whether the next proposal comes from the local phase.
 
-        It cannot move categories, so its share is that of the parameters that it can move. Where
-        several are asked at once it has half of that: its model learns nothing between them. After
-        LATE trials it has three asks of four: the global phase rarely finds a better point then.
+        If all parameters are continuous, every second proposal does. The local phase moves only
+        continuous parameters, so with others its share is multiplied by their fraction. While
+        trials are pending the share is halved, because the local model learns nothing between
+        them. After LATE trials it is three quarters, because the global phase then rarely finds a
+        better point.
         """
         known = len(self._failed) - sum(self._failed)
         k, d = len(self._columns.continuous), len(self._columns.columns)
@@ -117,9 +140,10 @@ class Bayes(Strategy):
         return (n * k) // d < ((n + 1) * k) // d
 
     def _wants_centre(self) -> bool:
-        """Whether the middle of the space, which no random design holds, is still worth a look.
+        """Whether the centre of the space should be proposed, if it is new.
 
-        People put ranges around what they expect to be good, and no other point is nearer to all.
+        No random design contains it. Users choose ranges around the values that they expect to be
+        good, and the centre is on average the point nearest to all others.
         """
         early = len(self._failed) <= 2 * self._initial_points()
         return early and bool(len(self._columns.numbers))
@@ -128,7 +152,7 @@ class Bayes(Strategy):
         return not self.space.is_forbidden(config) and self.is_new(config)
 
     def _points(self, rng: np.random.Generator, turn: Json) -> Iterator[FloatArray]:
-        """Points worth asking for, the best first."""
+        """Yield candidate points, shape (d,) each, best first; `turn` is the phase."""
         failed = np.array(self._failed, dtype=bool)
         if (~failed).sum() < 2:
             yield from self._far(rng)
@@ -138,7 +162,7 @@ class Bayes(Strategy):
         P, PA = self.space.encode([config for config, _ in self.pending()])
         seen = {u.tobytes() for u in U} | {u.tobytes() for u in P}
         feasible = self._feasible(U, A, failed) if failed.any() else None
-        # Points whose outcome is not known: they end what the model says of their surroundings.
+        # Points without an outcome: conditioning on them removes the model's uncertainty nearby.
         unknown = np.concatenate([P, U[failed]]), np.concatenate([PA, A[failed]])
         U, A, y = U[~failed], A[~failed], y[~failed]
         box = Box.whole(len(self.space))
@@ -151,7 +175,7 @@ class Bayes(Strategy):
         else:
             model = Model(self._columns, self._trend, self._prior)
             w = self._fits.fit("global", model, (U, A, y), len(failed), GLOBAL)
-        # Under noise the best points are those that the model holds for the best.
+        # Under noise, the best points are chosen by the model, not by their observed values.
         order = model.held[
             np.argsort(model.posterior.pessimistic_at_data(), kind="stable")[:ANCHORS]
         ]
@@ -162,7 +186,7 @@ class Bayes(Strategy):
         yield from maximise(acquisition, self._columns, (U[order], A[order]), seen, rng, box)
 
     def _feasible(self, U: FloatArray, A: BoolArray, failed: BoolArray) -> Model:
-        """A model of the label of success, +1 or -1."""
+        """Return a model of the label +1 for success, -1 for failure."""
         label = np.where(failed, -1.0, 1.0)
         model = Model(self._columns, self._trend, self._prior)
         self._fits.fit("feasible", model, (U, A, label - label.mean()), len(failed))
@@ -177,7 +201,7 @@ class Bayes(Strategy):
         return Model(self._columns, trend, prior, zoom=1.0 / R)
 
     def _far(self, rng: np.random.Generator) -> Iterator[FloatArray]:
-        """While no outcome is known: points far from all that were tried."""
+        """Yield points far from all tried ones; used while fewer than two outcomes are known."""
         U, _, allowed = self._columns.snap(rng.random((300, len(self.space))))
         U = U[allowed]
         tried = np.array([*self._U, *self.space.encode([c for c, _ in self.pending()])[0]])
@@ -187,17 +211,17 @@ class Bayes(Strategy):
         away = np.array([np.square(tried - u).sum(axis=1).min() for u in U])
         yield from U[np.argsort(-away, kind="stable")]
 
-    # -- what it knows ---------------------------------------------------------------------------
+    # -- the model, for users --------------------------------------------------------------------
 
     @property
     def model(self) -> Surrogate | None:
-        """The global model of all that was told; None while fewer than two outcomes are known."""
+        """The global model of all observations; None while fewer than two outcomes are known."""
         failed = np.array(self._failed, dtype=bool)
         if (~failed).sum() < 2 or not len(self._columns.groups):
             return None
         U, A = np.array(self._U)[~failed], np.array(self._A)[~failed]
         y = np.array(self.imputed())[~failed]
-        outcome = Outcome.fit(y)
+        outcome = OutcomeTransform.fit(y)
         model = Model(self._columns, self._trend, self._prior)
         last = self._fits.last.get("global")
         with one_thread():
@@ -207,10 +231,11 @@ class Bayes(Strategy):
         return Surrogate(self.space, model, outcome, y)
 
     def recommend(self) -> Config | None:
-        """The configuration to use: under noise the model's choice among those that were told.
+        """Return the told configuration to use; None if no trial is complete.
 
-        That is the one of least posterior mean plus one sd (Huang et al. 2006): over 8 functions
-        with noise its true regret was 0.8 to 0.9 of the best observation's.
+        Without noise, it is the best observed one. With noise, it is the one with the smallest
+        posterior mean plus one standard deviation (Huang et al. 2006). On 8 noisy functions its
+        true regret was 0.8 to 0.9 times that of the best observed one.
         """
         if self.best is None:
             return None

@@ -1,8 +1,9 @@
-"""What the model says, in the user's units: predictions, relevance, leave-one-out diagnostics.
+"""The fitted model in the user's units: predictions, relevance, leave-one-out diagnostics.
 
 Notation: w standardised outcomes, y = b(w) values in the user's (minimised) units, b increasing
 (`transforms`). The process is Gaussian in w. Since b is increasing, b(mean) is the median of y; the
-spread is half the distance between b(mean + sd) and b(mean - sd), the central 68 % of y.
+interval from b(mean - sd) to b(mean + sd) holds the central 68 % of y, and half its width is
+reported as the spread.
 """
 
 from __future__ import annotations
@@ -16,20 +17,34 @@ from metaopt.core.types import FloatArray
 from metaopt.space import Space
 from metaopt_strategies.bayes.model import Model
 from metaopt_strategies.bayes.threads import one_thread
-from metaopt_strategies.bayes.transforms import Outcome
+from metaopt_strategies.bayes.transforms import OutcomeTransform
 
 
 class Surrogate:
-    """The fitted model of a strategy at one moment; it does not change with later tells."""
+    """The fitted model of a strategy at one moment; later tells do not change it.
 
-    def __init__(self, space: Space, model: Model, outcome: Outcome, values: FloatArray) -> None:
+    Args:
+        space: the search space.
+        model: the model, fitted and conditioned on the data.
+        outcome: the outcome transform, between values and standardised outcomes.
+        values: the values of complete and pruned observations, shape (n,).
+    """
+
+    def __init__(
+        self, space: Space, model: Model, outcome: OutcomeTransform, values: FloatArray
+    ) -> None:
         self._space, self._model, self._outcome, self._values = space, model, outcome, values
 
     def predict(self, configs: Sequence[Mapping[str, Any]]) -> tuple[FloatArray, FloatArray]:
-        """Median and half-width of the central 68 % of the noise-free value, (m,) each.
+        """Predict the noise-free objective value.
 
-        Both are in the units of the told values; where the outcome transform is linear they are
-        the mean and the standard deviation.
+        Args:
+            configs: m configurations of the space.
+
+        Returns:
+            Median and half-width of the central 68 % interval, shape (m,) each, in the units of
+            the told values. Where the outcome transform is linear, they are the mean and the
+            standard deviation.
         """
         U, A = self._space.encode(configs)
         with one_thread():
@@ -41,9 +56,10 @@ class Surrogate:
             return b(mean), np.minimum(b(mean + sd) / 2 - b(mean - sd) / 2, 1.7e308)
 
     def relevance(self) -> dict[str, float]:
-        """How quickly the value changes along each parameter: 1 / length scale, largest first.
+        """Return how quickly the value changes with each parameter, largest first.
 
-        A length scale is a fraction of the parameter's range; constants have no entry.
+        The number is 1 / length scale, with the length scale as a fraction of the parameter's
+        range. Constants have no entry.
         """
         columns, theta = self._model.columns, self._model.theta
         names = [self._space.names[c.index] for c in columns.columns]
@@ -51,15 +67,17 @@ class Surrogate:
         return dict(sorted(zip(names, inverse, strict=True), key=lambda pair: -pair[1]))
 
     def noise(self) -> float:
-        """Standard deviation of the noise as a fraction of that of the (transformed) outcomes."""
+        """Return the noise's standard deviation, relative to that of the transformed outcomes."""
         return float(np.sqrt(self._model.posterior.noise))
 
     def leave_one_out(self) -> dict[str, FloatArray]:
-        """Each told value against what the model says without it, (n,) each.
+        """Compare each told value with the prediction of a model without that value.
 
-        `number` is the index (from 0) among the complete and pruned observations, `value` the told
-        value, `mean` and `std` the prediction as in `predict` (with noise), `z` the standardised
-        error, which a calibrated model spreads like a standard normal.
+        Returns:
+            Arrays of shape (n,): `number`, the index (from 0) among the complete and pruned
+            observations; `value`, the told value; `mean` and `std`, the prediction as in
+            `predict`, but with noise; `z`, the standardised error, which follows a standard
+            normal distribution if the model is calibrated.
         """
         with one_thread():
             mean, sd = self._model.posterior.leave_one_out()

@@ -1,4 +1,4 @@
-"""One BLAS thread while our numerics run: results must not depend on how many cores there are."""
+"""Limit BLAS to one thread, so that results do not depend on the number of cores."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from contextlib import contextmanager
 
 from threadpoolctl import ThreadpoolController
 
-# Only the thread that limited BLAS may lift the limit again, so threads take turns; inner uses
-# of the same thread are free.
+# Only the thread that set the limit may restore it, so other threads wait. The lock is reentrant:
+# the same thread may nest its uses.
 _turn = threading.RLock()
 _controller: ThreadpoolController | None = None
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Limit BLAS to one thread in the block, and restore what was."""
+    """Limit BLAS to one thread inside the block, and restore the old limit afterwards."""
     global _controller
     with _turn:
         if _controller is None:
-            # Made once, for it is slow (2 ms), and after scipy, whose own BLAS must be loaded.
+            # Created once, because it takes 2 ms, and after the import of SciPy, whose BLAS it
+            # finds only if that is loaded.
             import scipy.linalg.lapack  # noqa: F401
 
             _controller = ThreadpoolController()

@@ -1,11 +1,11 @@
-"""The outcome transform: near the optimum a logarithm, far from it one too, in between a line.
+"""The outcome transform: compresses bad values and stretches good ones, by logarithms.
 
 Notation: y (n,) told values; m their median; s = m - min y; z = (y - m) / s, so that the best is
 at -1; t(z) the transformed, w = (t - mean) / sd the standardised outcome.
 
-t = b log1p(z / b), b = 1, for z > 0 (ten times as bad is not ten times as informative);
-t = (1 + c) log((z + 1 + c) / (1 + c)) for z <= 0, with c = 1 (the better half is stretched mildly,
-which keeps differences near the optimum visible to the model). Both have slope 1 at the median.
+For z > 0: t = b log1p(z / b), b = 1. A value ten times as bad is not ten times as informative.
+For z <= 0: t = (1 + c) log((z + 1 + c) / (1 + c)), c = 1. The better half is stretched mildly, so
+that the model sees differences near the optimum. Both have slope 1 at the median.
 """
 
 from __future__ import annotations
@@ -17,15 +17,21 @@ import numpy as np
 
 from metaopt.core.types import FloatArray
 
-LARGEST = 1e100  # of |z|, so that its square does not overflow
+LARGEST = 1e100  # limit of |z|, so that its square does not overflow
 Shape = tuple[float, float]  # b and c
 
-SHRINK = 2.0**-3  # values are shrunk by a power of two first, so that differences stay finite
+SHRINK = 2.0**-3  # values are first multiplied by it, so that differences stay finite
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A fitted transform; where `b` (worse half) or `c` (better half) is inf, it is linear."""
+class OutcomeTransform:
+    """A fitted transform of values.
+
+    Attributes:
+        median, spread: m and s, after values were multiplied by SHRINK.
+        mean, sd: of the transformed values t.
+        b, c: constants of the worse and of the better half; infinity makes that half linear.
+    """
 
     median: float
     spread: float
@@ -35,13 +41,18 @@ class Outcome:
     c: float
 
     @classmethod
-    def fit(cls, y: FloatArray, shape: Shape = (1.0, 1.0)) -> Outcome:
-        """Fit to finite values y (n,), n >= 1; constant values have spread and sd 1."""
+    def fit(cls, y: FloatArray, shape: Shape = (1.0, 1.0)) -> OutcomeTransform:
+        """Fit to finite values.
+
+        Args:
+            y: the values, shape (n,), n >= 1; if all are equal, spread and sd are 1.
+            shape: b and c.
+        """
         b, c = shape
         y = y * SHRINK
         median = float(np.median(y))
         spread = median - float(y.min())
-        if spread <= 0.0:  # half of the values or more are the smallest
+        if spread <= 0.0:  # at least half of the values equal the minimum
             spread = float(y.max()) - median
         spread = spread if spread > 0.0 else 1.0
         t = cls(median, spread, 0.0, 1.0, b, c)._bend(y)
@@ -57,17 +68,20 @@ class Outcome:
         lower = np.minimum(z, 0.0)
         if math.isinf(self.c):
             return upper + lower
-        # Beyond what was seen (z < -1) the logarithm ends: a line of the same slope goes on.
+        # Below the best value seen (z < -1), continue linearly with the same slope.
         inside = np.maximum(lower, -1.0)
         bent = np.log((inside + 1.0 + self.c) / (1.0 + self.c)) + (lower - inside) / self.c
         return upper + (1.0 + self.c) * bent
 
     def forward(self, y: FloatArray) -> FloatArray:
-        """Standardised outcomes w of values y, (n,)."""
+        """Return the standardised outcomes w of values y, shape (n,)."""
         return (self._bend(y * SHRINK) - self.mean) / self.sd
 
     def log_jacobian(self, y: FloatArray) -> float:
-        """Sum of log dw/dy up to a constant, by which likelihoods of transforms compare."""
+        """Return the sum of log dw/dy, up to a constant that all transforms share.
+
+        Added to the log likelihood, it makes different transforms comparable.
+        """
         z = np.clip((y * SHRINK - self.median) / self.spread, -LARGEST, LARGEST)
         slopes = 0.0
         if not math.isinf(self.b):
@@ -78,7 +92,7 @@ class Outcome:
         return slopes - len(y) * math.log(self.sd)
 
     def backward(self, w: FloatArray) -> FloatArray:
-        """Values y of standardised outcomes w, (n,); finite."""
+        """Return the values y of standardised outcomes w, shape (n,); always finite."""
         t = w * self.sd + self.mean
         upper = np.maximum(t, 0.0)
         if not math.isinf(self.b):

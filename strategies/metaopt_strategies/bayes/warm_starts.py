@@ -1,9 +1,9 @@
-"""The memory of fits: hyper-parameters by model, so that the next fit starts where the last ended.
+"""Warm starts: the last hyperparameters of each model, from which its next fit starts.
 
 Notation: theta (g + 3,) as in `gp`; n the number of points told when a model was fitted; U (m, d),
 A (m, d), y (m,) the data of a model.
 
-This is what resuming needs: theta of a warm start is not determined by the told history.
+They are stored with a study, because the told history does not determine them.
 """
 
 from __future__ import annotations
@@ -17,39 +17,49 @@ from metaopt.core.types import FloatArray
 from metaopt.space.encoding import BoolArray
 from metaopt.trials.records import Json
 from metaopt_strategies.bayes.model import Model, Offer
-from metaopt_strategies.bayes.transforms import Outcome, Shape
+from metaopt_strategies.bayes.transforms import OutcomeTransform, Shape
 
-FRESH = 4  # a fit starts from the prior's mean too, this many times while n doubles
-FEW = 30  # a model is fitted again when n has grown by a FEW-th
+FRESH = 4  # number of fits from the prior's starting points, too, each time n doubles
+FEW = 30  # a model is fitted again when n has grown by 1/FEW
 
 
 def epoch(n: int) -> int:
-    """Number of fresh fits due by the n-th point."""
+    """Return how many fresh fits are due within the first n points."""
     return math.floor(FRESH * math.log2(max(n, 1)))
 
 
 @dataclass
 class Fit:
-    """The last fit of one model."""
+    """The last fit of one model.
+
+    Attributes:
+        theta: hyperparameters, shape (g + 3,).
+        n: number of points told at that time.
+        shape: index of the chosen outcome transform.
+    """
 
     theta: FloatArray
     n: int
-    shape: int  # which of the transforms offered
+    shape: int
 
 
 @dataclass
 class Fits:
-    """The last fits by the names of their models."""
+    """The last fits.
+
+    Attributes:
+        last: the last fit of each model, by the model's name.
+    """
 
     last: dict[str, Fit] = field(default_factory=dict)
 
     def to_json(self) -> Json:
-        """All of it, as JSON."""
+        """Return all fits as JSON."""
         return {k: [f.theta.tolist(), f.n, f.shape] for k, f in self.last.items()}
 
     @classmethod
     def from_json(cls, data: Json) -> Fits:
-        """Rebuild what `to_json` gave."""
+        """Rebuild the fits from the result of `to_json`."""
         return cls({k: Fit(np.array(theta), n, shape) for k, (theta, n, shape) in data.items()})
 
     def fit(
@@ -60,10 +70,18 @@ class Fits:
         n: int,
         shapes: tuple[Shape, ...] = (),
     ) -> FloatArray:
-        """Bring `model` up to date with `data` (U, A, y); return the outcomes w that it saw.
+        """Condition `model` on `data`, with a new fit of theta if one is due.
 
-        With several `shapes` of the outcome transform, that of the largest evidence is taken at
-        each fresh fit; with none, y goes in as it is.
+        Args:
+            name: name of the model.
+            model: the model; its theta and posterior are set.
+            data: U, A and y of the model.
+            n: number of points told so far.
+            shapes: candidate outcome transforms; each fresh fit chooses the one with the largest
+                evidence. Without any, y is not transformed.
+
+        Returns:
+            The standardised outcomes w, shape (m,).
         """
         U, A, y = data
         last = self.last.get(name)
@@ -84,9 +102,9 @@ class Fits:
 
 
 def offer(y: FloatArray, shapes: tuple[Shape, ...], i: int, last: Fit | None) -> Offer:
-    """Values y in the i-th shape, or as they are if there are none."""
+    """Return the values y under the i-th transform, or unchanged if there are no `shapes`."""
     warm = last.theta if last is not None and last.shape == i else None
     if not shapes:
         return Offer(y, 0.0, warm)
-    outcome = Outcome.fit(y, shapes[i])
+    outcome = OutcomeTransform.fit(y, shapes[i])
     return Offer(outcome.forward(y), outcome.log_jacobian(y), warm)

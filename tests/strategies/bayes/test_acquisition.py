@@ -1,4 +1,4 @@
-"""Log EI against arbitrary precision, its slopes against finite differences."""
+"""Log EI equals a computation in arbitrary precision, its derivatives finite differences."""
 
 import mpmath
 import numpy as np
@@ -10,7 +10,7 @@ from metaopt_strategies.bayes.acquisition import log_ei, log_ei_slopes, log_feas
 def exact(mu, sd, best):
     mpmath.mp.dps = 60
     z = (mpmath.mpf(best) - mpmath.mpf(mu)) / mpmath.mpf(sd)
-    if z < -1e4:  # the series: even 60 digits are too few for the difference
+    if z < -1e4:  # by the series, because 60 digits are too few for the difference
         log_ratio = mpmath.log(1 - 3 / z**2 + 15 / z**4) - 2 * mpmath.log(-z)
         return float(log_ratio - z * z / 2 - mpmath.log(2 * mpmath.pi) / 2 + mpmath.log(sd))
     h = mpmath.npdf(z) + z * mpmath.erfc(-z / mpmath.sqrt(2)) / 2
@@ -28,7 +28,7 @@ def test_log_ei_is_exact_far_into_the_tail(z, sd):
 
 
 @pytest.mark.parametrize("mu", [-3.0, 0.0, 2.0, 15.0, 60.0, 500.0])
-def test_the_slopes_of_log_ei(mu):
+def test_the_derivatives_of_log_ei_agree_with_finite_differences(mu):
     sd, h = 0.7, 1e-6 * max(1.0, abs(mu))
     _, by_mu, by_sd = log_ei_slopes(np.array([mu]), np.array([sd]), 0.2)
     value = lambda m, s: log_ei(np.array([m]), np.array([s]), 0.2)[0]  # noqa: E731
@@ -39,7 +39,7 @@ def test_the_slopes_of_log_ei(mu):
 
 
 @pytest.mark.parametrize("mu", [-30.0, -2.0, 0.0, 1.0, 4.0])
-def test_the_slopes_of_log_feasibility(mu):
+def test_the_derivatives_of_log_feasibility_agree_with_finite_differences(mu):
     sd, h = 0.4, 1e-6
     _, by_mu, by_sd = log_feasible(np.array([mu]), np.array([sd]))
     value = lambda m, s: log_feasible(np.array([m]), np.array([s]))[0][0]  # noqa: E731

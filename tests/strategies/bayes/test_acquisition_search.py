@@ -1,4 +1,4 @@
-"""The search for the largest acquisition."""
+"""Maximisation of the acquisition function."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from metaopt.space import Categorical, Float, Int, Space
 from metaopt_strategies.bayes.acquisition import Acquisition
 from metaopt_strategies.bayes.acquisition_search import Box, ascend, maximise, neighbours
-from metaopt_strategies.bayes.features import Columns
+from metaopt_strategies.bayes.features import Features
 from metaopt_strategies.bayes.gp import Prior
 from metaopt_strategies.bayes.kernels import Trend
 from metaopt_strategies.bayes.model import Model, Offer, subset
@@ -19,7 +19,7 @@ SPACE = Space(
     z=Float(-1, 1, when={"kind": ["a", "b"]}),
     forbid=[{"kind": "a", "n": [1, 2]}],
 )
-COLUMNS = Columns(SPACE)
+COLUMNS = Features(SPACE)
 
 
 def fitted(seed=0, n=40):
@@ -34,7 +34,7 @@ def fitted(seed=0, n=40):
 
 
 @pytest.mark.parametrize("with_failures", [False, True])
-def test_the_slopes_of_the_acquisition_agree_with_finite_differences(with_failures):
+def test_the_derivatives_of_the_acquisition_agree_with_finite_differences(with_failures):
     model, *_ = fitted()
     feasible = None
     if with_failures:
@@ -52,7 +52,7 @@ def test_the_slopes_of_the_acquisition_agree_with_finite_differences(with_failur
         np.testing.assert_allclose(slope[:, j], numeric, rtol=1e-4, atol=1e-4)
 
 
-def test_an_ascent_never_goes_down_and_ends_at_a_flat_place_or_a_bound():
+def test_an_ascent_never_decreases_and_stays_within_bounds():
     model, *_ = fitted()
     acquisition = Acquisition(model, -1.0)
     U, A = SPACE.encode(SPACE.sample(np.random.default_rng(6), 6))
@@ -64,7 +64,7 @@ def test_an_ascent_never_goes_down_and_ends_at_a_flat_place_or_a_bound():
     np.testing.assert_array_equal(V[:, fixed], U[:, fixed])
 
 
-def test_it_finds_what_a_hundred_thousand_random_points_do_not_beat():
+def test_a_hundred_thousand_random_points_are_not_better_than_the_maximum_found():
     model, U, A, w = fitted()
     acquisition = Acquisition(model, float(w.min()))
     order = np.argsort(w)[:5]
@@ -81,7 +81,7 @@ def test_it_finds_what_a_hundred_thousand_random_points_do_not_beat():
     assert acquisition.value(found, on)[0] >= random - 0.02
 
 
-def test_what_was_seen_is_not_proposed_and_boxes_are_kept():
+def test_seen_points_are_not_proposed_and_bounds_hold():
     model, U, A, w = fitted()
     acquisition = Acquisition(model, float(w.min()))
     frozen = np.array([False, False, True, True, True])
@@ -105,7 +105,7 @@ def test_neighbours_are_one_step_away():
     assert sorted((c["kind"], c["n"]) for c in configs) == [("a", 1), ("b", 2), ("c", 1)]
 
 
-def test_a_subset_holds_the_best_and_a_spread_of_the_rest():
+def test_a_subset_holds_the_best_points_and_an_even_selection_of_the_others():
     w = np.random.default_rng(0).random(1000)
     some = subset(w, 100)
     assert len(some) == len(set(some.tolist())) == 100 and (np.diff(some) > 0).all()

@@ -1,4 +1,4 @@
-"""The strategy as a whole: the public laws, and what is its own."""
+"""The whole strategy: resuming, convergence, batches, failures, noise and the model."""
 
 import json
 import math
@@ -40,7 +40,7 @@ def drive(strategy, objective, n, batch=1):
 
 
 @pytest.mark.parametrize("space", [BOX, MIXED])
-def test_resumed_in_the_middle_it_goes_on_bit_for_bit(space):
+def test_a_resumed_search_is_bit_identical(space):
     objective = bowl if space is BOX else training
     whole = drive(Bayes(space, seed=5), objective, 40)
     for cut in (17, 30):
@@ -73,7 +73,7 @@ def test_a_shift_of_the_objective_changes_no_proposal():
     assert drive(Bayes(BOX, seed=2), lambda c: rounded(c) - 2.0**12, 25) == plain
 
 
-def test_eight_at_once_are_eight_useful_points():
+def test_a_batch_of_eight_holds_eight_different_points_and_converges():
     strategy = Bayes(BOX, seed=1, budget=48)
     asked = drive(strategy, bowl, 48, batch=8)
     last = np.array([[*p.config.values()] for p in asked[-8:]])
@@ -82,7 +82,7 @@ def test_eight_at_once_are_eight_useful_points():
     assert strategy.best.value < 1e-2
 
 
-def test_few_asks_fall_where_everything_fails():
+def test_few_proposals_fall_into_a_failing_region():
     strategy = Bayes(BOX, seed=3, budget=70)
     wasted = 0
     for t in range(70):
@@ -96,13 +96,13 @@ def test_few_asks_fall_where_everything_fails():
     assert strategy.best.value < 1e-2
 
 
-def test_values_over_twelve_orders_of_magnitude():
+def test_it_converges_for_values_over_many_orders_of_magnitude():
     strategy = Bayes(BOX, seed=4)
     drive(strategy, lambda c: 10.0 ** (6 * bowl(c) ** 0.25 - 6), 40)
     assert strategy.best.value < 1e-2
 
 
-def test_the_same_point_told_twice_is_noise():
+def test_different_values_of_the_same_point_are_modelled_as_noise():
     strategy = Bayes(BOX, seed=4)
     point = {"x": 0.1, "y": 0.2, "z": 0.3}
     for value in (1.0, 1.5, 0.7, 1.0, 1.1, 0.9, 1.2, 1.0):
@@ -115,7 +115,8 @@ def test_the_same_point_told_twice_is_noise():
 def test_the_model_predicts_in_the_users_units():
     strategy = Bayes(MIXED, seed=0)
     units = lambda c: 1000.0 + 100.0 * training(c)  # noqa: E731
-    for config in MIXED.sample(np.random.default_rng(0), 35):  # a search alone stays near the best
+    # A search alone would stay near the optimum.
+    for config in MIXED.sample(np.random.default_rng(0), 35):
         strategy.observe(config, units(config))
     drive(strategy, units, 5)
     new = MIXED.sample(np.random.default_rng(1), 60)
@@ -128,7 +129,7 @@ def test_the_model_predicts_in_the_users_units():
     assert set(strategy.model.relevance()) == set(MIXED.names)
 
 
-def test_relevance_puts_what_matters_first():
+def test_relevance_lists_the_important_parameter_first():
     strategy = Bayes(BOX, seed=0)
     drive(strategy, lambda c: math.sin(6 * c["y"]), 30)
     assert next(iter(strategy.model.relevance())) == "y"
@@ -152,7 +153,7 @@ def test_under_noise_the_model_recommends_and_without_it_the_best():
     assert BOX.contains(noisy.recommend())
 
 
-def test_looking_at_the_model_changes_nothing():
+def test_using_the_model_changes_no_proposal():
     one, two = Bayes(BOX, seed=6), Bayes(BOX, seed=6)
     drive(one, bowl, 20)
     drive(two, bowl, 20)
@@ -162,7 +163,7 @@ def test_looking_at_the_model_changes_nothing():
     assert one.state_dict() == two.state_dict()
 
 
-def test_many_observations_are_digested():
+def test_more_observations_than_the_posterior_holds_are_accepted():
     strategy = Bayes(BOX, seed=0)
     for config in BOX.sample(np.random.default_rng(0), 1300):
         strategy.observe(config, bowl(config))
@@ -170,7 +171,7 @@ def test_many_observations_are_digested():
     assert strategy.best.value < 0.05
 
 
-def test_threads_get_back_what_they_had():
+def test_the_old_thread_limit_is_restored():
     from threadpoolctl import threadpool_info
 
     before = [pool["num_threads"] for pool in threadpool_info()]

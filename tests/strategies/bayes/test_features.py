@@ -1,11 +1,11 @@
-"""Features: distances mean what they say, and the cube's rounding is the space's."""
+"""Features: distances are as documented, and points are rounded as the space does it."""
 
 import numpy as np
 import pytest
 
 from metaopt.space import Categorical, Constant, Float, Int, Ordinal, Space
 from metaopt.testing import SPACES
-from metaopt_strategies.bayes.features import Columns
+from metaopt_strategies.bayes.features import Features
 from metaopt_strategies.bayes.kernels import Trend
 from metaopt_strategies.bayes.trust_region import Quadratic
 
@@ -21,15 +21,15 @@ CONDITIONAL = Space(
 
 
 def distances(space, configs):
-    """Squared distances by parameter, first config against the others: (m, parameters)."""
-    columns = Columns(space)
+    """Return the squared distances from the first configuration to the others, by parameter."""
+    columns = Features(space)
     Z = columns.features(*space.encode(configs))
     D = np.add.reduceat(np.square(Z[1:] - Z[0]), columns.groups, axis=1)
     names = [space.names[c.index] for c in columns.columns]
     return {name: D[:, i] for i, name in enumerate(names)}
 
 
-def test_categories_differ_by_one_and_the_ends_of_a_list_too():
+def test_two_categories_and_the_ends_of_a_range_have_distance_one():
     base = {"kind": "c", "x": 0.5, "size": 1, "fixed": 3}
     D = distances(CONDITIONAL, [base, {**base, "size": 4}, {**base, "size": 2}, {**base, "x": 0.0}])
     np.testing.assert_allclose(D["size"], [1.0, 0.25, 0.0], atol=1e-12)
@@ -39,7 +39,7 @@ def test_categories_differ_by_one_and_the_ends_of_a_list_too():
     np.testing.assert_allclose(distances(CONDITIONAL, [base, other])["kind"], [1.0])
 
 
-def test_an_inactive_parameter_is_no_value():
+def test_an_inactive_parameter_has_distance_one_to_every_value():
     off = {"kind": "c", "x": 0.1, "size": 1, "fixed": 3}
     low = {"kind": "a", "x": 0.1, "size": 1, "momentum": 0.0, "fixed": 3}
     D = distances(
@@ -60,9 +60,9 @@ def test_a_conditional_category_treats_inactive_as_a_choice():
 
 
 @pytest.mark.parametrize("name", list(SPACES))
-def test_snapping_is_decoding_and_encoding(name):
+def test_snapping_equals_decoding_and_encoding(name):
     space = SPACES[name]()
-    columns = Columns(space)
+    columns = Features(space)
     U, A, allowed = columns.snap(np.random.default_rng(0).random((200, len(space))))
     configs = space.decode(U)
     assert allowed.tolist() == [not space.is_forbidden(c) for c in configs]
@@ -74,8 +74,8 @@ def test_snapping_is_decoding_and_encoding(name):
 
 
 @pytest.mark.parametrize("kind", ["columns", "trend", "local"])
-def test_derivatives_come_back_to_the_cube(kind):
-    columns = Columns(CONDITIONAL)
+def test_pulled_back_derivatives_agree_with_finite_differences(kind):
+    columns = Features(CONDITIONAL)
     rng = np.random.default_rng(3)
     U, A = CONDITIONAL.encode(CONDITIONAL.sample(rng, 12))
     U = np.clip(U, 0.05, 0.95)

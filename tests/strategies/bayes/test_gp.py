@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from metaopt.space import Categorical, Float, Int, Space
-from metaopt_strategies.bayes.features import Columns
-from metaopt_strategies.bayes.gp import Likelihood, Pairs, Posterior, Prior, factor, fit
+from metaopt_strategies.bayes.features import Features
+from metaopt_strategies.bayes.gp import GPPosterior, Likelihood, Pairs, Prior, factor, fit
 from metaopt_strategies.bayes.kernels import Trend, matern52, matern52_slope
 
 SPACE = Space(
@@ -20,14 +20,14 @@ SPACE = Space(
 
 def data(n, space=SPACE, seed=0):
     rng = np.random.default_rng(seed)
-    columns = Columns(space)
+    columns = Features(space)
     U, A = space.encode(space.sample(rng, n))
     Z, Phi = columns.features(U, A), Trend(columns).features(U, A)
     w = np.sin(4 * U[:, 0]) + U[:, 1] + 0.1 * rng.standard_normal(n)
     return columns, U, A, Z, Phi, (w - w.mean()) / w.std()
 
 
-def test_the_kernel_slope_is_the_derivative():
+def test_the_derivative_of_the_kernel_agrees_with_finite_differences():
     r2 = np.array([1e-3, 0.1, 1.0, 7.0])
     k, slope = matern52_slope(r2)
     h = 1e-6 * r2
@@ -71,7 +71,7 @@ def test_the_posterior_equals_that_of_scikit_learn():
     columns, _, _, Z, _, w = data(40, space)
     length, sf, noise, sl = np.array([0.3, 0.8, 2.0]), 1.7, 1e-3, 0.4
     theta = np.log(np.r_[length, sf, noise, sl])
-    ours = Posterior(theta, Z, columns.groups, Z, w)  # the trend is linear in Z here
+    ours = GPPosterior(theta, Z, columns.groups, Z, w)  # the trend is linear in Z here
     kernel = (
         ConstantKernel(sf) * Matern(length, nu=2.5)
         + ConstantKernel(sl) * DotProduct(1e-9)
@@ -88,24 +88,24 @@ def test_the_posterior_equals_that_of_scikit_learn():
     np.testing.assert_allclose(ours.pessimistic_at_data(), at_data[0] + at_data[1], atol=1e-6)
 
 
-def test_leave_one_out_is_what_leaving_one_out_gives():
+def test_leave_one_out_equals_a_posterior_without_that_point():
     columns, _, _, Z, Phi, w = data(15)
     g = len(columns.groups)
     theta = np.r_[np.full(g, 0.3), 0.2, np.log(1e-2), -2.0]
-    mean, sd = Posterior(theta, Z, columns.groups, Phi, w).leave_one_out()
+    mean, sd = GPPosterior(theta, Z, columns.groups, Phi, w).leave_one_out()
     for i in range(15):
         rest = np.arange(15) != i
-        one = Posterior(theta, Z[rest], columns.groups, Phi[rest], w[rest])
+        one = GPPosterior(theta, Z[rest], columns.groups, Phi[rest], w[rest])
         m, s = one.predict(Z[i : i + 1], Phi[i : i + 1])
         assert mean[i] == pytest.approx(m[0], abs=1e-9)
         assert sd[i] == pytest.approx(np.sqrt(s[0] ** 2 + 1e-2), abs=1e-9)
 
 
-def test_the_slopes_of_the_posterior_agree_with_finite_differences():
+def test_the_derivatives_of_the_posterior_agree_with_finite_differences():
     columns, _, _, Z, Phi, w = data(30)
     g = len(columns.groups)
     theta = np.r_[np.full(g, 0.3), 0.2, np.log(1e-3), -1.0]
-    model = Posterior(theta, Z, columns.groups, Phi, w)
+    model = GPPosterior(theta, Z, columns.groups, Phi, w)
     rng = np.random.default_rng(2)
     z, phi = rng.random((4, Z.shape[1])), rng.random((4, Phi.shape[1]))
     mean, sd, pull = model.predict_with_slopes(z, phi)
@@ -128,16 +128,16 @@ def test_the_slopes_of_the_posterior_agree_with_finite_differences():
         np.testing.assert_allclose(sd_slopes[1][:, j], (up[1] - down[1]) / 2e-6, atol=1e-6)
 
 
-def test_jitter_saves_a_singular_covariance():
+def test_jitter_makes_a_singular_covariance_positive_definite():
     K = np.asfortranarray(np.ones((5, 5)))
     L, jitter = factor(K)
     assert jitter > 0.0 and np.isfinite(L).all()
 
 
-def test_duplicates_without_noise_are_digested():
+def test_duplicates_without_noise_give_finite_predictions():
     columns, _, _, Z, Phi, w = data(10)
     g = len(columns.groups)
     theta = np.r_[np.full(g, 3.0), 0.0, np.log(1e-8), -16.0]
-    twice = Posterior(theta, np.r_[Z, Z], columns.groups, np.r_[Phi, Phi], np.r_[w, w])
+    twice = GPPosterior(theta, np.r_[Z, Z], columns.groups, np.r_[Phi, Phi], np.r_[w, w])
     mean, sd = twice.predict(Z, Phi)
     assert np.isfinite(mean).all() and np.isfinite(sd).all()

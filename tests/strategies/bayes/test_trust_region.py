@@ -1,17 +1,17 @@
-"""The local phase: its trust region, its share of the asks, and what it is for."""
+"""The local phase: its trust region, its share of the proposals, and its benefit."""
 
 import numpy as np
 import pytest
 
 from metaopt.space import Categorical, Float, Int, Space
 from metaopt_strategies.bayes import Bayes, trust_region
-from metaopt_strategies.bayes.features import Columns
+from metaopt_strategies.bayes.features import Features
 
 MIXED = Space(x=Float(0, 1), kind=Categorical(["a", "b"]), y=Float(0, 1), n=Int(1, 9))
 
 
 def phases(space, objective, n):
-    """Which asks were local, by the notes in the log."""
+    """Return the notes of n proposals; those of the local phase are "local"."""
     strategy = Bayes(space, seed=0)
     for _ in range(n):
         (p,) = strategy.ask()
@@ -20,7 +20,7 @@ def phases(space, objective, n):
 
 
 def test_the_region_moves_numbers_and_freezes_the_rest():
-    columns, c = Columns(MIXED), np.array([0.05, 0.25, 0.5, 0.5])
+    columns, c = Features(MIXED), np.array([0.05, 0.25, 0.5, 0.5])
     box = trust_region.region(columns, c, 0.1, None)
     assert box.frozen.tolist() == [False, True, False, False]
     np.testing.assert_allclose(box.low[[0, 2, 3]], [0.0, 0.4, 0.4])
@@ -28,7 +28,7 @@ def test_the_region_moves_numbers_and_freezes_the_rest():
 
 
 def test_its_sides_follow_the_length_scales_within_limits():
-    columns, c = Columns(MIXED), np.full(4, 0.5)
+    columns, c = Features(MIXED), np.full(4, 0.5)
     theta = np.log(np.r_[1.0, 1.0, 4.0, 2.0, 1.0, 1.0, 1.0])
     box = trust_region.region(columns, c, 0.05, theta)
     np.testing.assert_allclose((box.high - c)[[0, 2, 3]], [0.025, 0.1, 0.05])
@@ -36,13 +36,13 @@ def test_its_sides_follow_the_length_scales_within_limits():
     assert (trust_region.region(columns, c, 0.05, theta).high - c)[0] == pytest.approx(0.05 / 4)
 
 
-def test_it_grows_with_success_shrinks_with_failure_and_starts_again():
+def test_it_grows_with_success_shrinks_with_failure_and_is_reset():
     assert trust_region.resize(0.1, True) > 0.1 > trust_region.resize(0.1, False)
     assert trust_region.resize(trust_region.MOST, True) == trust_region.MOST
     assert trust_region.resize(trust_region.LEAST, False) == trust_region.START
 
 
-def test_half_of_the_asks_are_local_where_all_can_move_and_none_where_nothing_can():
+def test_the_share_of_local_proposals_grows_with_that_of_continuous_parameters():
     box = Space(x=Float(0, 1), y=Float(0, 1))
     notes = phases(box, lambda c: c["x"] + c["y"], 40)
     assert notes[20:].count("local") == 10
@@ -52,7 +52,7 @@ def test_half_of_the_asks_are_local_where_all_can_move_and_none_where_nothing_ca
     assert share == 10  # two of four parameters are continuous: a quarter
 
 
-def test_of_eight_at_once_a_quarter_is_local():
+def test_a_quarter_of_a_batch_is_local():
     strategy = Bayes(Space(x=Float(0, 1), y=Float(0, 1)), seed=0)
     for _ in range(4):
         for p in strategy.ask(8):
@@ -61,7 +61,7 @@ def test_of_eight_at_once_a_quarter_is_local():
     assert notes.count("local") == 2
 
 
-def test_a_rotated_bowl_is_solved_where_axes_do_not_help():
+def test_a_rotated_quadratic_is_minimised():
     space = Space({f"x{i}": Float(-5, 5) for i in range(4)})
     Q, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))
     centre = np.array([1.0, -2.0, 0.5, 2.5])

@@ -1,11 +1,11 @@
-"""The memory of fits: what is stored is what goes on."""
+"""Warm starts: restored fits equal the stored ones."""
 
 import json
 
 import numpy as np
 
 from metaopt.space import Float, Space
-from metaopt_strategies.bayes.features import Columns
+from metaopt_strategies.bayes.features import Features
 from metaopt_strategies.bayes.gp import Prior
 from metaopt_strategies.bayes.kernels import Trend
 from metaopt_strategies.bayes.model import Model, believe
@@ -13,7 +13,7 @@ from metaopt_strategies.bayes.trust_region import SHAPES
 from metaopt_strategies.bayes.warm_starts import Fits
 
 SPACE = Space(x=Float(0, 1), y=Float(0, 1))
-COLUMNS = Columns(SPACE)
+COLUMNS = Features(SPACE)
 
 
 def model():
@@ -25,7 +25,7 @@ def data(n, seed=0):
     return U, A, np.exp(6 * U[:, 0]) + U[:, 1]
 
 
-def test_a_restored_memory_fits_the_same():
+def test_restored_fits_continue_identically():
     one = Fits()
     one.fit("a", model(), data(15), 15, SHAPES)
     two = Fits.from_json(json.loads(json.dumps(one.to_json())))
@@ -35,7 +35,7 @@ def test_a_restored_memory_fits_the_same():
     assert one.to_json() == two.to_json()
 
 
-def test_nothing_new_means_no_new_fit():
+def test_without_new_points_there_is_no_new_fit():
     fits = Fits()
     fits.fit("a", model(), data(15), 15)
     before = fits.last["a"]
@@ -43,7 +43,7 @@ def test_nothing_new_means_no_new_fit():
     assert fits.last["a"] is before
 
 
-def test_the_evidence_bends_what_is_exponential_and_not_what_is_linear():
+def test_the_evidence_selects_a_transform_for_exponential_values_but_not_for_linear():
     fits = Fits()
     U, A, y = data(40)
     fits.fit("bent", model(), (U, A, y), 40, SHAPES)
@@ -52,7 +52,7 @@ def test_the_evidence_bends_what_is_exponential_and_not_what_is_linear():
     assert fits.last["flat"].shape == 0
 
 
-def test_believing_ends_uncertainty_and_keeps_the_mean():
+def test_believing_reduces_uncertainty_and_keeps_the_mean():
     fits, m = Fits(), model()
     U, A, y = data(20)
     w = fits.fit("a", m, (U, A, y), 20, SHAPES)

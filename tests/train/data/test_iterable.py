@@ -1,4 +1,4 @@
-"""Streams that can only be gone through, in an order of their own."""
+"""IterableDatasets: samples come in the order of the Dataset."""
 
 import multiprocessing
 import random
@@ -22,7 +22,7 @@ CONFIGS = [{"lr": 0.01 * (k + 1)} for k in range(3)] + [{"batch_size": 16}, {"op
 
 
 class Stream(IterableDataset):
-    """In the order in which a trainer would visit samples in memory."""
+    """Yields samples in the order in which a trainer visits samples in memory."""
 
     def __init__(self, X=X[:100], y=Y[:100]):
         self.X, self.y, self.epochs = X, y, []
@@ -60,7 +60,7 @@ def expected():
     return outcomes(Trainer("mlp", X[:100], Y[:100], **USUAL))
 
 
-def test_a_stream_equals_memory_if_its_order_does(expected, caplog):
+def test_a_stream_in_the_same_order_gives_the_results_of_memory(expected, caplog):
     stream = Stream()
     for data in (stream, DataLoader(stream, batch_size=7), DataLoader(stream, num_workers=1)):
         t = trainer(data)
@@ -94,7 +94,7 @@ def test_targets_and_networks_of_every_kind(kind):
     assert np.array_equal(fitted.predict(X), same.predict(X))
 
 
-def test_a_team_makes_one_pass_an_epoch():
+def test_a_team_makes_one_pass_per_epoch():
     stream = Stream()
     t = trainer(stream, stopping=None)
     assert stream.epochs == [0]
@@ -104,7 +104,7 @@ def test_a_team_makes_one_pass_an_epoch():
     assert stream.epochs == [0, 1, 2, 3, 1, 1, 2, 2, 3, 3]
 
 
-def test_a_stream_may_be_read_into_memory_and_cut():
+def test_a_stream_can_be_read_into_memory_and_split():
     t = trainer(Stream(X, Y), resident=True, validation=3, test=0.2)
     plain = Trainer("mlp", X, Y, **{**USUAL, "validation": 3, "test": 0.2})
     assert outcomes(t, CONFIGS[:1]) == outcomes(plain, CONFIGS[:1])
@@ -119,7 +119,7 @@ class Sharded(Stream):
 
 
 class Listed(Stream):
-    """What the DataLoader gives, epoch by epoch."""
+    """Yields the samples of a DataLoader, epoch by epoch."""
 
     def __iter__(self):
         sharded = Sharded()
@@ -148,7 +148,7 @@ def test_augmentation_depends_on_the_epoch_only():
     assert first != outcomes(trainer(stream, resident=True))
 
 
-def test_a_training_that_was_cut_off_goes_on(tmp_path, expected):
+def test_an_interrupted_training_resumes(tmp_path, expected):
     class Cut(Exception):
         pass
 
@@ -191,8 +191,8 @@ def broken(stream):
 
 
 CHANGES = {
-    shorter: "the same number of samples in every pass, 100 as in the first one, got only 99 in",
-    longer: "100 as in the first one, got more in epoch 1",
+    shorter: "the same number of samples in every pass, 100 as in the first pass, got only 99 in",
+    longer: "100 as in the first pass, got more in epoch 1",
     narrower: "inputs of one shape, got (6,) in sample 0 and (7,) before",
     newer: "which y does not have, in epoch 1",
     broken: "X cannot be read: IndexError: index 50 is out of bounds",
@@ -227,21 +227,21 @@ class Nothing(Stream):
         (
             Stream(),
             {"validation": 0.2},
-            "no part can be cut: validation must be data of its own",
+            "which cannot be split: validation must be separate data, got the",
         ),
-        (Stream(), {"test": 0.2}, "test must be data of its own, or None for no hidden test, got"),
+        (Stream(), {"test": 0.2}, "test must be separate data, or None for no hidden test, got"),
         (Stream(), {"validation": 4}, "folds need the data in memory"),
         (Stream(), {"validation": 0}, "validation must be a fraction above 0"),
         (Stream(), {"standardize": True}, "scale the inputs in the Dataset"),
-        (Stream(), {"y": Y}, "leave y out"),
+        (Stream(), {"y": Y}, "do not pass y"),
         (Nothing(), {}, "X is empty"),
         (DataLoader(Nothing(), num_workers=1), {}, "X is empty"),
         (Stream(np.where(X > 3, np.nan, X), Y), {}, "X must be finite; the first bad sample is"),
         (Ragged(), {}, r"got \(6,\) in sample 70 and \(7,\) before"),
-        (DataLoader(Stream(), collate_fn=list), {}, r"collate_fn of its own \(list\)"),
+        (DataLoader(Stream(), collate_fn=list), {}, r"custom collate_fn \(list\)"),
         (Stream(), {"validation": Ragged()}, "validation X must give inputs of one shape"),
     ],
 )
-def test_what_a_stream_may_not_be(data, options, message):
+def test_invalid_streams_are_refused(data, options, message):
     with pytest.raises(TrainingError, match=message):
         trainer(data, **options)

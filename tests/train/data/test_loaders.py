@@ -1,4 +1,4 @@
-"""Samples read by the processes of a DataLoader are those that are read from memory."""
+"""DataLoaders: worker processes read the same samples as from memory."""
 
 import multiprocessing
 import os
@@ -40,7 +40,7 @@ def trainer(data, **options):
 
 def outcomes(trainer, configs=CONFIGS):
     found = {k: outcome(result) for k, result in trainer.many(trials(configs))}
-    assert multiprocessing.active_children() == []  # and not only once the trainer is gone
+    assert multiprocessing.active_children() == []  # not only after the trainer was deleted
     return found
 
 
@@ -62,7 +62,7 @@ def expected():
 
 
 @pytest.mark.parametrize("num_workers", [0, 1, 2])
-def test_any_number_of_processes_gives_what_memory_gives(num_workers, expected, caplog):
+def test_any_number_of_processes_gives_the_results_of_memory(num_workers, expected, caplog):
     loader = DataLoader(Pairs(), num_workers=num_workers, batch_size=7, shuffle=True)
     t = trainer(loader)
     assert outcomes(t) == expected
@@ -71,7 +71,7 @@ def test_any_number_of_processes_gives_what_memory_gives(num_workers, expected, 
     check_no_team_failed(caplog)
 
 
-def test_parts_of_their_own_may_be_loaders():
+def test_separate_parts_can_be_loaders():
     parts = {"validation": (X[:20], Y[:20]), "test": (X[20:50], Y[20:50])}
     loaders = {k: DataLoader(Pairs(*part), num_workers=1) for k, part in parts.items()}
     plain = outcomes(Trainer("mlp", X, Y, **USUAL, **parts))
@@ -81,7 +81,7 @@ def test_parts_of_their_own_may_be_loaders():
 
 
 class Augmented(Pairs):
-    """Draws from every global generator there is."""
+    """Uses every global random generator."""
 
     def __getitem__(self, i):
         noise = np.random.normal(size=7) + torch.randn(7).numpy() + random.gauss(0, 1)  # noqa: NPY002
@@ -151,7 +151,7 @@ def test_threads_share_a_trainer(expected):
     assert found == [expected[k] for k in range(3)]
 
 
-def test_a_process_waits_for_no_thread_of_its_parent(expected):
+def test_a_process_does_not_wait_for_threads_of_its_parent(expected):
     taken, done = threading.Event(), threading.Event()
 
     def hold():
@@ -170,7 +170,7 @@ def test_a_process_waits_for_no_thread_of_its_parent(expected):
     assert outcomes(t) == expected
 
 
-def test_a_trainer_travels(expected):
+def test_a_trainer_can_be_pickled(expected):
     t = trainer(DataLoader(Pairs(), num_workers=1, generator=torch.Generator()))
     outcomes(t)
     assert outcomes(cloudpickle.loads(cloudpickle.dumps(t))) == expected
@@ -184,7 +184,7 @@ def test_processes_of_processes(expected):
 
 
 @pytest.mark.slow
-def test_processes_may_be_started_afresh(expected):
+def test_processes_can_be_started_by_spawn(expected):
     loader = DataLoader(Pairs(), num_workers=1, multiprocessing_context="spawn")
     assert outcomes(trainer(loader, resident=True)) == expected
 
@@ -206,7 +206,7 @@ class Channel:
         return self.step == self.stop
 
 
-def test_a_training_that_was_cut_off_goes_on(tmp_path, expected):
+def test_an_interrupted_training_resumes(tmp_path, expected):
     t = trainer(DataLoader(Pairs(), num_workers=1), checkpoints=tmp_path)
     with pytest.raises(Cut) as held:
         list(t.many(trials(CONFIGS, Channel(cut=2))))
@@ -234,11 +234,11 @@ def test_a_step_that_raises_ends_the_processes():
     calls.clear()
     found = dict(t.many(trials([{"width": 3}, {"batch_size": 16}])))
     assert [found[k].status for k in range(2)] == ["failed", "complete"]
-    assert calls[-5:] == [1] * 5  # what the failed one had begun to read is given up
+    assert calls[-5:] == [1] * 5  # the processes of the failed one have ended
 
 
 class Failing(Pairs):
-    """Fails in some way once a file is there."""
+    """Calls `fail` once a file exists."""
 
     def __init__(self, folder, fail):
         super().__init__()
@@ -262,14 +262,14 @@ FAILURES = {
 }
 
 
-# PyTorch's handler of a process that has died may raise while PyTorch itself opens a file.
+# PyTorch's handler for a dead process may raise while PyTorch itself opens a file.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", FAILURES)
 def test_samples_that_cannot_be_read_fail_their_trials(name, tmp_path, caplog):
     caplog.set_level("INFO", "metaopt.train")
     fail, options, message = FAILURES[name]
     t = trainer(DataLoader(Failing(tmp_path, fail), **options))
-    for seed in range(9):  # one whose training part has the sample
+    for seed in range(9):  # find a split whose training part has the sample
         (split,) = t._data.prepare(seed, torch.device("cpu"))
         if 77 in split.train.X._rows:
             break
@@ -324,14 +324,15 @@ class Mixed(Pairs):
 @pytest.mark.parametrize(
     ("data", "options", "message"),
     [
-        (DataLoader(Pairs(), collate_fn=stack), {}, r"collate_fn of its own \(stack\), .* leave"),
-        (DataLoader(Pairs(), sampler=WEIGHTED), {}, "by a WeightedRandomSampler, but the trainer"),
-        (DataLoader(Pairs(), sampler=SHORT), {}, "by a RandomSampler, .* give a torch.*Subset"),
-        (DataLoader(Pairs(), batch_sampler=[[1, 2], [3]]), {}, "chooses its samples by a list"),
+        (DataLoader(Pairs(), collate_fn=stack), {}, r"custom collate_fn \(stack\), .* remove"),
+        (DataLoader(Pairs(), sampler=WEIGHTED), {},
+         "with a WeightedRandomSampler, but the trainer"),
+        (DataLoader(Pairs(), sampler=SHORT), {}, "with a RandomSampler, .* pass a torch.*Subset"),
+        (DataLoader(Pairs(), batch_sampler=[[1, 2], [3]]), {}, "chooses its samples with a list"),
         (DataLoader(Pairs(), sampler=torch_data.SequentialSampler(range(9))), {}, "SequentialSa"),
         (DataLoader(Pairs(), batch_sampler=torch_data.BatchSampler(WEIGHTED, 4, False)), {},
-         "by a WeightedRandomSampler"),
-        (DataLoader(Pairs()), {"y": Y}, "leave y out"),
+         "with a WeightedRandomSampler"),
+        (DataLoader(Pairs()), {"y": Y}, "do not pass y"),
         (DataLoader(Pairs(X[:0], Y[:0])), {}, "X is empty"),
         (DataLoader(Subset(X, range(150))), {}, "must give pairs"),
         (DataLoader(Mixed()), {}, "one type, got float64 in sample 1 and torch.int64 before"),
@@ -340,6 +341,6 @@ class Mixed(Pairs):
     ids=["collate", "weighted", "short", "batches", "first", "weighted batches",
          "y", "empty", "single", "mixed", "validation"],
 )  # fmt: skip
-def test_what_a_loader_may_not_be(data, options, message, resident):
+def test_invalid_loaders_are_refused(data, options, message, resident):
     with pytest.raises(TrainingError, match=message):
         trainer(data, resident=resident, **options)

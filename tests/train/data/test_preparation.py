@@ -54,7 +54,7 @@ def test_standardising_uses_the_training_part_only():
 
 
 @pytest.mark.parametrize("shape", [(7, 3), (7, 3, 4, 5), (7, 4, 5), (7,)])
-def test_scalers_undo_themselves_and_leave_constants_alone(shape):
+def test_undo_inverts_a_scaler_and_constants_become_zero(shape):
     x = torch.from_numpy(RNG.normal(2, 3, shape))
     scaler = Scaler.fit(x)
     assert torch.allclose(scaler.undo(scaler.apply(x)), x)
@@ -82,7 +82,7 @@ class Pairs(Dataset):
         return self.X[i], self.y[i]
 
 
-def test_datasets_are_the_arrays_they_hold():
+def test_datasets_give_the_same_parts_as_arrays():
     before = torch.get_rng_state()
     a = data().prepare(0, CPU)[0]
     sets = Pairs(X, Y), TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
@@ -91,7 +91,7 @@ def test_datasets_are_the_arrays_they_hold():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_explicit_parts_are_taken_as_they_are():
+def test_explicit_parts_are_used_unchanged():
     parts = data(validation=(X[:6], Y[:6] + 0), test=Pairs(X[:3], Y[:3])).prepare(0, CPU)[0]
     assert len(parts.train.y) == 90
     assert torch.equal(parts.validation.X, torch.tensor(X[:6], dtype=torch.float32))
@@ -99,7 +99,7 @@ def test_explicit_parts_are_taken_as_they_are():
 
 
 @pytest.mark.parametrize("kind", ["<f8", ">f8", ">i4", ">f4"])
-def test_views_and_foreign_bytes_are_read_as_their_values(kind):
+def test_views_and_foreign_byte_orders_are_read_correctly(kind):
     plain = (X * 10).astype(kind[1:]) if kind[1] == "f" else (X * 10).astype("i4")
     foreign = np.asfortranarray(plain.astype(kind))[::-1, ::-1]
     a = data(plain[::-1, ::-1].copy(), Y[::-1].copy()).prepare(0, CPU)[0]
@@ -113,14 +113,14 @@ def test_no_test_part_on_request():
         assert parts.test is None and len(parts.train.y) == 72
 
 
-def test_the_callers_arrays_may_change_later():
+def test_later_changes_of_the_given_arrays_have_no_effect():
     mine = X.copy()
     read = data(mine)
     mine[:] = 0
     assert read.prepare(0, CPU)[0].train.X.any()
 
 
-def test_tokens_stay_integers_and_other_integers_become_real():
+def test_int64_tensors_stay_integers_and_other_integers_become_floats():
     assert (
         data(torch.ones(90, 4, dtype=torch.int64)).prepare(0, CPU)[0].train.X.dtype == torch.int64
     )
@@ -138,8 +138,8 @@ BAD[17, 2] = np.nan
         ({"X": BAD}, "X must be finite; the first bad sample is 17"),
         ({"X": X[:0], "y": Y[:0]}, "y is empty"),
         ({"X": X.astype(str)}, "X must hold numbers"),
-        ({"y": None}, "y is missing; leave it out only if X is a Dataset"),
-        ({"X": Pairs(X, Y)}, "X is a Dataset and holds the targets; leave y out"),
+        ({"y": None}, "y is missing; it is only optional if X is a Dataset"),
+        ({"X": Pairs(X, Y)}, "X is a Dataset and contains the targets; do not pass y"),
         ({"y": Y * 0}, "at least two classes"),
         ({"y": Y + 0.5}, "class labels .*use loss='mse'"),
         ({"y": np.array([0] * 88 + [1] * 2)}, "2 samples of class 1 are too few"),
@@ -151,8 +151,11 @@ BAD[17, 2] = np.nan
         ({"test": (X[:4, :2], Y[:4])}, r"test X must have samples of shape \(4,\)"),
         ({"validation": (X[:4], Y[:3])}, "validation X and validation y must have the same"),
         ({"X": np.full((90, 4), 1e300)}, "overflow"),
-        ({"X": torch.ones(90, 4, dtype=torch.int64), "standardize": True}, "needs real inputs"),
-        ({"y": Y, "standardize_target": True}, "needs real targets"),
+        (
+            {"X": torch.ones(90, 4, dtype=torch.int64), "standardize": True},
+            "needs floating-point inputs",
+        ),
+        ({"y": Y, "standardize_target": True}, "needs floating-point targets"),
     ],
 )
 def test_wrong_data_is_refused_at_once(arguments, message):

@@ -1,4 +1,4 @@
-"""Inputs that stay in their Dataset give the results that they give from memory."""
+"""Inputs that stay in their Dataset give the same results as inputs in memory."""
 
 import cloudpickle
 import numpy as np
@@ -16,7 +16,7 @@ USUAL = {"epochs": 4, "device": "cpu", "stopping": EarlyStopping(2), "metrics": 
 
 
 class Watched(Dataset):
-    """Counts what is read of it."""
+    """Records which samples are read."""
 
     def __init__(self, X, y):
         self.X, self.y, self.reads = X, y, []
@@ -88,7 +88,7 @@ def test_streamed_equals_resident_bit_for_bit(name, caplog):
     check_no_team_failed(caplog)
 
 
-def test_a_mixed_population_from_a_stream():
+def test_a_mixed_population_with_a_stream():
     whole = {k: outcome(r) for k, r in trainer(Watched(X, Y)).many(trials(MIX[:25]))}
     t = trainer(Watched(X, Y), resident=False)
     assert {k: outcome(r) for k, r in t.many(trials(MIX[:25]))} == whole
@@ -97,7 +97,7 @@ def test_a_mixed_population_from_a_stream():
 def test_one_pass_feeds_all_members():
     data = Watched(X, Y)
     t = trainer(data, resident=False, stopping=None, epochs=3)
-    assert data.reads == list(range(150))  # once, for the targets
+    assert data.reads == list(range(150))  # one pass, for the targets
     data.reads.clear()
     configs = [{"lr": 0.01 * (k + 1)} for k in range(8)]
     assert len(dict(t.many(trials(configs)))) == 8
@@ -105,7 +105,7 @@ def test_one_pass_feeds_all_members():
     n = len(split.train.y)
     held, rest = data.reads[: 150 - n], data.reads[150 - n :]
     held = set(held)
-    assert len(held) == 150 - n  # validation and test, once
+    assert len(held) == 150 - n  # validation and test samples are read once
     epochs = [rest[k : k + n] for k in range(0, len(rest), n)]
     mine = sorted(set(range(150)) - held)
     assert len(epochs) == 3 and all(sorted(e) == mine for e in epochs)
@@ -117,7 +117,7 @@ class Augmented(Watched):
         return self.X[i] + 0.1 * torch.randn(7).numpy(), self.y[i]
 
 
-def test_augmentation_is_drawn_anew_and_is_reproducible():
+def test_augmentation_differs_between_batches_and_is_reproducible():
     before = torch.get_rng_state()
     t = trainer(Augmented(X, Y), resident=False)
     first = outcome(t(fixed_trial({})))
@@ -131,7 +131,7 @@ def test_augmentation_is_drawn_anew_and_is_reproducible():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_network_that_draws_by_itself_is_not_disturbed():
+def test_a_network_with_random_numbers_of_its_own_is_not_disturbed():
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
@@ -148,7 +148,7 @@ def test_a_network_that_draws_by_itself_is_not_disturbed():
     assert results[0] == results[1]
 
 
-def test_arrays_on_disk_may_be_read_only_and_mirrored(tmp_path):
+def test_arrays_on_disk_can_be_read_only_and_reversed(tmp_path):
     np.save(tmp_path / "X.npy", X[:, ::-1])
     held = np.load(tmp_path / "X.npy", mmap_mode="r")
 
@@ -179,7 +179,7 @@ def test_a_stream_and_checkpoints(tmp_path):
     for data in (Watched(X, Y), Watched(X + 1e-6, Y)):
         with pytest.raises(Cut):
             next(trainer(data, **options).many(trials([{}], Channel())))
-    assert len(list(tmp_path.iterdir())) == 2  # other samples, another training
+    assert len(list(tmp_path.iterdir())) == 2  # other samples have another checkpoint
     data = Watched(X, Y)
     t = trainer(data, **options)
     found = dict(t.many(trials([{}])))[0]
@@ -210,7 +210,7 @@ class Ragged(Watched):
         (Watched(X[:0], Y[:0]), {}, "X is empty"),
         (X, {}, "needs X to be a map-style Dataset with a length, .*, got ndarray"),
         (Unsized(), {}, "or an IterableDataset, got Unsized"),
-        (Watched(X, Y), {"y": Y}, "leave y out"),
+        (Watched(X, Y), {"y": Y}, "do not pass y"),
         (Watched(X, Y), {"validation": 3}, "folds need the data in memory"),
         (Watched(X, Y), {"standardize": True}, "scale the inputs in the Dataset"),
         (Watched(X, Y * 0), {}, "at least two classes"),
@@ -219,7 +219,7 @@ class Ragged(Watched):
     ids=["nan", "overflow", "text", "ragged", "empty", "array", "unsized", "y", "folds",
          "standardize", "one class", "one tensor"],
 )  # fmt: skip
-def test_what_cannot_be_streamed_is_said(data, options, message):
+def test_data_that_cannot_be_streamed_is_refused(data, options, message):
     with pytest.raises(TrainingError, match=message):
         trainer(data, resident=False, **options)
 

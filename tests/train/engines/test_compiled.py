@@ -1,4 +1,4 @@
-"""Networks run through torch.compile have the results that they have without it."""
+"""Networks trained through torch.compile give the same results as without it."""
 
 import pickle
 import random
@@ -21,10 +21,10 @@ from metaopt.trials.trial import Trial, fixed_trial
 compiles = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler on this machine"),
-    # Of PyTorch's compiler, about PyTorch.
+    # Warnings inside PyTorch's compiler.
     pytest.mark.filterwarnings("ignore::DeprecationWarning:torch"),
 ]
-# Steps of 32 samples, validation of 48: of every architecture two programs are compiled.
+# Steps have 32 samples, validation has 48: two programs are compiled per architecture.
 SIZES = {"X": X[:96], "y": Y[:96], "validation": (X[96:144], Y[96:144]), "test": (X, Y)}
 CONFIGS = [
     {"optimizer": "sgd", "lr": 0.1, "dropout": 0.3},
@@ -41,7 +41,7 @@ def normed(config):
 
 
 class Noisy(nn.Module):
-    """Calls one dropout layer twice, and draws from the default generator."""
+    """Calls one dropout layer twice, and draws numbers from the default generator."""
 
     def __init__(self):
         super().__init__()
@@ -58,7 +58,7 @@ def make(build=normed, **options):
 
 
 def graphs():
-    """How many graphs PyTorch has captured so far."""
+    """Return the number of graphs that PyTorch has captured so far."""
     from torch._dynamo.utils import counters
 
     return counters["stats"]["unique_graphs"]
@@ -88,13 +88,13 @@ def check_like_uncompiled(dtype, tolerance, caplog):
 class TestCompiled:
     pytestmark = compiles
 
-    def test_it_is_as_uncompiled_in_single_precision(self, caplog):
+    def test_results_equal_uncompiled_in_single_precision(self, caplog):
         check_like_uncompiled(torch.float32, 1e-5, caplog)
 
-    def test_it_is_as_uncompiled_in_double_precision(self, caplog):
+    def test_results_equal_uncompiled_in_double_precision(self, caplog):
         check_like_uncompiled(torch.float64, 1e-10, caplog)
 
-    def test_what_a_network_draws_is_what_it_draws_uncompiled(self):
+    def test_random_numbers_are_the_same_as_uncompiled(self):
         before = (
             random.getstate(),
             np.random.get_state()[1].tolist(),  # noqa: NPY002
@@ -119,7 +119,7 @@ class TestCompiled:
         scores = t.cross_validate(CONFIGS[0], 1, 2).value
         assert scores == pytest.approx(plain.cross_validate(CONFIGS[0], 1, 2).value, abs=1e-5)
 
-    def test_cut_off_it_goes_on_bit_for_bit(self, tmp_path):
+    def test_interrupted_training_resumes_bit_for_bit(self, tmp_path):
         class Cut(Exception):
             pass
 
@@ -143,7 +143,7 @@ class TestCompiled:
             t = make(compile=True, checkpoints=tmp_path)
             assert outcome(t(Trial(Proposal(0, CONFIGS[1], 5), 7, Channel(99)))) == expected
 
-    def test_the_refitted_network_is_the_one_that_was_built(self, tmp_path):
+    def test_refit_returns_a_plain_network(self, tmp_path):
         t = make(compile=True)
         fitted = t.refit(CONFIGS[0], 100, 7)
         kinds = [type(module) for module in fitted.network]
@@ -155,14 +155,14 @@ class TestCompiled:
         plain = make().refit(CONFIGS[0], 100, 7)
         assert fitted.predict_proba(X) == pytest.approx(plain.predict_proba(X), abs=1e-5)
 
-    def test_lanes_compile_beside_each_other(self):
+    def test_devices_compile_at_the_same_time(self):
         alone = dict(make(compile=True).many(trials(CONFIGS)))
-        lanes = dict(make(compile=True, device=["cpu", "cpu"]).many(trials(CONFIGS)))
-        assert {k: outcome(r) for k, r in lanes.items()} == {
+        several = dict(make(compile=True, device=["cpu", "cpu"]).many(trials(CONFIGS)))
+        assert {k: outcome(r) for k, r in several.items()} == {
             k: outcome(r) for k, r in alone.items()
         }
 
-    def test_a_process_of_its_own_has_the_same_result(self, tmp_path):
+    def test_another_process_gives_the_same_result(self, tmp_path):
         t = make(compile=True)
         expected = [outcome(t(trial)) for trial in trials(CONFIGS)]
         cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -188,7 +188,7 @@ result = trainer(Trial(Proposal(2, config, 102), 7))
 
 @pytest.fixture
 def captured_only(monkeypatch):
-    """PyTorch captures graphs, and runs them as they are."""
+    """Have PyTorch capture graphs and run them without generating code."""
     real = torch.compile
     monkeypatch.setattr(compiled, "check_compiler", lambda device: None)
     monkeypatch.setattr(compiled, "PROGRAMS", compiled.Programs())
@@ -207,7 +207,7 @@ class Slope(nn.Module):
 
 
 @pytest.mark.slow
-def test_threads_may_make_the_first_dropout_at_once():
+def test_threads_may_create_the_first_dropout_at_once():
     code = """
 import threading, time, torch
 from metaopt.train.runtime.rng import dropout_bits
@@ -217,7 +217,7 @@ real = torch.library.custom_op
 def custom_op(name, *args, **more):
     if name == "metaopt::draw":
         made.append(1)
-        time.sleep(0.2)  # so that all others come meanwhile
+        time.sleep(0.2)  # so that all other threads arrive here
     return real(name, *args, **more)
 torch.library.custom_op = custom_op
 def draw():
@@ -237,7 +237,7 @@ assert len(made) == 1 and len(drawn) == 6 and all(one == drawn[0] for one in dra
     "build",
     [
         lambda c: nn.Sequential(nn.Linear(7, c["width"]), nn.ReLU(), nn.Linear(c["width"], 3)),
-        lambda c: Slope(1 + c["width"]),  # PyTorch alone sees a difference
+        lambda c: Slope(1 + c["width"]),  # only PyTorch sees a difference
     ],
 )
 def test_many_architectures_are_all_compiled(build, captured_only, caplog):
@@ -286,7 +286,7 @@ class Recurrent(nn.Module):
         (Recurrent, "cannot compile this network as one program.*LSTM"),
     ],
 )
-def test_what_cannot_be_compiled_is_a_failed_trial(network, message, captured_only):
+def test_a_network_that_cannot_be_compiled_fails_its_trial(network, message, captured_only):
     t = make(lambda c: network() if c["bad"] else normed(c), compile=True)
     configs = [{"bad": True}, {"bad": False, "dropout": 0.1}]
     bad, good = (dict(t.many(trials(configs)))[k] for k in (0, 1))
@@ -295,7 +295,7 @@ def test_what_cannot_be_compiled_is_a_failed_trial(network, message, captured_on
         t(fixed_trial(configs[0]))
 
 
-def test_a_missing_compiler_is_said_at_once_and_in_workers(monkeypatch, tmp_path):
+def test_a_missing_compiler_is_reported_at_once_and_in_workers(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.delenv("CXX", raising=False)
     (tmp_path / "g++").write_text("")
@@ -316,6 +316,6 @@ def test_a_missing_compiler_is_said_at_once_and_in_workers(monkeypatch, tmp_path
         make(compile="yes")
 
 
-def test_perceptrons_are_lowered_nevertheless():
+def test_perceptrons_use_the_engine_lowered_even_with_compile():
     result = make("mlp", compile=True)(fixed_trial({}))
     assert result.data["engine"] == "lowered"

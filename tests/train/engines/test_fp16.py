@@ -1,4 +1,4 @@
-"""Training in float16: near full precision, with the scale of torch.amp.GradScaler, resumed."""
+"""Training in float16: close to full precision, scaled like torch.amp.GradScaler, resumable."""
 
 import copy
 from itertools import pairwise
@@ -43,7 +43,7 @@ def engine_of(t, config):
 
 @pytest.mark.parametrize("build", ["mlp", with_buffers, conv])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
-def test_it_is_near_full_precision_and_the_same_together(build, optimizer):
+def test_results_are_near_full_precision_and_equal_in_a_batch(build, optimizer):
     config = {"optimizer": optimizer, "lr": 0.003, "eps": 1e-3, "l2": 1e-3}
     full, half = trainer(build, stopping=None, engine="single"), trainer(build, **FP16)
     expected, found = full(fixed_trial(config)), half(fixed_trial(config))
@@ -56,7 +56,7 @@ def test_it_is_near_full_precision_and_the_same_together(build, optimizer):
 
 
 class Reference:
-    """The loop of PyTorch's documentation: autocast, GradScaler and an optimizer of torch.optim."""
+    """The loop in PyTorch's documentation: autocast, GradScaler, and torch.optim."""
 
     def __init__(self, engine, make):
         self.network = copy.deepcopy(engine._member.network)
@@ -89,7 +89,7 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_step_is_that_of_pytorchs_scaler(name, monkeypatch):
+def test_every_step_equals_that_of_pytorchs_scaler(name, monkeypatch):
     monkeypatch.setattr(loss_scale, "GROW_EVERY", 5)  # so that the scale grows, and overflows again
     make, config = OPTIMIZERS[name]
     engine = engine_of(
@@ -98,7 +98,7 @@ def test_every_step_is_that_of_pytorchs_scaler(name, monkeypatch):
     )
     reference = Reference(engine, make)
     skips, scales = 0, []
-    for epoch in range(1, 41):  # of one step each
+    for epoch in range(1, 41):  # one step per epoch
         before = engine._flat.vector.clone()
         (loss,) = engine.train(epoch)
         X, y = next(engine.feed.epoch(epoch))
@@ -114,7 +114,7 @@ def test_every_step_is_that_of_pytorchs_scaler(name, monkeypatch):
     assert sum(a > b for a, b in pairwise([2.0**16, *scales])) == skips
 
 
-def test_skipped_steps_are_no_divergence_and_their_losses_count():
+def test_skipped_steps_are_not_divergence_and_their_losses_count():
     t = trainer(dense, **{**STEEP, "epochs": 9})
     engine = engine_of(t, {"lr": 0.1, "batch_size": 32})
     before = engine._flat.vector.clone()
@@ -127,7 +127,7 @@ def test_skipped_steps_are_no_divergence_and_their_losses_count():
 
 
 class Spiky(nn.Module):
-    """Overflows in its forward pass for one sample, wherever that is."""
+    """Overflows in its forward pass for one sample, in any batch."""
 
     def __init__(self):
         super().__init__()
@@ -141,7 +141,7 @@ class Spiky(nn.Module):
 SPIKE = np.float32(X[0, 0]).item()
 
 
-def test_a_batch_that_overflows_leaves_no_trace():
+def test_a_batch_that_overflows_changes_no_weight_or_buffer():
     t = trainer(lambda c: Spiky(), test=None, validation=(X[1:], Y[1:]), **FP16)
     result = t(fixed_trial({"lr": 0.01}))
     assert result.status == "complete" and result.data["stopped"] == "epochs"
@@ -176,8 +176,8 @@ class Channel:
 
 
 @pytest.mark.parametrize("cut", range(1, 6))
-def test_cut_off_it_ends_with_the_scale_that_it_would_have_had(cut, tmp_path, monkeypatch):
-    monkeypatch.setattr(loss_scale, "GROW_EVERY", 4)  # epochs have 3 steps: the count matters, too
+def test_interrupted_training_resumes_with_its_scale(cut, tmp_path, monkeypatch):
+    monkeypatch.setattr(loss_scale, "GROW_EVERY", 4)  # epochs have 3 steps: tests the count, too
     config = {"lr": 0.1, "batch_size": 32}
 
     def run(channel, **more):
@@ -191,14 +191,14 @@ def test_cut_off_it_ends_with_the_scale_that_it_would_have_had(cut, tmp_path, mo
     assert run(again, checkpoints=tmp_path) == expected and again.log == whole.log
 
 
-def test_what_autocast_does_not_lower_is_refused():
+def test_float64_is_refused_because_autocast_does_not_convert_it():
     with pytest.raises(TrainingError, match=r"needs dtype=torch.float32.*got torch.float64"):
         trainer(dtype=torch.float64, **FP16)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_nothing_is_read_back_from_the_device_within_an_epoch(name):
-    """`bool(tensor)`, `float(tensor)` and `item()` all run this operation."""
+    """`bool(tensor)`, `float(tensor)` and `item()` all run `_local_scalar_dense`."""
 
     class Reads(TorchDispatchMode):
         count = 0

@@ -1,4 +1,4 @@
-"""Law 9: networks trained together have the results that they have alone, in any company."""
+"""Law 9: networks give the same results whether trained alone or in any batch."""
 
 import logging
 
@@ -30,7 +30,7 @@ def dtype(request):
     return request.param
 
 
-def test_together_equals_alone_bit_for_bit(dtype, caplog):
+def test_a_batch_equals_training_alone_bit_for_bit(dtype, caplog):
     t = trainer(dtype=dtype)
     together = dict(t.many(trials(MIX)))
     assert sorted(together) == list(range(len(MIX)))
@@ -54,7 +54,7 @@ def test_wide_layers_and_long_inputs_are_the_same_too():
 
 @pytest.mark.parametrize("inputs", [1, 2, 40])
 def test_a_single_output_a_single_input_and_widths_of_any_size(inputs, dtype, caplog):
-    # Products with a side of 1 are the ones that PyTorch sums another way for one network.
+    # PyTorch sums products with a side of 1 in another order for a single network.
     some = np.random.default_rng(0).normal(size=(150, inputs))
     t = trainer(X=some, y=REAL, loss="mse", metrics=[], epochs=2, dtype=dtype)
     widths = [1, 7, 20, 32, 33, 64, 100, 128, 130, 200, 256, 300]
@@ -69,7 +69,7 @@ def test_a_single_output_a_single_input_and_widths_of_any_size(inputs, dtype, ca
     check_no_team_failed(caplog)
 
 
-def test_widths_that_are_padded_alike_share_a_program_and_padding_stays_zero(monkeypatch):
+def test_networks_with_equal_padded_widths_share_a_team_and_padding_stays_zero(monkeypatch):
     teams = []
     form = grouping.Lowered
 
@@ -95,7 +95,7 @@ def test_widths_that_are_padded_alike_share_a_program_and_padding_stays_zero(mon
         assert second[:w, :w].all() and biases[:w].all()
 
 
-def test_neither_order_nor_company_nor_the_cut_into_teams_matters(monkeypatch):
+def test_neither_order_nor_other_members_nor_team_size_change_results(monkeypatch):
     t = trainer()
     whole = dict(t.many(trials(MIX)))
     order = np.random.default_rng(3).permutation(len(MIX))[:40].tolist()
@@ -115,7 +115,7 @@ def single_engine(monkeypatch):
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_the_single_engine_gives_the_same_numbers(fused, monkeypatch):
-    # eps keeps the adaptive steps from blowing up gradients that are rounding errors.
+    # eps: otherwise adaptive steps amplify gradients that are only rounding errors.
     configs = [random_config(k, eps=1e-3, activation="tanh") for k in range(40)]
     t = trainer(dtype=torch.float64)
     if not fused:
@@ -147,7 +147,7 @@ def own_loss(outputs, targets):
 
 
 @pytest.mark.parametrize("loss", ["mse", own_loss])
-def test_regression_and_losses_of_the_callers_own(loss, monkeypatch):
+def test_regression_and_user_defined_losses(loss, monkeypatch):
     t = trainer(y=REAL, loss=loss, metrics=[], dtype=torch.float64)
     configs = [random_config(k, eps=1e-3, activation="gelu", batch_size=29) for k in range(12)]
     many = dict(t.many(trials(configs)))
@@ -191,7 +191,7 @@ CHAINS["shared activation and dropout"] = shared_modules
 
 
 @pytest.mark.parametrize("name", CHAINS)
-def test_every_chain_of_known_layers_is_lowered(name, monkeypatch):
+def test_every_chain_of_supported_layers_uses_the_engine_lowered(name, monkeypatch):
     t = trainer(CHAINS[name], dtype=torch.float64)
     configs = [{"lr": 0.01, "eps": 1e-3}, {"optimizer": "sgd", "lr": 0.1}]
     many = dict(t.many(trials(configs)))
@@ -255,7 +255,7 @@ def test_other_networks_train_one_by_one_with_the_reason_logged(name, caplog):
         assert many[trial.number].data["engine"] == "single"
 
 
-def test_a_refit_is_the_trial_again():
+def test_a_refit_repeats_the_trial():
     t = trainer(X=X[:, :6].reshape(150, 2, 3))
     ((_, result),) = t.many(trials([MIX[1]]))
     fitted = t.refit(MIX[1], 100, 7)
@@ -269,7 +269,7 @@ def test_a_refit_is_the_trial_again():
 
 
 class OneByOne:
-    """The same objective without `many`."""
+    """The same objective without `many`: trials run one by one."""
 
     def __init__(self, trainer):
         self.trainer, self.direction = trainer, trainer.direction
@@ -284,7 +284,7 @@ def run(objective, batch_size, **options):
     return {r.number: (r.params, outcome(r.result)) for r in study.trials}
 
 
-def test_a_study_in_batches_is_the_study_one_by_one():
+def test_a_study_in_batches_equals_the_study_one_by_one():
     t = trainer(epochs=3)
     batches = run(t, 8)
     assert batches == run(OneByOne(t), 8)
@@ -306,7 +306,7 @@ def test_a_pruner_compares_all_members_of_a_batch_at_the_same_epoch():
             assert o[3]["epochs"] > 2
 
 
-def test_activations_share_a_program(monkeypatch):
+def test_networks_with_different_activations_share_a_team(monkeypatch):
     teams = []
     form = grouping.Lowered
 

@@ -1,4 +1,4 @@
-"""What goes wrong with one member of a population is its result and touches nothing else."""
+"""A failure of one member is the result of its trial and does not change the others."""
 
 import random
 import time
@@ -19,7 +19,7 @@ EXPLODING = {"optimizer": "sgd", "lr": 1e30, "width": 8}
 
 
 def check_the_others(t, configs, bad):
-    """Every config but the bad ones has the result that it has alone; return all results."""
+    """Check that every config but the bad ones equals its training alone; return all results."""
     many = dict(t.many(trials(configs)))
     assert sorted(many) == list(range(len(configs)))
     for trial in trials(configs):
@@ -42,7 +42,7 @@ def test_a_bad_hyper_parameter_fails_its_trial(config, message):
     assert message in many[1].error.message and "Traceback" in many[1].data["traceback"]
 
 
-def test_a_build_that_raises_or_makes_a_wrong_network_fails_its_trial():
+def test_a_build_that_raises_or_returns_a_wrong_network_fails_its_trial():
     def build(config):
         if config["kind"] == "raises":
             raise ZeroDivisionError("no")
@@ -55,10 +55,10 @@ def test_a_build_that_raises_or_makes_a_wrong_network_fails_its_trial():
     assert many[1].error.message == "ZeroDivisionError: no"
     assert many[2].error.kind == "out_of_memory"
     for k in (3, 5):
-        assert "one score a class, of shape (32, 3), got (32, 1)" in many[k].error.message
+        assert "one score per class, of shape (32, 3), got (32, 1)" in many[k].error.message
 
 
-def test_divergence_stays_with_its_member():
+def test_divergence_fails_its_member_only():
     configs = [{**GOOD, "optimizer": k} for k in ("sgd", "adam", "rmsprop")]
     configs.insert(1, EXPLODING)
     many = check_the_others(trainer(), configs, bad=set())
@@ -66,7 +66,7 @@ def test_divergence_stays_with_its_member():
     assert many[1].metrics["epochs"] == 1
 
 
-def test_a_later_divergence_keeps_the_best_epoch():
+def test_divergence_after_the_best_epoch_keeps_its_weights():
     config = {"optimizer": "sgd", "lr": 3.0, "momentum": 0.99, "width": 8, "l2": 2.0}
     t = trainer(epochs=40, stopping=EarlyStopping(None))
     many = check_the_others(t, [GOOD, config, GOOD], bad=set())
@@ -99,7 +99,7 @@ def test_a_loss_or_a_metric_that_raises_fails_its_trial():
         trainer(y=REAL, epochs=9, **own)(trials(configs)[1])
 
 
-def test_a_loss_without_a_gradient_is_an_error_of_every_trial():
+def test_a_loss_without_a_gradient_fails_every_trial():
     t = trainer(y=REAL, loss=lambda o, y: (o[:, 0] - y).detach().mean(), metrics=[])
     many = dict(t.many(trials([GOOD, GOOD])))
     assert all("must return one number" in r.error.message for r in many.values())
@@ -108,7 +108,7 @@ def test_a_loss_without_a_gradient_is_an_error_of_every_trial():
 
 
 def lack(monkeypatch, enough):
-    """Let teams run out of memory, depending on their size."""
+    """Make teams run out of memory, unless `enough(epoch, size)`."""
     train, seen = Lowered.train, []
 
     def short(self, epoch):
@@ -124,7 +124,7 @@ def lack(monkeypatch, enough):
 CONFIGS = [{**GOOD, "lr": 0.01 * (k + 1), "dropout": 0.2} for k in range(7)]
 
 
-def test_a_team_too_large_for_memory_is_halved_and_begins_again(monkeypatch):
+def test_a_team_too_large_for_memory_is_halved_and_restarted(monkeypatch):
     whole = {k: outcome(r) for k, r in trainer().many(trials(CONFIGS))}
     seen = lack(monkeypatch, lambda epoch, k: k <= 2)
     many = dict(trainer().many(trials(CONFIGS)))
@@ -153,7 +153,7 @@ def test_a_team_that_runs_out_of_memory_later_is_halved_and_trained_again(monkey
     }
 
 
-def test_memory_that_lacks_when_members_leave_is_no_end(monkeypatch):
+def test_running_out_of_memory_when_members_leave_changes_no_result(monkeypatch):
     whole = {k: outcome(r) for k, r in trainer(epochs=9).many(trials(MIX[:20]))}
     select, lacked = Lowered.select, []
 
@@ -168,7 +168,7 @@ def test_memory_that_lacks_when_members_leave_is_no_end(monkeypatch):
     assert len(lacked) == 3
 
 
-def test_who_does_not_fit_alone_has_failed_and_keeps_its_curve(monkeypatch):
+def test_a_member_too_large_for_memory_fails_and_keeps_its_curve(monkeypatch):
     lack(monkeypatch, lambda epoch, k: False)
     for result in dict(trainer().many(trials(CONFIGS))).values():
         assert (result.status, result.error.kind) == ("failed", "out_of_memory")
@@ -189,17 +189,17 @@ def global_state():
     )
 
 
-def test_no_global_state_is_touched_not_even_between_results():
+def test_global_state_never_changes_not_even_between_results():
     before = global_state()
     for count, _ in enumerate(trainer().many(trials(MIX[:20]))):
         assert global_state() == before
         if count == 10:
-            break  # the rest is never asked for
+            break  # the rest is never requested
     assert global_state() == before
 
 
 class Lockstep:
-    """Records who reports and who is asked, in turn."""
+    """Records the order of reports and of requests to stop."""
 
     def __init__(self):
         self.log = []
@@ -212,7 +212,7 @@ class Lockstep:
         return number == 3 and self.log[-1][1] == 2
 
 
-def test_all_report_an_epoch_before_any_is_asked():
+def test_all_report_an_epoch_before_any_may_be_stopped():
     channel = Lockstep()
     builds = [{**GOOD, "batch_size": b} for b in (16, 32, 16, 32, 64)]
     many = dict(trainer(epochs=4, stopping=None).many(trials(builds, channel)))
@@ -224,7 +224,7 @@ def test_all_report_an_epoch_before_any_is_asked():
     assert "test" not in many[3].metrics
 
 
-def test_the_cost_is_shared():
+def test_the_cost_is_divided_among_members():
     start = time.process_time()
     many = dict(trainer().many(trials(CONFIGS * 4)))
     whole = time.process_time() - start
@@ -233,7 +233,7 @@ def test_the_cost_is_shared():
     assert all(r.seconds == r.metrics["wall_seconds"] for r in many.values())
 
 
-def test_labels_of_many_axes_train_one_by_one():
+def test_networks_for_labels_with_several_axes_train_one_by_one():
     class PerPixel(nn.Module):
         def __init__(self):
             super().__init__()
@@ -248,7 +248,7 @@ def test_labels_of_many_axes_train_one_by_one():
     assert result.status == "complete" and result.data["engine"] == "single"
 
 
-def test_a_member_whose_time_is_over_has_failed_and_the_others_have_not():
+def test_a_member_that_exceeds_its_time_fails_alone():
     def build(config):
         return nn.Sequential(nn.Linear(7, 3))
 

@@ -1,4 +1,4 @@
-"""Networks of any kind taken down as operations: right, or refused with the reason."""
+"""The engine "traced" trains networks correctly, or refuses them with the reason."""
 
 import logging
 
@@ -73,7 +73,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_members_equal_their_training_by_the_single_engine(name):
+def test_members_equal_their_training_with_the_single_engine(name):
     build, inputs, labels = CASES[name]
     options = {"dtype": torch.float64, "stopping": None, "epochs": 4}
     many = dict(trainer(build, inputs, labels, engine="traced", **options).many(trials(CONFIGS)))
@@ -88,7 +88,7 @@ def test_members_equal_their_training_by_the_single_engine(name):
             assert found.metrics["accuracy"] == one.metrics["accuracy"]
 
 
-def test_kept_weights_and_running_statistics_come_back():
+def test_best_weights_and_running_statistics_are_restored():
     options = {"dtype": torch.float64, "epochs": 12}
     many = dict(trainer(batch_norm, engine="traced", **options).many(trials(CONFIGS)))
     single = trainer(batch_norm, **options)
@@ -163,14 +163,14 @@ class Constant(Block):
 REFUSED = {
     "dropout of the functional kind": (lambda c: Functional(0.1), "draws random numbers"),
     "a buffer that is replaced": (lambda c: Counting(0.1), "replaces a buffer"),
-    "a branch by values": (lambda c: Branching(0.1), "depends on values"),
+    "a branch by values": (lambda c: Branching(0.1), "data-dependent control flow or shapes"),
     "a count in Python": (lambda c: Warming(0.1), "Python objects change"),
     "a tensor that is no buffer": (lambda c: Constant(0.1), "neither parameter nor buffer"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_taken_down_trains_one_by_one(name, caplog):
+def test_networks_that_cannot_be_traced_are_trained_one_by_one(name, caplog):
     build, reason = REFUSED[name]
     with caplog.at_level(logging.DEBUG, "metaopt.train"):
         many = dict(trainer(build, engine="traced").many(trials(CONFIGS)))
@@ -179,7 +179,7 @@ def test_what_cannot_be_taken_down_trains_one_by_one(name, caplog):
         assert outcome(many[trial.number]) == outcome(trainer(build)(trial))
 
 
-def test_perceptrons_are_lowered_whatever_else_is_asked():
+def test_perceptrons_use_the_engine_lowered_unless_single_is_requested():
     ((_, result),) = trainer(engine="traced").many(trials([{}]))
     assert result.data["engine"] == "lowered"
     ((_, result),) = trainer(engine="single").many(trials([{}]))
@@ -189,7 +189,7 @@ def test_perceptrons_are_lowered_whatever_else_is_asked():
 
 
 @pytest.mark.parametrize("name", ["block", "cnn"])
-def test_half_precision_is_near_full_precision_and_the_same_together(name):
+def test_half_precision_is_near_full_precision_also_in_a_batch(name):
     build, inputs, labels = CASES[name]
     options = {"stopping": None, "epochs": 3}
     full = trainer(build, inputs, labels, **options)

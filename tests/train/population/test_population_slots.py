@@ -1,4 +1,4 @@
-"""Law 9 with refilled slots: a network's result is its own, whoever trains beside it since when."""
+"""Law 9 with slots: members that start at different times give the same results as alone."""
 
 import random
 
@@ -30,7 +30,7 @@ from metaopt.trials.trial import Trial
 
 
 class Arriving:
-    """Gives trials as slots become free, in any order; `beside` is how many trained at a tick."""
+    """Yields trials as slots become free; `beside` has the number in training at each tick."""
 
     def __init__(self, waiting, size=6, late=()):
         self.waiting, self.size, self.late = list(waiting), size, dict(late)
@@ -71,7 +71,7 @@ def in_some_order(count, seed=3):
 
 @pytest.fixture
 def ages(monkeypatch):
-    """The epochs at which the members of a program were, step by step."""
+    """Return a list that gets the epochs of the members of a team, at each of its epochs."""
     seen, train = [], Lowered.train
 
     def watched(self, epoch):
@@ -84,14 +84,14 @@ def ages(monkeypatch):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("fused", [True, False])
-def test_of_any_age_it_equals_alone_bit_for_bit(dtype, fused, ages, monkeypatch, caplog):
+def test_members_at_any_epoch_equal_training_alone(dtype, fused, ages, monkeypatch, caplog):
     if not fused:
         monkeypatch.setattr(optimizers, "has_fused_adam", lambda dtype: False)
     t = trainer(dtype=dtype)
     found, _ = check_each_is_what_it_is_alone(t, in_some_order(len(MIX)), size=24)
     assert {r.data["stopped"] for r in found.values()} >= {"epochs", "patience"}
     assert {r.data["engine"] for r in found.values()} == {"lowered"}
-    assert max(len(set(own)) for own in ages) > 2  # programs of members of several ages
+    assert max(len(set(own)) for own in ages) > 2  # teams with members at several epochs
     check_no_team_failed(caplog)
 
 
@@ -139,13 +139,13 @@ def test_with_every_kind_of_data_loss_and_stopping(name, ages, monkeypatch, capl
     check_no_team_failed(caplog)
 
 
-def test_the_cohort_stays_full_and_is_one_program(ages):
+def test_slots_stay_full_and_members_are_one_team(ages):
     config = {"width": 8, "lr": 0.03, "dropout": 0.1, "batch_size": 16}
     configs = [{**config, "epochs": 2 + k % 5, "lr": 0.01 + k / 900} for k in range(40)]
     _, arrivals = streamed(trainer(stopping=None), trials(configs), size=8)
     tail = len(arrivals.beside) - max(c["epochs"] for c in configs)
     assert set(arrivals.beside[:tail]) == {8}
-    assert [len(own) for own in ages] == arrivals.beside  # one program at every tick
+    assert [len(own) for own in ages] == arrivals.beside  # one team at every tick
     assert sum(len(own) for own in ages) == sum(c["epochs"] for c in configs)
 
 
@@ -164,7 +164,7 @@ def test_networks_of_other_engines_join_too(engine):
     assert {r.data["engine"] for r in found.values()} == {engine}
 
 
-def test_programs_hold_no_more_members_than_they_may(ages, monkeypatch):
+def test_teams_hold_at_most_the_allowed_number_of_members(ages, monkeypatch):
     monkeypatch.setattr(grouping, "CPU_BYTES", 1)  # four at most
     t = trainer(stopping=None)
     check_each_is_what_it_is_alone(t, trials([random_config(k, width=8, depth=1, batch_size=16)
@@ -197,7 +197,7 @@ CONFIGS = [{"width": 8, "lr": 0.01 * (k + 1), "dropout": 0.2, "epochs": 2 + k % 
     ("admit", lambda engine, members, states: False),
     ("select", lambda engine, rows: len(rows) < 5),
 ], ids=["too many", "too old", "some join", "none join", "some leave"])  # fmt: skip
-def test_a_lack_of_memory_changes_no_result(name, enough, monkeypatch, caplog):
+def test_running_out_of_memory_changes_no_result(name, enough, monkeypatch, caplog):
     t = trainer()
     expected = {trial.number: outcome(t(trial)) for trial in trials(CONFIGS)}
     lacked = lacking(monkeypatch, name, enough)
@@ -206,7 +206,7 @@ def test_a_lack_of_memory_changes_no_result(name, enough, monkeypatch, caplog):
     assert lacked
 
 
-def test_nothing_is_reported_twice_when_a_program_begins_again(monkeypatch):
+def test_nothing_is_reported_twice_when_a_team_is_trained_again(monkeypatch):
     reports = []
 
     class Channel:
@@ -223,7 +223,7 @@ def test_nothing_is_reported_twice_when_a_program_begins_again(monkeypatch):
     assert {k: outcome(r) for k, r in found.items()} == expected
 
 
-def test_what_goes_wrong_with_a_newcomer_touches_nobody_else():
+def test_a_failing_new_member_changes_no_other():
     def picky(outputs, targets):
         if not torch.isfinite(outputs).all():
             raise ArithmeticError("outputs are not finite")
@@ -245,7 +245,7 @@ def test_what_goes_wrong_with_a_newcomer_touches_nobody_else():
 
 
 class OneByOne:
-    """The same objective without `many` and `stream`."""
+    """The same objective without `many` and `stream`: trials run one by one."""
 
     def __init__(self, trainer):
         self.trainer, self.direction = trainer, trainer.direction
@@ -265,7 +265,7 @@ def results(study):
 
 
 @pytest.mark.parametrize("replicates", [1, 2])
-def test_each_trial_of_a_study_in_slots_is_what_it_is_alone(replicates):
+def test_each_trial_of_a_study_with_slots_equals_the_trial_alone(replicates):
     t = trainer(epochs=4)
     study = search(t, 24 // replicates, slots=6, replicates=replicates)
     alone = replicated(OneByOne(t), replicates)
@@ -276,11 +276,11 @@ def test_each_trial_of_a_study_in_slots_is_what_it_is_alone(replicates):
 
 
 class Cut(BaseException):
-    """What kill -9 does, as far as a process can survive it."""
+    """Simulates kill -9: not caught by `except Exception`."""
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["from the first epoch", "checkpoints"])
-def test_a_pruned_study_that_dies_ends_as_if_it_had_not(kept, tmp_path, caplog):
+def test_a_killed_study_with_a_pruner_resumes_with_equal_results(kept, tmp_path, caplog):
     def begin(path, metric=None, **options):
         t = trainer(epochs=6, stopping=EarlyStopping(2), metrics=[], metric=metric, y=REAL,
                     loss="mse", test=None, **options)  # fmt: skip

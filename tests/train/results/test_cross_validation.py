@@ -1,4 +1,4 @@
-"""Folds as members of a population: right, paired, and the same in any company."""
+"""Folds as members of a population: correct, paired, and the same alone or in a batch."""
 
 import numpy as np
 import pytest
@@ -30,8 +30,8 @@ from metaopt import Study
 from metaopt.core.errors import TrainingError
 from metaopt.problems.training import training_space
 from metaopt.train import EarlyStopping
-from metaopt.train.scheduling import grouping
 from metaopt.train.data.preparation import Data, Preparation
+from metaopt.train.scheduling import grouping
 from metaopt.trials.trial import fixed_trial
 
 GROUPS = np.repeat(np.arange(30), 5)
@@ -46,7 +46,7 @@ def data(validation, y=Y, test=0.2, groups=None, **options):
 
 
 def rows_of(prepared):
-    """Rows of X in each part of each fold, found by value."""
+    """Return the rows of X in each part of each fold, found by value."""
     place = {row.tobytes(): k for k, row in enumerate(X)}
     return [
         {n: {place[x.numpy().tobytes()] for x in getattr(p, n).X} for n in ("train", "validation")}
@@ -55,7 +55,7 @@ def rows_of(prepared):
     ]
 
 
-def test_the_folds_are_scikit_learns_on_what_is_not_the_test_part():
+def test_folds_equal_scikit_learns_on_all_but_the_test_part():
     splitter = StratifiedKFold(4, shuffle=True, random_state=3)
     parts = rows_of(data(splitter).prepare(9, torch.device("cpu")))
     (plain,) = rows_of(data(0.5).prepare(9, torch.device("cpu")))
@@ -71,17 +71,17 @@ def test_the_folds_are_scikit_learns_on_what_is_not_the_test_part():
     [5, ShuffleSplit(3, test_size=0.4), RepeatedStratifiedKFold(n_splits=3, n_repeats=2)],
     ids=["a number", "drawn", "repeated"],
 )  # fmt: skip
-def test_folds_depend_on_the_data_seed_and_on_nothing_else(splitter):
+def test_folds_depend_on_the_data_seed_only(splitter):
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
     first, again, other = (
         rows_of(data(splitter).prepare(s, torch.device("cpu"))) for s in (1, 1, 2)
     )
     assert first == again != other
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
-    assert getattr(splitter, "random_state", None) is None  # the caller's own stays as it was
+    assert getattr(splitter, "random_state", None) is None  # the user's splitter is not changed
 
 
-def test_a_number_of_folds_is_stratified_and_keeps_groups_together():
+def test_folds_given_by_number_are_stratified_and_keep_groups_together():
     for part in rows_of(data(5, test=None).prepare(0, torch.device("cpu"))):
         counts = np.bincount(Y[sorted(part["validation"])], minlength=3)
         assert np.abs(counts - np.bincount(Y) / 5).max() < 1
@@ -103,8 +103,8 @@ def test_time_series_are_never_trained_on_the_future():
 
 
 @pytest.mark.parametrize("engine", ["auto", "single"])
-def test_a_fold_is_the_training_on_these_parts(engine):
-    # Against trainers that are given each fold's parts as data of their own.
+def test_a_fold_equals_a_training_on_its_parts(engine):
+    # Compared with trainers that get the parts of each fold as separate data.
     usual = {"test": None, "standardize": True, "engine": engine}
     result = trainer(validation=KFold(3), **usual)(fixed_trial(CONFIGS[4], 5, 6))
     found = []
@@ -123,14 +123,14 @@ def test_a_fold_is_the_training_on_these_parts(engine):
 
 
 @pytest.mark.parametrize("validation", [4, KFold(4), TimeSeriesSplit(3)], ids=["4", "k", "time"])
-def test_together_equals_alone_bit_for_bit(validation, monkeypatch, caplog):
+def test_results_in_a_batch_equal_those_alone_bit_for_bit(validation, monkeypatch, caplog):
     t = trainer(validation=validation)
     alone = [outcome(t(trial)) for trial in trials(CONFIGS)]
     assert {a[4]["engine"] for a in alone} == {"lowered"}
     assert len({f["stopped"] for a in alone for f in a[4]["folds"]}) > 1
     many = dict(t.many(trials(CONFIGS)))
     assert [outcome(many[k]) for k in range(len(CONFIGS))] == alone
-    monkeypatch.setattr(grouping, "CPU_MEMBERS", 3)  # cuts through the folds of a configuration
+    monkeypatch.setattr(grouping, "CPU_MEMBERS", 3)  # divides the folds of a configuration
     monkeypatch.setattr(grouping, "CPU_BYTES", 1)
     some = dict(t.many(trials(CONFIGS[::-1], numbers=range(23, -1, -1))))
     assert [outcome(some[k])[1:4] for k in range(24)] == [
@@ -194,7 +194,7 @@ def test_reports_are_the_mean_over_folds_in_step():
     for k, result in many.items():
         folds = [dict(map(tuple, f["curve"])) for f in result.data["folds"]]
         for step, value in channel.reports[k]:
-            # A fold that has ended counts with its best epoch, whose weights stand.
+            # A fold that has ended counts with its best epoch, whose weights are kept.
             now = [f.get(step, min(f.values())) for f in folds]
             assert value == pytest.approx(np.mean(now), rel=1e-12)
         assert len(channel.reports[k]) == max(map(len, folds))
@@ -235,7 +235,7 @@ def test_a_fold_that_fails_fails_its_trial():
     assert outcome(many[0]) == outcome(trainer(validation=3)(trials([GOOD])[0]))
 
 
-def test_a_network_that_changes_from_fold_to_fold_is_refused():
+def test_networks_that_differ_between_folds_are_refused():
     widths = iter(range(4, 99))
 
     def build(config):
@@ -261,17 +261,17 @@ ALL_TRUE = np.arange(150) < 75
         ({"validation": 3, "groups": GROUPS[:-1]}, r"groups must have the shape \(150,\)"),
         ({"validation": 40, "groups": GROUPS}, "24 groups are too few for 40 folds"),
         ({"validation": 0.4, "groups": GROUPS * 0}, "1 groups are too few"),
-        ({"validation": PredefinedSplit(np.arange(150) % 3)}, "has row 149 of 120 samples"),
+        ({"validation": PredefinedSplit(np.arange(150) % 3)}, "has row 149 of only 120 samples"),
         ({"validation": 1}, "validation must be a fraction"),
         ({"validation": True}, "validation must be a fraction"),
     ],
 )  # fmt: skip
-def test_folds_that_cannot_be_are_refused_before_any_training(options, message):
+def test_invalid_folds_are_refused_before_any_training(options, message):
     with pytest.raises(TrainingError, match=message):
         trainer(**options)
 
 
-def test_leaving_out_one_group_may_leave_classes_out_of_validation():
+def test_leave_one_group_out_may_validate_without_some_classes():
     groups = np.where(Y == 0, 0, 1) + 2 * (RNG.random(150) < 0.5)
     result = trainer(validation=LeaveOneGroupOut(), groups=groups, test=None)(fixed_trial(GOOD))
     assert len(result.data["folds"]) == 4
@@ -288,7 +288,7 @@ def test_cross_validation_of_one_configuration():
     assert right == pytest.approx([f.metrics["accuracy"] for f in found.folds])
     assert np.mean(found.predictions == Y) == pytest.approx(np.mean(right))
     assert [f.train_size for f in found.folds] == [100, 100, 100]
-    # Another trainer, whose validation part is a fraction, has the same folds.
+    # Another trainer, which validates on a fraction, gets the same folds.
     other = trainer("mlp", defaults={"depth": 1}, standardize=True, test=None)
     paired = other.cross_validate(GOOD, 8, 6, validation=3)
     assert all((a.rows == b.rows).all() for a, b in zip(found.folds, paired.folds, strict=True))
@@ -311,7 +311,7 @@ def test_cross_validated_regressions_predict_in_the_units_of_y():
         assert error == pytest.approx(fold.value * np.delete(y, fold.rows).var(), rel=1e-3)
 
 
-def test_a_refit_takes_all_but_the_test_part_for_the_median_of_the_best_epochs():
+def test_a_refit_trains_on_all_but_the_test_part_for_the_median_best_epoch():
     t = trainer(validation=4, epochs=20, stopping=EarlyStopping(3))
     result = t(fixed_trial({**GOOD, "schedule": "cosine"}, 5, 6))
     best = sorted(f["metrics"]["best_epoch"] for f in result.data["folds"])
@@ -320,7 +320,7 @@ def test_a_refit_takes_all_but_the_test_part_for_the_median_of_the_best_epochs()
     assert "accuracy" not in fitted.metrics and "test_accuracy" in fitted.metrics
     again = t.refit({**GOOD, "schedule": "cosine"}, 5, 6)
     assert np.array_equal(again.outputs(X), fitted.outputs(X)) and again.value == fitted.value
-    # By hand: all that is not tested, without early stopping, along the same schedule.
+    # Both use the same hidden test part.
     (whole,) = {p.test.y.numpy().tobytes() for p in t._data.prepare(6, torch.device("cpu"))}
     assert whole == t._data.whole(6, torch.device("cpu")).test.y.numpy().tobytes()
     with pytest.raises(TrainingError, match="a complete result with folds is needed"):
@@ -328,7 +328,7 @@ def test_a_refit_takes_all_but_the_test_part_for_the_median_of_the_best_epochs()
 
 
 class OneByOne:
-    """The same objective without `many`."""
+    """The trainer as an objective without `many`."""
 
     def __init__(self, trainer):
         self.trainer, self.direction = trainer, trainer.direction
@@ -337,7 +337,7 @@ class OneByOne:
         return self.trainer(trial)
 
 
-def test_a_study_by_folds_in_batches_is_the_study_one_by_one():
+def test_a_study_with_folds_in_batches_equals_the_study_one_by_one():
     t = trainer(validation=3, epochs=3)
 
     def run(objective):

@@ -42,7 +42,7 @@ def test_a_loaded_network_predicts_the_same(build, dtype, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["net"]
 
 
-def test_a_loaded_regression_keeps_its_units(tmp_path):
+def test_a_loaded_regression_predicts_in_the_units_of_y(tmp_path):
     fitted = fit(y=X[:, 0] * 100, loss="mse", standardize_target=True)
     fitted.save(tmp_path / "net.npz")
     loaded = load(tmp_path / "net.npz")
@@ -59,7 +59,7 @@ def test_probabilities_sum_to_one_in_the_order_of_the_classes():
     assert (fitted.classes[probabilities.argmax(1)] == fitted.predict(X)).all()
 
 
-def test_the_network_is_an_ordinary_one_again():
+def test_the_fitted_network_is_an_ordinary_module():
     network = fit().network
     assert not network.training
     assert any(type(m) is nn.Dropout for m in network)
@@ -73,7 +73,7 @@ class Trap:
         return (pytest.fail, ("something from the file was executed",))
 
 
-def test_pickles_are_refused_and_not_run(tmp_path):
+def test_pickles_are_refused_and_not_executed(tmp_path):
     path = tmp_path / "net"
     fit().save(path)
     good = dict(np.load(path, allow_pickle=False))
@@ -81,36 +81,36 @@ def test_pickles_are_refused_and_not_run(tmp_path):
     for name in ("header", "state/1.weight", "classes"):
         with path.open("wb") as file:
             np.savez(file, **{**good, name: trap})
-        with pytest.raises(TrainingError, match="no network saved by metaopt"):
+        with pytest.raises(TrainingError, match="is not a network saved by metaopt"):
             load(path)
     path.write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(TrainingError, match="no network saved by metaopt"):
+    with pytest.raises(TrainingError, match="is not a network saved by metaopt"):
         load(path)
     torch.save({"weight": torch.ones(2)}, path)
-    with pytest.raises(TrainingError, match="no network saved by metaopt"):
+    with pytest.raises(TrainingError, match="is not a network saved by metaopt"):
         load(path)
 
 
-def test_files_that_are_something_else_are_refused(tmp_path):
+def test_other_files_are_refused(tmp_path):
     path = tmp_path / "net"
-    with pytest.raises(TrainingError, match="is no file"):
+    with pytest.raises(TrainingError, match="is not a file"):
         load(path)
     for content in (b"", b"hello", b"PK\x03\x04broken"):
         path.write_bytes(content)
-        with pytest.raises(TrainingError, match="no network saved by metaopt"):
+        with pytest.raises(TrainingError, match="is not a network saved by metaopt"):
             load(path)
     for header in ({}, {"format": "metaopt network 1"}, [1]):
         with path.open("wb") as file:
             np.savez(file, header=np.array(json.dumps(header)))
-        with pytest.raises(TrainingError, match="no network saved by metaopt"):
+        with pytest.raises(TrainingError, match="is not a network saved by metaopt"):
             load(path)
 
 
-def test_another_network_than_the_saved_one_is_refused(tmp_path):
+def test_a_build_that_does_not_fit_the_file_is_refused(tmp_path):
     fit(own).save(tmp_path / "net")
-    with pytest.raises(TrainingError, match=r"pass load.path, build"):
+    with pytest.raises(TrainingError, match=r"needs the function that built it: load.path, build"):
         load(tmp_path / "net")
-    with pytest.raises(TrainingError, match="does not fit the network that build makes"):
+    with pytest.raises(TrainingError, match="does not fit the network that build returns"):
         load(tmp_path / "net", lambda config: nn.Linear(5, 2))
 
 

@@ -1,4 +1,4 @@
-"""A training that was cut off anywhere goes on and ends as if nothing had happened."""
+"""An interrupted training resumes from its checkpoint and gives bit-identical results."""
 
 import numpy as np
 import pytest
@@ -17,11 +17,11 @@ EPOCHS = 6
 
 
 class Cut(Exception):
-    """What kill -9 does, as far as a process can survive it."""
+    """Simulates kill -9 in a process that survives it."""
 
 
 class Channel:
-    """Records all reports; cuts the training off in one of them, or stops trials."""
+    """Records all reports; interrupts training at one of them, or stops trials."""
 
     def __init__(self, cut=None, stop=()):
         self.cut, self.stop, self.log = cut, dict(stop), []
@@ -94,7 +94,7 @@ def run_once(t, one, many):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_cut_off_after_any_epoch_it_ends_as_if_it_had_not_been(name, tmp_path, caplog):
+def test_training_interrupted_after_any_epoch_gives_the_same_result(name, tmp_path, caplog):
     config = CASES[name][1]
     whole = Channel()
     expected = outcome(make(name)(trial(config, whole)))
@@ -105,13 +105,13 @@ def test_cut_off_after_any_epoch_it_ends_as_if_it_had_not_been(name, tmp_path, c
             assert len(list(tmp_path.iterdir())) == (3 if name == "folds" else 1)
             again, t = Channel(), make(name, checkpoints=tmp_path)
             assert outcome(run_once(t, trial(config, again), many)) == expected
-            assert again.log == whole.log  # the lost attempt's reports come once more
+            assert again.log == whole.log  # all reports are made again
             assert not list(tmp_path.iterdir())
     check_no_team_failed(caplog)
     assert not caplog.records
 
 
-def test_only_what_no_checkpoint_holds_is_trained_again(tmp_path):
+def test_only_epochs_after_the_checkpoint_are_trained_again(tmp_path):
     seen = []
 
     def build(config):
@@ -141,7 +141,7 @@ def test_the_refitted_network_has_the_same_weights(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_batch_cut_off_within_an_epoch_goes_on(tmp_path, caplog):
+def test_a_batch_interrupted_within_an_epoch_resumes(tmp_path, caplog):
     configs = [random_config(k, batch_size=16 if k % 2 else 32) for k in range(10)] + MIX[:4]
     expected = Channel(stop={3: 2, 8: 1, 9: 3})
     whole = {k: outcome(r) for k, r in trainer().many(trials_of(configs, expected))}
@@ -159,7 +159,7 @@ def test_a_batch_cut_off_within_an_epoch_goes_on(tmp_path, caplog):
         with pytest.raises(Cut):
             for k, result in trainer(checkpoints=tmp_path).many(trials_of(configs, channel)):
                 ended[k] = outcome(result)
-        # As a study does: only those run again whose results were not stored.
+        # As in a study, only trials without a stored result run again.
         left = [k for k in range(len(configs)) if k not in ended]
         mine = trials_of(configs, again := Channel(stop=expected.stop))
         found = dict(trainer(checkpoints=tmp_path).many([mine[k] for k in left]))
@@ -169,7 +169,7 @@ def test_a_batch_cut_off_within_an_epoch_goes_on(tmp_path, caplog):
     assert not caplog.records
 
 
-def test_members_at_different_epochs_go_on_in_step(tmp_path):
+def test_members_at_different_epochs_resume_in_step(tmp_path):
     configs = [{**BASE, "lr": 0.01 * (k + 1)} for k in range(4)]
     expected = {k: outcome(r) for k, r in trainer(stopping=None).many(trials_of(configs))}
     for k, one in enumerate(trials_of(configs)):
@@ -183,7 +183,7 @@ def test_members_at_different_epochs_go_on_in_step(tmp_path):
     assert [step for _, step, _ in channel.log] == sorted(step for _, step, _ in channel.log)
 
 
-def test_a_study_that_dies_ends_as_if_it_had_not(tmp_path):
+def test_an_interrupted_study_resumes_with_the_same_results(tmp_path):
     space = Space(lr=Float(1e-3, 1e-1, log=True), width=Int(4, 9), dropout=Float(0, 0.5))
 
     def search(path, t):
@@ -212,7 +212,7 @@ def test_a_study_that_dies_ends_as_if_it_had_not(tmp_path):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", ["adam", "single adam", "own randomness"])
-def test_cut_off_on_a_gpu(name, tmp_path):
+def test_interrupted_on_a_gpu(name, tmp_path):
     config = CASES[name][1]
     expected = outcome(make(name, device="cuda")(trial(config)))
     cut_off(make(name, device="cuda", checkpoints=tmp_path), config, 4, True)
@@ -222,7 +222,7 @@ def test_cut_off_on_a_gpu(name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-# -- what must not be taken for a checkpoint -------------------------------------------------------
+# -- files that must not be used -------------------------------------------------------------------
 
 
 def left(tmp_path, name="adam", config=BASE, **more):
@@ -269,7 +269,7 @@ def test_a_checkpoint_of_another_training_is_not_used(config, seed, options, tmp
     expected = outcome(make("adam", **options)(trial(config, seed=seed)))
     found = make("adam", checkpoints=tmp_path, **options)(trial(config, seed=seed))
     assert outcome(found) == expected
-    assert path.exists()  # it is not this training's to remove
+    assert path.exists()  # the file belongs to another training
 
 
 def cut_short(path):
@@ -327,18 +327,18 @@ def test_a_broken_file_is_ignored_with_a_warning(spoil, name, tmp_path, caplog):
     assert [step for _, step, _ in channel.log] == list(range(1, EPOCHS + 1))
     if not (name == "single adam" and spoil is no_state):  # it has no such entry
         assert [r.levelname for r in caplog.records] == ["WARNING"]
-        assert "checkpoint" in caplog.text and "begin" in caplog.text
+        assert "checkpoint" in caplog.text and "starts from epoch 1" in caplog.text
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_written_is_no_end(tmp_path, caplog):
+def test_a_folder_that_cannot_be_written_does_not_stop_training(tmp_path, caplog):
     t = make("adam", checkpoints=tmp_path / "a")
     (tmp_path / "a").write_text("in the way")
     assert outcome(t(trial(BASE))) == outcome(make("adam")(trial(BASE)))
     assert "could not be written" in caplog.text
 
 
-def test_a_failed_or_pruned_trial_leaves_nothing(tmp_path):
+def test_a_failed_or_pruned_trial_leaves_no_files(tmp_path):
     t = make("adam", checkpoints=tmp_path)
     assert t(trial(BASE, Channel(stop={0: 3}))).status == "pruned"
     assert t(trial({**BASE, "optimizer": "sgd", "lr": 1e30})).status == "failed"
@@ -355,6 +355,6 @@ def test_a_failed_or_pruned_trial_leaves_nothing(tmp_path):
     ],
     ids=["no folder", "never", "no number", "a file"],
 )
-def test_wrong_places_are_refused(options, message):
+def test_wrong_checkpoint_options_are_refused(options, message):
     with pytest.raises(TrainingError, match=message):
         trainer(**options)

@@ -9,7 +9,7 @@ from metaopt.train.runtime.rng import KeyedDropout, Noise, keyed_dropout
 CPU = torch.device("cpu")
 
 
-def test_a_block_is_seeded_and_leaves_no_trace():
+def test_a_block_is_seeded_and_restores_the_default_generator():
     before = torch.get_rng_state()
     with Noise(7):
         first = torch.rand(3)
@@ -18,7 +18,7 @@ def test_a_block_is_seeded_and_leaves_no_trace():
         assert torch.equal(torch.rand(3), first)
 
 
-def test_blocks_of_one_noise_continue_each_other():
+def test_the_next_block_continues_where_the_last_one_ended():
     with Noise(7):
         whole = torch.rand(6)
     noise = Noise(7)
@@ -59,7 +59,7 @@ def test_a_failing_block_restores_and_unlocks():
 
 
 @pytest.mark.parametrize("kind", [nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d])
-def test_keyed_dropout_scales_what_it_keeps_and_drops_the_share_p(kind):
+def test_keyed_dropout_drops_a_fraction_p_and_scales_the_rest(kind):
     net = nn.Sequential(kind(0.25)).train()
     shape = {nn.Dropout: (50, 400), nn.Dropout1d: (200, 100, 3), nn.Dropout2d: (200, 100, 2, 2)}
     x = torch.ones(shape.get(kind, (200, 100, 2, 2, 2)))
@@ -90,7 +90,7 @@ def test_masks_depend_on_seed_and_layer_and_not_on_the_default_generator():
     assert not torch.equal(masks(2)[0], first[0])
 
 
-def test_dropout_layers_come_back_also_nested_and_shared():
+def test_dropout_layers_are_restored_also_nested_and_shared():
     shared = nn.Dropout(0.5)
     net = nn.Sequential(shared, nn.Sequential(nn.Linear(2, 2), shared), nn.Dropout2d(0.1))
     layers = [net[0], net[1][1], net[2]]
@@ -100,7 +100,7 @@ def test_dropout_layers_come_back_also_nested_and_shared():
     assert [net[0], net[1][1], net[2]] == layers
 
 
-def test_nothing_is_dropped_in_evaluation_and_all_at_one():
+def test_nothing_is_dropped_in_evaluation_and_everything_at_p_1():
     x = torch.ones(4, 4)
     layer = KeyedDropout(1.0, torch.Generator().manual_seed(0))
     assert not layer.train()(x).any()

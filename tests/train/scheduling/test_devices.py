@@ -1,4 +1,4 @@
-"""A batch on several devices has the results that it has on one, whoever is where."""
+"""A batch gives the same results on several devices as on one."""
 
 import _thread
 import threading
@@ -18,11 +18,11 @@ from metaopt.train.scheduling.devices import Loads
 from metaopt.trials.records import Proposal
 from metaopt.trials.trial import Trial, fixed_trial
 
-TWO = ["cpu", "cpu"]  # two lanes on one device: what differs is the threads
+TWO = ["cpu", "cpu"]  # one device listed twice: two threads
 
 
 class Net(nn.Module):
-    """Any of three kinds: with buffers and keyed dropout, drawing by itself, or failing."""
+    """One of three kinds: with buffers and keyed dropout, drawing random numbers, or failing."""
 
     def __init__(self, kind):
         super().__init__()
@@ -63,7 +63,7 @@ CASES = {
 
 
 class Channel:
-    """Records reports and questions; stops some trials, or cuts all off."""
+    """Records reports and requests to stop; stops some trials, or interrupts all."""
 
     def __init__(self, cut=None):
         self.log, self.cut = [], cut
@@ -79,7 +79,7 @@ class Channel:
 
 
 def metric(seen):
-    """Notes the threads in which it is called."""
+    """Return a metric that adds its threads to `seen`."""
 
     def accuracy_of_mine(outputs, targets):
         seen.add(threading.get_ident())
@@ -89,7 +89,7 @@ def metric(seen):
 
 
 def facts(result):
-    """Of a failure the traceback differs: it shows the thread's own frames."""
+    """Return an outcome without the traceback, which shows the frames of the thread."""
     status, value, curve, metrics, data = outcome(result)
     return status, value, curve, metrics, {k: v for k, v in data.items() if k != "traceback"}
 
@@ -104,24 +104,24 @@ def run(case, device, **more):
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("device", [TWO, ["cpu"] * 3])
-def test_two_lanes_give_the_results_and_reports_of_one(case, device, caplog):
+def test_several_devices_give_the_results_and_reports_of_one(case, device, caplog):
     seen = {"one": set(), "several": set()}
     expected = run(case, "cpu", metric=metric(seen["one"]), direction="maximize")
     found = run(case, device, metric=metric(seen["several"]), direction="maximize")
     assert found[0] == expected[0] and list(found[0]) == list(expected[0])
-    assert found[1] == expected[1]  # bit for bit, and in lockstep: the same order
+    assert found[1] == expected[1]  # bit for bit, and in the same order because of lockstep
     assert {status for status, *_ in found[0].values()} >= {"complete"}
     assert len(seen["one"]) == 1 and len(seen["several"]) > 1
     check_no_team_failed(caplog)
 
 
-def test_a_failure_in_one_lane_is_that_trials_alone():
+def test_a_failure_on_one_device_fails_its_trial_only():
     found, _ = run("modules", TWO)
     for number, kind in enumerate(KINDS * 2):
         assert (found[number][0] == "failed") == (kind == "failing")
 
 
-def test_threads_of_the_caller_hold_in_the_lanes():
+def test_device_threads_use_the_callers_number_of_threads():
     def counting(outputs, targets):
         seen.append(torch.get_num_threads())
         return 0.5
@@ -132,23 +132,23 @@ def test_threads_of_the_caller_hold_in_the_lanes():
         assert len(dict(t.many(trials(MIX[:6])))) == 6
         assert set(seen) == {n}
     seen, more = [], torch.get_num_threads() + 1
-    with limit_threads(more):  # of the caller's thread only
+    with limit_threads(more):  # only in the calling thread
         dict(trainer(metric=counting, metrics=[], device=TWO, threads=None).many(trials(MIX[:6])))
     assert set(seen) == {more}
 
 
-def test_the_next_run_goes_where_the_least_is_to_do():
+def test_the_next_run_goes_to_the_device_with_the_least_work():
     t = trainer(lambda c: nn.Sequential(nn.Linear(7, c["wide"]), nn.Linear(c["wide"], 3)))
-    loads, lanes = Loads(), []
+    loads, devices = Loads(), []
     for wide in (40, 10, 10, 10, 10, 10):
-        lanes.append(loads.least(2))
-        loads.add(lanes[-1], t._run(fixed_trial({"wide": wide})))
-    assert lanes == [0, 1, 1, 1, 1, 0]
+        devices.append(loads.least(2))
+        loads.add(devices[-1], t._run(fixed_trial({"wide": wide})))
+    assert devices == [0, 1, 1, 1, 1, 0]
     assert Loads().least(3) == 0
 
 
 def asked_for(monkeypatch):
-    """Devices for which samples were prepared, in the order in which they were."""
+    """Return a list that gets the devices for which samples are prepared, in order."""
     asked, real = [], Data.prepare
     monkeypatch.setattr(
         Data, "prepare", lambda self, s, device: asked.append(str(device)) or real(self, s, device)
@@ -156,7 +156,7 @@ def asked_for(monkeypatch):
     return asked
 
 
-def test_a_batch_is_spread_and_a_trial_alone_goes_by_its_number(monkeypatch):
+def test_a_batch_is_distributed_and_a_single_trial_goes_by_its_number(monkeypatch):
     asked = asked_for(monkeypatch)
     t = trainer(device=["cpu", "cpu:0"])
     dict(t.many(trials([{"lr": 0.01 * k} for k in range(1, 5)])))
@@ -170,7 +170,7 @@ def test_a_batch_is_spread_and_a_trial_alone_goes_by_its_number(monkeypatch):
     assert asked == ["cpu"]
 
 
-def test_samples_are_prepared_once_a_device():
+def test_samples_are_prepared_once_per_device():
     how = Preparation(0.2, 0.2, True, True, False, False, torch.float32)
     data, devices = Data(X, Y, how), [torch.device(name) for name in ("cpu", "cpu:0", "meta")]
     first = [data.prepare(seed, device) for seed in (1, 2) for device in devices]
@@ -181,7 +181,7 @@ def test_samples_are_prepared_once_a_device():
 
 
 @pytest.mark.parametrize("where", ["metric", "report", "waiting"])
-def test_an_interrupt_ends_all_lanes(where):
+def test_an_interrupt_ends_all_device_threads(where):
     calls = []
 
     def interrupted(outputs, targets):
@@ -207,7 +207,7 @@ def test_an_interrupt_ends_all_lanes(where):
     assert all(type(network.drop) is nn.Dropout for network in networks)  # teams were closed
 
 
-def test_cut_off_it_goes_on_in_its_lanes(tmp_path):
+def test_interrupted_training_resumes_on_its_devices(tmp_path):
     configs = [random_config(k, epochs=4) for k in range(10)]
     expected = {k: outcome(r) for k, r in trainer().many(trials(configs))}
     t = trainer(device=TWO, checkpoints=tmp_path)
@@ -220,12 +220,12 @@ def test_cut_off_it_goes_on_in_its_lanes(tmp_path):
 
 
 @pytest.mark.parametrize("device", [[], ["auto", "cpu"], ["cpu", "auto"], 3, None])
-def test_what_is_no_list_of_devices_is_refused_at_once(device):
+def test_an_invalid_list_of_devices_is_refused_at_once(device):
     with pytest.raises(TrainingError, match="device must be 'auto', a device, or a list"):
         trainer(device=device)
 
 
-def test_a_wrong_name_in_a_list_is_said_when_a_trial_runs():
+def test_an_unknown_device_in_a_list_is_reported_when_a_trial_runs():
     with pytest.raises(TrainingError, match=r"device must be 'auto', 'cpu', .*, got 'gpu'"):
         trainer(device=["cpu", "gpu"])(fixed_trial({}))
     ((_, result),) = trainer(device=["cpu", 3]).many(trials([{}]))

@@ -16,21 +16,21 @@ def follow(values, direction="minimize", **options):
     return None, tracker
 
 
-def test_patience_counts_epochs_without_a_gain():
+def test_patience_counts_epochs_without_an_improvement():
     assert follow([3, 2, 2, 2, 1], patience=2)[0] == 4
     assert follow([3, 2, 2, 1, 1, 1], patience=3)[0] is None
     assert follow([1] * 50, patience=None)[0] is None
 
 
-def test_a_worse_value_than_a_negative_best_is_no_gain():
-    # A threshold best * (1 - delta) would take -9.9995 for better than -10.
+def test_a_value_worse_than_a_negative_best_is_no_improvement():
+    # With a threshold best * (1 - delta), -9.9995 would count as better than -10.
     stop, tracker = follow([-10, -9.9995, -9.9999], patience=2, min_delta=1e-4)
     assert stop == 3
     assert (tracker.best, tracker.best_epoch) == (-10, 1)
 
 
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
-def test_gains_are_relative_to_the_size_of_the_best(direction):
+def test_improvements_are_relative_to_the_absolute_best(direction):
     sign = 1 if direction == "minimize" else -1
     for scale in (100, -100):
         small, large = scale - sign * 0.5, scale - sign * 2
@@ -38,13 +38,13 @@ def test_gains_are_relative_to_the_size_of_the_best(direction):
         assert follow([scale, large], direction, patience=1, min_delta=0.01)[0] is None
 
 
-def test_small_gains_add_up():
+def test_small_improvements_add_up():
     values = [1 - 0.006 * k for k in range(20)]
     assert follow(values, patience=2, min_delta=0.01)[0] is None
     assert follow(values, patience=1, min_delta=0.01)[0] == 2
 
 
-def test_the_best_epoch_is_the_strictly_best_however_small_its_lead():
+def test_the_best_epoch_counts_improvements_below_min_delta():
     _, tracker = follow([1.0, 0.9999, 0.9999], patience=5, min_delta=0.1)
     assert (tracker.best, tracker.best_epoch) == (0.9999, 2)
 

@@ -1,6 +1,8 @@
 """Optimizers, schedules and penalties against torch.optim and against formulas."""
 
 import math
+import re
+from dataclasses import MISSING, fields
 
 import numpy as np
 import pytest
@@ -9,7 +11,10 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 from metaopt.core.errors import TrainingError
-from metaopt.train.engines.optimizers import FlatParameters, make_optimizer
+from metaopt.train import Trainer
+from metaopt.train.engines.optimizers import RULES, FlatParameters, make_optimizer
+from metaopt.train.population.optimizers import FORMS, SEGMENTS, update_form
+from metaopt.train.settings import hyperparameters
 from metaopt.train.settings.hyperparameters import NAMES, ConfigView, Recipe
 from metaopt.train.settings.networks import mlp
 
@@ -46,7 +51,7 @@ def ours(recipe, dtype=torch.float64):
 
 def torchs(make, schedule=None, dtype=torch.float64):
     net = network(dtype)
-    # Penalties are for weights and not for biases.
+    # Penalties apply to weights, not to biases.
     groups = [
         {"params": [p for p in net.parameters() if p.ndim >= 2]},
         {"params": [p for p in net.parameters() if p.ndim < 2], "weight_decay": 0.0},
@@ -93,14 +98,14 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizers_take_the_steps_of_torch_optim(name):
+def test_optimizers_make_the_steps_of_torch_optim(name):
     config, make = OPTIMIZERS[name]
     recipe = Recipe.read({"optimizer": name.split()[0], **config}, 5)
     assert_same(ours(recipe), torchs(make))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizers_take_the_steps_of_torch_optim_in_single_precision(name):
+def test_optimizers_make_the_steps_of_torch_optim_in_single_precision(name):
     config, make = OPTIMIZERS[name]
     recipe = Recipe.read({"optimizer": name.split()[0], **config}, 5)
     f32 = torch.float32
@@ -118,8 +123,25 @@ SCHEDULES = {
 }
 
 
+def test_every_optimizer_and_schedule_of_the_tables_is_compared_here():
+    assert set(SCHEDULES) == set(hyperparameters.SCHEDULES)
+    assert {name.split()[0] for name in OPTIMIZERS} == set(hyperparameters.OPTIMIZERS)
+
+
+def test_every_optimizer_has_a_rule_and_a_batched_form():
+    assert set(hyperparameters.OPTIMIZERS) == set(RULES) == set(FORMS)
+    recipes = [Recipe(5, name, momentum=momentum) for name in FORMS for momentum in (0.0, 0.9)]
+    assert {update_form(recipe) for recipe in recipes} == set(SEGMENTS)
+
+
+def test_an_optimizer_without_a_batched_form_is_an_error_there_and_never_another_one(monkeypatch):
+    monkeypatch.setattr(hyperparameters, "CHOICES", {**hyperparameters.CHOICES, "optimizer": "x"})
+    with pytest.raises(TrainingError, match=r"optimizer 'x' has no batched form.*engine 'single'"):
+        update_form(Recipe(5, "x"))
+
+
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_schedules_are_those_of_lr_scheduler(name):
+def test_schedules_equal_those_of_lr_scheduler(name):
     config, schedule = SCHEDULES[name]
     recipe = Recipe.read({"optimizer": "sgd", "lr": 0.3, "schedule": name, **config}, STEPS)
     theirs = torchs(lambda g: torch.optim.SGD(g, lr=0.3), schedule)
@@ -143,7 +165,7 @@ def test_penalties_have_the_gradient_of_their_formula():
         assert torch.allclose(p.grad, expected, rtol=1e-14)
 
 
-def test_flat_parameters_are_views_and_come_apart_again():
+def test_flat_parameters_are_views_until_they_are_released():
     net = network()
     before = [p.detach().clone() for p in net.parameters()]
     flat = FlatParameters(net)
@@ -156,7 +178,7 @@ def test_flat_parameters_are_views_and_come_apart_again():
     assert all(not p.any() and p.grad is None for p in net.parameters())
 
 
-def test_snapshots_bring_back_weights_and_buffers():
+def test_snapshots_restore_weights_and_buffers():
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     flat = FlatParameters(net)
     taken, state = flat.snapshot(), {k: v.clone() for k, v in net.state_dict().items()}
@@ -166,7 +188,7 @@ def test_snapshots_bring_back_weights_and_buffers():
     assert all(torch.equal(v, state[k]) for k, v in net.state_dict().items())
 
 
-def test_frozen_parameters_stay_and_a_network_of_them_is_refused():
+def test_frozen_parameters_are_left_out_and_a_network_without_others_is_refused():
     net = network()
     net[1].weight.requires_grad_(False)
     assert FlatParameters(net).vector.numel() == sum(
@@ -192,22 +214,22 @@ def test_frozen_parameters_stay_and_a_network_of_them_is_refused():
         ({"schedule": "cosin"}, r"got 'cosin'; did you mean 'cosine'\?"),
     ],
 )
-def test_values_out_of_range_are_refused_by_name(config, message):
+def test_errors_for_values_out_of_range_name_the_parameter(config, message):
     with pytest.raises(TrainingError, match=message):
         Recipe.read(config, 5)
 
 
-def test_numpy_scalars_become_native():
+def test_numpy_scalars_become_python_numbers():
     recipe = Recipe.read({"lr": np.float64(0.1), "batch_size": np.int64(8)}, 5)
     assert type(recipe.lr) is float and type(recipe.batch_size) is int
 
 
-def test_the_configurations_epochs_come_first():
+def test_epochs_of_the_configuration_take_precedence():
     assert Recipe.read({"epochs": 3}, 5).epochs == 3
     assert Recipe.read({}, 5).epochs == 5
 
 
-def test_a_view_knows_what_was_asked_of_it():
+def test_a_view_records_which_parameters_were_read():
     view = ConfigView({"width": 8, "lr": 0.1, "widht": 9})
     assert view["width"] == 8 and view.get("depth", 2) == 2
     with pytest.raises(TrainingError, match=r"'widht' is read neither .*did you mean 'width'"):
@@ -218,7 +240,13 @@ def test_a_view_knows_what_was_asked_of_it():
     view.check_all_read()
 
 
-def test_every_recipe_name_is_documented():
-    from metaopt.train.settings import hyperparameters
-
-    assert all(name in hyperparameters.__doc__ for name in NAMES)
+def test_every_recipe_name_is_documented_with_its_default():
+    assert all(f"{name}" in (Recipe.__doc__ or "") for name in NAMES)
+    listed = (Trainer.__doc__ or "").split("=====\n")[1]  # its table
+    for field in fields(Recipe):
+        default = field.default
+        said = f'{field.name}="{default}"' if isinstance(default, str) else f"{field.name}="
+        assert said in listed if default is not MISSING else field.name in listed
+        if isinstance(default, float | int):
+            value = re.search(rf"{field.name}=([\d.e-]+)", listed)
+            assert value is not None and float(value[1]) == default, field.name

@@ -15,7 +15,7 @@ G = torch.Generator().manual_seed(0)
 OUTPUTS, CODES = torch.randn(20, 3, generator=G), torch.randint(0, 3, (20,), generator=G)
 
 
-def test_metrics_are_those_of_scikit_learn():
+def test_metrics_equal_those_of_scikit_learn():
     probabilities = OUTPUTS.double().softmax(1).numpy()
     assert float(cross_entropy(OUTPUTS, CODES)) == pytest.approx(log_loss(CODES, probabilities))
     assert accuracy(OUTPUTS, CODES) == accuracy_score(CODES, OUTPUTS.argmax(1))
@@ -31,7 +31,7 @@ def test_directions_and_defaults():
     assert find_metric(lambda o, t: 0.0, "mse", "maximize").direction == "maximize"
 
 
-def test_a_callable_metric_gets_what_scikit_learn_takes():
+def test_a_custom_metric_gets_arguments_that_scikit_learn_accepts():
     metric = find_metric(lambda o, t: accuracy_score(t, o.argmax(1)), "cross_entropy", "maximize")
     assert metric(OUTPUTS, CODES) == accuracy(OUTPUTS, CODES)
 
@@ -59,7 +59,7 @@ def test_wrong_names_and_values_are_refused(call, message):
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "gelu"])
-def test_mlp_has_the_layers_it_was_asked_for(depth, activation):
+def test_mlp_has_the_requested_layers(depth, activation):
     net = mlp(6, 2, depth=depth, width=5, activation=activation, dropout=0.1)
     sizes = [(m.in_features, m.out_features) for m in net if isinstance(m, nn.Linear)]
     assert sizes == list(zip([6] + [5] * depth, [5] * depth + [2], strict=True))
@@ -69,7 +69,7 @@ def test_mlp_has_the_layers_it_was_asked_for(depth, activation):
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 7), (8, 8), (2, 1, 1)])
 @pytest.mark.parametrize("depth", [1, 4])
-def test_cnn_takes_images_of_any_size(shape, depth):
+def test_cnn_accepts_images_of_any_size(shape, depth):
     net = cnn(shape, 5, depth=depth, channels=2, width=6, dropout=0.2)
     assert net(torch.ones(2, *shape)).shape == (2, 5)
 

@@ -1,4 +1,4 @@
-"""Networks taken down as operations: the same bits in any company, whatever the layers."""
+"""Traced networks give the same bits in any batch, for any kind of layer."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ CONFIGS = [
 
 
 class Residual(nn.Module):
-    """Adds in place, as networks for images do; one dropout layer serves twice."""
+    """Adds in place, as networks for images do, and calls one dropout layer twice."""
 
     def __init__(self, width):
         super().__init__()
@@ -107,7 +107,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("validation", [0.2, 3])
-def test_company_changes_no_bit(name, validation, caplog):
+def test_other_members_change_no_bit(name, validation, caplog):
     build, inputs = CASES[name]
     own = {"engine": "traced", "validation": validation, "epochs": 3}
     t = trainer(build, inputs, LABELS, **own)
@@ -122,22 +122,22 @@ def test_company_changes_no_bit(name, validation, caplog):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_training_is_that_of_the_single_engine(name):
+def test_results_equal_the_single_engine(name):
     build, inputs = CASES[name]
     own = {"dtype": torch.float64, "stopping": None, "epochs": 3}
-    configs = [{**c, "eps": 1e-3} for c in CONFIGS]  # or rounding decides where gradients are 0
+    configs = [{**c, "eps": 1e-3} for c in CONFIGS]  # else rounding matters at gradients of 0
     many = dict(trainer(build, inputs, LABELS, engine="traced", **own).many(trials(configs)))
     single = trainer(build, inputs, LABELS, engine="single", **own)
     for k in (0, 3, 4):
         expected = single(trials(configs)[k])
-        assert many[k].data["engine"] == "traced"  # else it was found out and left to the other
+        assert many[k].data["engine"] == "traced"  # else the network was refused
         assert np.asarray(many[k].curve) == pytest.approx(np.asarray(expected.curve), abs=1e-10)
         assert many[k].metrics["test"] == pytest.approx(expected.metrics["test"], abs=1e-10)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", CASES)
-def test_on_a_gpu_it_is_the_single_engine_up_to_rounding(name):
+def test_on_a_gpu_results_equal_the_single_engine_up_to_rounding(name):
     build, inputs = CASES[name]
     own = {"dtype": torch.float64, "stopping": None, "epochs": 3, "device": "cuda"}
     configs = [{**c, "eps": 1e-3} for c in CONFIGS]
@@ -173,7 +173,7 @@ def test_other_losses(loss, columns):
         assert np.asarray(many[k].curve) == pytest.approx(np.asarray(expected.curve), abs=1e-9)
 
 
-def test_by_itself_it_takes_what_is_worth_taking_down():
+def test_auto_traces_only_where_it_saves_time():
     def engine(**config):
         t = trainer(lambda c: Residual(10), FLAT, LABELS, stopping=None)
         return t(trials([config])[0]).data["engine"]
@@ -190,7 +190,7 @@ def test_by_itself_it_takes_what_is_worth_taking_down():
     assert t(trials([{"batch_size": 96, "epochs": 1}])[0]).data["engine"] == "single"
 
 
-def test_large_convolutions_are_left_to_pytorch():
+def test_large_convolutions_use_pytorchs_kernels():
     X = stream(0, "X").normal(size=(40, 3, 24, 24))
     assert 16 * 27 * 24 * 24 <= MOST_PATCHES < 32 * 27 * 24 * 24
 
@@ -206,7 +206,7 @@ def test_large_convolutions_are_left_to_pytorch():
             assert outcome(many[trial.number]) == outcome(t(trial))
 
 
-def test_the_signature_holds_all_but_weights_and_dropout():
+def test_the_signature_covers_all_but_weights_and_dropout():
     a, b = Residual(9), Residual(9)
     b.drop.p = 0.4
     assert signature(a) == signature(b)
@@ -219,7 +219,7 @@ def test_the_signature_holds_all_but_weights_and_dropout():
 
 
 class Holding(nn.Module):
-    """Keeps its configuration, a table of integers, and whatever else it is given."""
+    """Stores its configuration and a table of integers."""
 
     def __init__(self, config, table, read=False):
         super().__init__()
@@ -231,7 +231,7 @@ class Holding(nn.Module):
         return self.head(x[:, self.table] * scale)
 
 
-def test_what_a_network_holds_is_told_apart(caplog):
+def test_networks_that_store_different_tensors_have_different_signatures(caplog):
     order = np.random.default_rng(0).permutation(7)
 
     def build(config):
@@ -259,11 +259,11 @@ def test_what_a_network_holds_is_told_apart(caplog):
     with caplog.at_level("DEBUG", "metaopt.train"):
         (found,) = dict(trainer(reading, FLAT, LABELS, **own).many(trials(configs[:1]))).values()
     assert found.data["engine"] == "single"
-    assert "looks into its configuration in every step" in caplog.text
+    assert "reads its configuration in every step" in caplog.text
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_products_are_those_of_each_matrix_alone(dtype):
+def test_batched_products_equal_those_of_each_matrix(dtype):
     rng = stream(1, "sides")
     with limit_threads(1):
         for _ in range(60):
