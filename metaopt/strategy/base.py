@@ -8,48 +8,23 @@ header and the log; `load_state_dict` replays the log.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from bisect import insort
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, final
 
 import numpy as np
 
-from metaopt.core import missing
 from metaopt.core.errors import SpaceError, StrategyError, whole
 from metaopt.core.seeds import derive, stream
 from metaopt.core.types import Curve
 from metaopt.space import Config, Space
+from metaopt.strategy.fallback import find_new
 from metaopt.strategy.initial_design import InitialDesign
+from metaopt.strategy.observations import Observation, Observations
 from metaopt.trials.records import Json, Origin, Proposal, Result, Status, plain, same_json, settle
 
 RETRIES = 3  # calls of `_ask` until it returns a new configuration
-SCALES = (0.02, 0.1, 0.3)  # scales of the neighbourhoods that are searched if it returns none
 FORMAT = 1  # version of the format of `state_dict`
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What a strategy was told about one configuration.
-
-    Attributes:
-        number: of the proposal.
-        config: the configuration.
-        note: what `_ask` returned with it; None if `_ask` did not choose it.
-        value: of the objective; None unless `status` is "complete".
-        status: "complete", "pruned" or "failed".
-        curve: the intermediate reports as (step, value).
-    """
-
-    number: int
-    config: Config
-    note: Json
-    value: float | None
-    status: Status
-    curve: Curve
 
 
 class Strategy(ABC):
@@ -119,9 +94,7 @@ class Strategy(ABC):
         self.__pending: dict[int, tuple[Proposal, Json]] = {}
         self.__queue: list[Config] = []
         self.__seen: set[str] = set()
-        self.__observations: list[Observation] = []
-        self.__complete: list[float] = []  # sorted
-        self.__best: Observation | None = None
+        self.__observations = Observations()
         self.__design = InitialDesign(space, self.seed)
         self.__drawn = 0  # points taken from the initial design
         self.__given = 0  # points that the strategy did not choose: initial, enqueued, added
@@ -172,7 +145,7 @@ class Strategy(ABC):
     @property
     def observations(self) -> Sequence[Observation]:
         """All told outcomes, in the order of the tells."""
-        return self.__observations
+        return self.__observations.told
 
     def imputed(self) -> list[float]:
         """Return a finite value for each observation.
@@ -180,8 +153,7 @@ class Strategy(ABC):
         The rules are those of `_tell`, with the worst value and the median of all complete trials
         so far; all values that are still infinite become 0.
         """
-        values = [self.__rank_value(o.value, o.status, o.curve) for o in self.__observations]
-        return [v if math.isfinite(v) else 0.0 for v in values]  # inf: no complete trial yet
+        return self.__observations.imputed()
 
     def pending(self) -> list[tuple[Config, Json]]:
         """Return the configurations that were asked but not told, with their notes, by number."""
@@ -201,7 +173,7 @@ class Strategy(ABC):
     @property
     def best(self) -> Observation | None:
         """The best complete observation, the earliest of equal ones; None if there is none."""
-        return self.__best
+        return self.__observations.best
 
     # -- the public contract ---------------------------------------------------------------------
 
@@ -345,11 +317,11 @@ class Strategy(ABC):
                     f"the state belongs to another strategy: {name} is"
                     f" {state['header'].get(name)!r} there and {value!r} here"
                 )
-        replay = {
+        replay: dict[str, Callable[[Any], object]] = {
             "ask": self.__replay_ask,
-            "tell": self.__replay_tell,
-            "observe": self.__replay_observe,
-            "enqueue": self.__replay_enqueue,
+            "tell": lambda b: self.tell(b["number"], Result.from_json(b["result"])),
+            "observe": lambda b: self.observe(b["config"], Result.from_json(b["result"])),
+            "enqueue": self.enqueue,
         }
         for entry in state["log"]:
             ((kind, body),) = entry.items()
@@ -381,7 +353,7 @@ class Strategy(ABC):
             config = self.__checked(config)
             if self.is_new(config):
                 return config, plain(note, "a note"), "strategy"
-        other = self.__near(config, rng) or self.__unseen(rng)
+        other = find_new(self.space, config, rng, self.is_new)
         if other is None:
             return None
         self.fallbacks += 1
@@ -407,27 +379,6 @@ class Strategy(ABC):
                 f" which is not in the space: {error}"
             ) from error
 
-    def __near(self, config: Config, rng: np.random.Generator) -> Config | None:
-        if self.space.is_forbidden(config):
-            return None
-        for scale in SCALES:
-            new = [c for c in self.space.neighbours(config, rng, scale) if self.is_new(c)]
-            if new:
-                return new[int(rng.integers(len(new)))]
-        return None
-
-    def __unseen(self, rng: np.random.Generator) -> Config | None:
-        """Return a configuration that was never proposed; None if there is none."""
-        finite = all(p.cells is not None for p in self.space.parameters.values())
-        for config in self.space.sample(rng, 64 if finite else 1024):
-            if self.is_new(config):
-                return config
-        if not finite:
-            return None
-        rest = (c for c in self.space.configurations() if self.is_new(c))
-        some = list(islice(rest, 256))
-        return some[int(rng.integers(len(some)))] if some else None
-
     def __register(self, config: Config, note: Json, origin: Origin) -> tuple[Proposal, Json]:
         number = self.__count
         seed = derive(self.seed, "trial", number)
@@ -441,20 +392,12 @@ class Strategy(ABC):
         return proposal, note
 
     def __learn(self, proposal: Proposal, note: Json, result: Result) -> None:
-        observation = Observation(
-            proposal.number, proposal.config, note, result.value, result.status, result.curve
+        value = self.__observations.add(
+            Observation(
+                proposal.number, proposal.config, note, result.value, result.status, result.curve
+            )
         )
-        if result.value is not None:
-            insort(self.__complete, result.value)
-            if result.value == self.__complete[0] and result.value not in self.__complete[1:2]:
-                self.__best = observation  # strictly better than all before it
-        self.__observations.append(observation)
-        value = self.__rank_value(result.value, result.status, result.curve)
         self._tell(dict(proposal.config), note, value, result.status, result.curve)
-
-    def __rank_value(self, value: float | None, status: Status, curve: Curve) -> float:
-        """Return the value for `_tell`: order statistics, invariant to monotone transforms."""
-        return missing.for_strategy(status, curve, self.__complete) if value is None else value
 
     def __replay_ask(self, body: Mapping[str, Json]) -> None:
         asked = [Proposal.from_json(p) for p in body["proposals"]]
@@ -469,12 +412,3 @@ class Strategy(ABC):
 
     def __queued(self, config: Config) -> int:
         return [self.space.key(c) for c in self.__queue].index(self.space.key(config))
-
-    def __replay_tell(self, body: Mapping[str, Json]) -> None:
-        self.tell(body["number"], Result.from_json(body["result"]))
-
-    def __replay_observe(self, body: Mapping[str, Json]) -> None:
-        self.observe(body["config"], Result.from_json(body["result"]))
-
-    def __replay_enqueue(self, body: Mapping[str, Json]) -> None:
-        self.enqueue(body)
