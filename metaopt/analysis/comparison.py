@@ -12,10 +12,10 @@ from metaopt.analysis import ranking
 from metaopt.analysis.ranking import Analysis
 from metaopt.analysis.standings import Sample
 from metaopt.core.errors import StudyError, unknown_name
-from metaopt.core.missing import worse_than_all
 from metaopt.core.types import FloatArray
 from metaopt.problems.problem import Problem
 from metaopt.pruning import Pruner
+from metaopt.trials.failures import worse_than_all
 from metaopt.trials.records import TrialRecord, best_of
 
 

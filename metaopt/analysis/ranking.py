@@ -15,8 +15,8 @@ import numpy as np
 from metaopt import stats
 from metaopt.analysis import conclusions
 from metaopt.analysis.standings import LEVEL, AnalysisData, Sample, Standing
-from metaopt.core.missing import worse_than_all
 from metaopt.core.types import FloatArray
+from metaopt.trials.failures import worse_than_all
 
 # A12 within 0.5 +- 0.06 is negligible (Vargha and Delaney 2000); mean ranks differ by twice that.
 ROPE = 0.12

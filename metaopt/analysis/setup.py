@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from metaopt.core.seeds import derive
 from metaopt.problems.problem import Problem
 from metaopt.trials.records import Json, number_from_json, number_to_json
 
@@ -69,6 +70,10 @@ class ComparisonSetup:
             for problem in self.problems:
                 for strategy in self.strategies:
                     yield repeat, problem.name, strategy
+
+    def seed_of(self, repeat: int) -> int:
+        """Return the seed that all strategies and problems share in a repeat."""
+        return derive(self.seed, "repeat", repeat)
 
     def study_names(self) -> list[str]:
         """Return the names of all studies, in the order in which they are made."""

@@ -16,7 +16,6 @@ from metaopt.analysis.comparison import ComparisonData, Run
 from metaopt.analysis.setup import NOTE, ComparisonSetup, study_name
 from metaopt.core.errors import StudyError, whole
 from metaopt.core.progress import counter
-from metaopt.core.seeds import derive
 from metaopt.execution.process_pool import run_all
 from metaopt.problems.problem import Problem
 from metaopt.pruning import Pruner, find_pruner
@@ -184,7 +183,7 @@ def compare(
     setup = ComparisonSetup.of(chosen, list(factories), n_trials, repeats, seed, control)
     by_name = {p.name: p for p in chosen}
     jobs = [
-        Job(by_name[p], s, factories[s], r, derive(seed, "repeat", r), n_trials, where, pruner)
+        Job(by_name[p], s, factories[s], r, setup.seed_of(r), n_trials, where, pruner)
         for r, p, s in setup.runs()
     ]
     stored = {i: job.finished() for i, job in enumerate(jobs)} if where else {}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metaopt import stats
-from metaopt.core.missing import as_worst_known
 from metaopt.core.types import FloatArray
+from metaopt.trials.failures import as_worst_known
 
 if TYPE_CHECKING:
     from metaopt.analysis.comparison import ComparisonData

@@ -8,11 +8,11 @@ import numpy as np
 
 from metaopt import stats
 from metaopt.core.errors import StudyError
-from metaopt.core.missing import loses_to_all
 from metaopt.core.types import FloatArray
 from metaopt.plots import arrays, figure_text, style
 from metaopt.plots.final_values import write_right_of
 from metaopt.plots.style import styles
+from metaopt.trials.failures import loses_to_all
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

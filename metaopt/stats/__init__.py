@@ -36,7 +36,7 @@ from metaopt.stats.bayes import Posterior, bayes_signed_rank, correlated_t
 from metaopt.stats.corrected_t import FiveByTwo, corrected_t, five_by_two_f, repeated_kfold_t
 from metaopt.stats.critical_difference import CriticalDifference, critical_groups
 from metaopt.stats.curves import Band, at_times, band, best_so_far
-from metaopt.stats.design import Design
+from metaopt.stats.design import Design, PlannedTest, Recommendation
 from metaopt.stats.effect import (
     Interval,
     a12,
@@ -59,7 +59,6 @@ from metaopt.stats.friedman import (
 from metaopt.stats.mcnemar import CochranQ, McNemar, cochran_q, mcnemar
 from metaopt.stats.paired import SignTest, TTest, paired_t, sign_test
 from metaopt.stats.permutation import PermutationTest, friedman_permutation, permutation
-from metaopt.stats.plan import PLANNED_TESTS, PlannedTest
 from metaopt.stats.posthoc import (
     Pair,
     Pairwise,
@@ -71,7 +70,7 @@ from metaopt.stats.posthoc import (
 )
 from metaopt.stats.power import Power, power
 from metaopt.stats.rank_sum import RankSum, rank_sum
-from metaopt.stats.recommend import Recommendation, recommend
+from metaopt.stats.recommend import PLANNED_TESTS, recommend
 from metaopt.stats.signed_rank import Wilcoxon, fewest_pairs, smallest_p, wilcoxon
 
 __all__ = [

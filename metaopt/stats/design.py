@@ -1,4 +1,4 @@
-"""The design of an experiment: what is compared, on what, how often.
+"""The design of an experiment, and the plan of the tests for it.
 
 A design is stated before the data are seen, and the test follows from it alone. Looking at the
 data first, for example by a test of normality, and choosing the test afterwards makes the level of
@@ -7,14 +7,20 @@ both tests wrong (Rochon, Gondan and Kieser 2012).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from metaopt.core.errors import StatisticsError
+from metaopt.core.types import FloatArray
+from metaopt.stats.bayes import Posterior
 from metaopt.stats.checks import as_fraction, as_whole
+from metaopt.stats.friedman import holm
+from metaopt.stats.references import references
 
 Resampling = Literal["independent", "repeated k-fold", "5x2cv", "holdout"]
 Unit = Literal["problem", "repeat", "split", "example"]
+Role = Literal["omnibus", "pairs", "posterior"]
 RESAMPLINGS = ("independent", "repeated k-fold", "5x2cv", "holdout")
 
 
@@ -96,3 +102,171 @@ class Design:
         if self.resampling == "repeated k-fold" and self.test_fraction:
             return self.repeats * round(1 / self.test_fraction)
         return 10 if self.resampling == "5x2cv" else self.repeats
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What decides on a test.
+
+    Attributes:
+        design: of the experiment.
+        unit: what is independent and counted.
+        n: number of such units, 0 where the design does not say (test examples).
+    """
+
+    design: Design
+    unit: Unit
+    n: int
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the units are independent blocks that hold all treatments."""
+        return self.unit == "problem" or (self.unit == "repeat" and self.design.paired)
+
+    @property
+    def many(self) -> bool:
+        """Whether there are three or more treatments."""
+        return self.design.treatments > 2
+
+    def split_by(self, resampling: str) -> bool:
+        """Whether the units are splits of one data set, made by this resampling.
+
+        Args:
+            resampling: as in `Design`.
+        """
+        return self.unit == "split" and self.design.resampling == resampling
+
+
+@dataclass(frozen=True)
+class PlannedTest:
+    """One test of the table.
+
+    Attributes:
+        name: of the function in `metaopt.stats`.
+        role: "omnibus" (do any treatments differ), "pairs" (do two differ) or "posterior" (how
+            probable is a practical difference of two).
+        suits: whether it is right for a `Setting`.
+        run: calls the function: with (scores, design) for "omnibus", scores (n, treatments); with
+            (x, y, design) for "pairs", each (n,), or (repeats, folds) for splits by folds; with
+            (x, y, rope, design) for "posterior". Scores of test examples are 1 where a model is
+            right, else 0.
+        title: with its article, for a sentence: "Wilcoxon's signed-rank test".
+        short: for a table or parentheses: "signed-rank test".
+        why: why it is chosen, as a sentence.
+        sources: keys in `references.bib`.
+        detail: how its p-value is found, to follow a comma; sources in braces; may be empty.
+        p_of: takes the p-value from the outcome.
+        smallest_p: the smallest p-value that n units can give; None if there is no such limit.
+    """
+
+    name: str
+    role: Role
+    suits: Callable[[Setting], bool]
+    run: Callable[..., Any]
+    title: str
+    short: str
+    why: str
+    sources: tuple[str, ...]
+    detail: str = ""
+    p_of: Callable[[Any], float] = lambda outcome: float(outcome.p)
+    smallest_p: Callable[[int], float] | None = None
+
+    def fewest(self, level: float, comparisons: int) -> int:
+        """Return how many units are needed to reject at all after Holm's correction.
+
+        Args:
+            level: of the family of tests, between 0 and 1.
+            comparisons: hypotheses in the family.
+        """
+        if self.smallest_p is None:
+            return 1
+        n = 1
+        while self.smallest_p(n) * comparisons > level:
+            n += 1
+        return n
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The plan of the tests for a design; it names functions of `metaopt.stats`, and runs them.
+
+    Attributes:
+        tests: names of functions in `metaopt.stats`, in the order of use; none where no test could
+            reject, whatever the scores.
+        correction: for multiple comparisons, in words.
+        effects: names of functions for what to report beside, or in place of, p-values.
+        unit: what is independent and counted: "problem", "repeat", "split" or "example".
+        n: number of such units, 0 where the design does not say (examples).
+        comparisons: hypotheses that the correction covers.
+        enough: whether n units can reject at all at the level after correction.
+        advice: where they cannot, what is needed and what is reported instead; else "".
+        why: the choice, in words.
+        keys: of the sources, in `references.bib`.
+        design: that the tests are for.
+        omnibus: the test whether any treatments differ; None for two treatments or without tests.
+        pairs: the test of two treatments; None without tests.
+        posterior: the test for the probability of a practical difference, or None.
+    """
+
+    tests: tuple[str, ...]
+    correction: str
+    effects: tuple[str, ...]
+    unit: Unit
+    n: int
+    comparisons: int
+    enough: bool
+    advice: str
+    why: str
+    keys: tuple[str, ...]
+    design: Design
+    omnibus: PlannedTest | None = field(default=None, repr=False)
+    pairs: PlannedTest | None = field(default=None, repr=False)
+    posterior: PlannedTest | None = field(default=None, repr=False)
+
+    @property
+    def citations(self) -> tuple[str, ...]:
+        """The sources, each as in a list of references."""
+        return tuple(references()[key].full for key in self.keys)
+
+    def test_any(self, scores: Any) -> float | None:
+        """Return the p-value of the test whether any treatments differ, or None without one.
+
+        Args:
+            scores: shape (n, treatments).
+        """
+        if self.omnibus is None:
+            return None
+        return self.omnibus.p_of(self.omnibus.run(scores, self.design))
+
+    def test_pair(self, x: Any, y: Any) -> Any:
+        """Return the outcome of the test of two treatments, with at least an attribute `p`.
+
+        Args:
+            x, y: scores of the two, shape (n,), or (repeats, folds) for scores by folds.
+
+        Raises:
+            StatisticsError: the plan has no test of pairs.
+        """
+        if self.pairs is None:
+            raise StatisticsError(f"the plan has no test of pairs: {self.advice}")
+        return self.pairs.run(x, y, self.design)
+
+    def probability(self, x: Any, y: Any, rope: float) -> Posterior | None:
+        """Return the probabilities of a practical difference of two treatments, None without test.
+
+        Args:
+            x, y: scores of the two, shape (n,), or (repeats, folds) for scores by folds.
+            rope: the largest difference that does not matter.
+        """
+        if self.posterior is None:
+            return None
+        found: Posterior = self.posterior.run(x, y, rope, self.design)
+        return found
+
+    def adjust(self, p: Any) -> FloatArray:
+        """Return p-values adjusted for their number by Holm's method.
+
+        Args:
+            p: of all hypotheses of the family, shape (m,).
+        """
+        return holm(p)

@@ -1,108 +1,181 @@
-"""From the design of an experiment to its tests, by rules that never look at data.
+"""Which test suits which design: the table of tests, and the rules that pick from it.
 
-`recommend` decides what the independent unit is, and picks the tests for it from the table in
-`metaopt.stats.plan`. The plan that it returns runs these tests.
+`recommend` never looks at data. It decides what the independent unit of a design is, and picks the
+tests for it from `PLANNED_TESTS`; `compare` and `compare_models` run what was picked, and their
+reports take the words from it. To add a test, write its function in a file of `metaopt.stats` and
+add one entry to `PLANNED_TESTS`; for each role the first one that suits the design is used.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+import math
+from dataclasses import replace
+
+import numpy as np
 
 from metaopt.core.errors import StatisticsError
-from metaopt.core.types import FloatArray
-from metaopt.stats.bayes import Posterior
+from metaopt.stats.bayes import bayes_signed_rank, correlated_t
 from metaopt.stats.checks import as_level, as_whole
-from metaopt.stats.design import Design, Unit
-from metaopt.stats.friedman import holm
-from metaopt.stats.plan import PlannedTest, Setting, pick
-from metaopt.stats.references import references
+from metaopt.stats.corrected_t import corrected_t, five_by_two_f, repeated_kfold_t
+from metaopt.stats.design import Design, PlannedTest, Recommendation, Role, Setting
+from metaopt.stats.friedman import friedman
+from metaopt.stats.mcnemar import cochran_q, mcnemar
+from metaopt.stats.permutation import friedman_permutation
+from metaopt.stats.rank_sum import rank_sum
+from metaopt.stats.signed_rank import smallest_p, wilcoxon
+
+FRIEDMAN_F_BLOCKS = 10  # from so many blocks on, the Iman-Davenport F keeps its level
+
+PLANNED_TESTS: list[PlannedTest] = [
+    PlannedTest(
+        name="friedman",
+        role="omnibus",
+        suits=lambda s: s.blocks and s.many and s.n >= FRIEDMAN_F_BLOCKS,
+        run=lambda scores, design: friedman(scores),
+        title="Friedman's test",
+        short="Friedman",
+        why=(
+            "Friedman's test asks whether any treatments differ; with this number of blocks its"
+            " Iman-Davenport F keeps its level."
+        ),
+        sources=("friedman1937", "iman1980"),
+        detail="with the F approximation of Iman and Davenport {iman1980}",
+        p_of=lambda outcome: float(outcome.f_p),
+    ),
+    PlannedTest(
+        name="friedman_permutation",
+        role="omnibus",
+        suits=lambda s: s.blocks and s.many,
+        run=lambda scores, design: friedman_permutation(scores),
+        title="Friedman's test",
+        short="Friedman",
+        why=(
+            "Friedman's test asks whether any treatments differ; with so few blocks its"
+            " approximations do not hold, so permutations are counted."
+        ),
+        sources=("friedman1937",),
+        detail="with permutations of ranks counted or drawn, since blocks are few",
+    ),
+    PlannedTest(
+        name="cochran_q",
+        role="omnibus",
+        suits=lambda s: s.unit == "example" and s.many,
+        run=lambda scores, design: cochran_q(np.ones(len(scores)), scores),
+        title="Cochran's Q test",
+        short="Cochran's Q",
+        why="Cochran's Q test asks whether any models differ.",
+        sources=("cochran1950",),
+    ),
+    PlannedTest(
+        name="wilcoxon",
+        role="pairs",
+        suits=lambda s: s.blocks,
+        run=lambda x, y, design: wilcoxon(x, y),
+        title="Wilcoxon's signed-rank test",
+        short="signed-rank test",
+        why=(
+            "Two treatments are compared by the signed-rank test of these two alone, since tests on"
+            " mean ranks let the other treatments decide on a pair (Benavoli et al. 2016)."
+        ),
+        sources=("wilcoxon1945", "benavoli2016"),
+        smallest_p=smallest_p,
+    ),
+    PlannedTest(
+        name="rank_sum",
+        role="pairs",
+        suits=lambda s: s.unit == "repeat",
+        run=lambda x, y, design: rank_sum(x, y),
+        title="the Wilcoxon-Mann-Whitney rank-sum test",
+        short="rank-sum test",
+        why=(
+            "Two treatments are compared by the ranks of their values among all repeats of both."
+            " Pairing repeats by seed would make the test more powerful."
+        ),
+        sources=("mann1947", "vargha2000"),
+        # All of one sample below all of the other: one choice of n in 2 n, in either direction.
+        smallest_p=lambda n: 2 / math.comb(2 * n, n),
+    ),
+    PlannedTest(
+        name="repeated_kfold_t",
+        role="pairs",
+        suits=lambda s: s.split_by("repeated k-fold"),
+        run=lambda x, y, design: repeated_kfold_t(x, y),
+        title="the corrected repeated k-fold t test",
+        short="corrected t test",
+        why=(
+            "The corrected repeated k-fold t test adds n2 / n1 to the variance for the correlation."
+        ),
+        sources=("bouckaert2004", "nadeau2003"),
+    ),
+    PlannedTest(
+        name="corrected_t",
+        role="pairs",
+        suits=lambda s: s.split_by("holdout"),
+        run=lambda x, y, design: corrected_t(x, y, design.test_fraction),
+        title="the corrected resampled t test",
+        short="corrected t test",
+        why=("The corrected resampled t test adds n2 / n1 to the variance for the correlation."),
+        sources=("nadeau2003",),
+    ),
+    PlannedTest(
+        name="five_by_two_f",
+        role="pairs",
+        suits=lambda s: s.split_by("5x2cv"),
+        run=lambda x, y, design: five_by_two_f(x, y),
+        title="the combined 5x2cv F test",
+        short="5x2cv F test",
+        why=(
+            "Two-fold training sets do not overlap, and the combined F test takes the variance from"
+            " within each repetition. It does not see what all five repetitions share, so repeated"
+            " k-fold with its corrected test is the safer plan."
+        ),
+        sources=("alpaydin1999", "dietterich1998"),
+    ),
+    PlannedTest(
+        name="mcnemar",
+        role="pairs",
+        suits=lambda s: s.unit == "example",
+        run=lambda x, y, design: mcnemar(np.ones(len(x)), x, y),
+        title="McNemar's test",
+        short="McNemar",
+        why=(
+            "McNemar's test compares two models by the examples on which only one of them is right."
+        ),
+        sources=("mcnemar1947", "dietterich1998"),
+    ),
+    PlannedTest(
+        name="bayes_signed_rank",
+        role="posterior",
+        suits=lambda s: s.unit == "problem" and not s.many,
+        run=lambda x, y, rope, design: bayes_signed_rank(x, y, rope),
+        title="the Bayesian signed-rank test",
+        short="Bayesian signed-rank test",
+        why="Its Bayesian form states how probable a practical difference is.",
+        sources=("benavoli2017",),
+    ),
+    PlannedTest(
+        name="correlated_t",
+        role="posterior",
+        suits=lambda s: s.split_by("repeated k-fold") or s.split_by("holdout"),
+        run=lambda x, y, rope, design: correlated_t(
+            np.ravel(x), np.ravel(y), rope, design.test_fraction
+        ),
+        title="the Bayesian correlated t test",
+        short="Bayesian correlated t test",
+        why="Its Bayesian form states how probable a practical difference is.",
+        sources=("corani2015",),
+    ),
+]
 
 
-@dataclass(frozen=True)
-class Recommendation:
-    """The plan of the tests for a design; it names functions of `metaopt.stats`, and runs them.
+def pick(role: Role, setting: Setting) -> PlannedTest | None:
+    """Return the first test of the table with this role that suits the setting, or None.
 
-    Attributes:
-        tests: names of functions in `metaopt.stats`, in the order of use; none where no test could
-            reject, whatever the scores.
-        correction: for multiple comparisons, in words.
-        effects: names of functions for what to report beside, or in place of, p-values.
-        unit: what is independent and counted: "problem", "repeat", "split" or "example".
-        n: number of such units, 0 where the design does not say (examples).
-        comparisons: hypotheses that the correction covers.
-        enough: whether n units can reject at all at the level after correction.
-        advice: where they cannot, what is needed and what is reported instead; else "".
-        why: the choice, in words.
-        keys: of the sources, in `references.bib`.
-        design: that the tests are for.
-        omnibus: the test whether any treatments differ; None for two treatments or without tests.
-        pairs: the test of two treatments; None without tests.
-        posterior: the test for the probability of a practical difference, or None.
+    Args:
+        role: what the test is for.
+        setting: what it must suit.
     """
-
-    tests: tuple[str, ...]
-    correction: str
-    effects: tuple[str, ...]
-    unit: Unit
-    n: int
-    comparisons: int
-    enough: bool
-    advice: str
-    why: str
-    keys: tuple[str, ...]
-    design: Design
-    omnibus: PlannedTest | None = field(default=None, repr=False)
-    pairs: PlannedTest | None = field(default=None, repr=False)
-    posterior: PlannedTest | None = field(default=None, repr=False)
-
-    @property
-    def citations(self) -> tuple[str, ...]:
-        """The sources, each as in a list of references."""
-        return tuple(references()[key].full for key in self.keys)
-
-    def test_any(self, scores: Any) -> float | None:
-        """Return the p-value of the test whether any treatments differ, or None without one.
-
-        Args:
-            scores: shape (n, treatments).
-        """
-        if self.omnibus is None:
-            return None
-        return self.omnibus.p_of(self.omnibus.run(scores, self.design))
-
-    def test_pair(self, x: Any, y: Any) -> Any:
-        """Return the outcome of the test of two treatments, with at least an attribute `p`.
-
-        Args:
-            x, y: scores of the two, shape (n,), or (repeats, folds) for scores by folds.
-
-        Raises:
-            StatisticsError: the plan has no test of pairs.
-        """
-        if self.pairs is None:
-            raise StatisticsError(f"the plan has no test of pairs: {self.advice}")
-        return self.pairs.run(x, y, self.design)
-
-    def probability(self, x: Any, y: Any, rope: float) -> Posterior | None:
-        """Return the probabilities of a practical difference of two treatments, None without test.
-
-        Args:
-            x, y: scores of the two, shape (n,), or (repeats, folds) for scores by folds.
-            rope: the largest difference that does not matter.
-        """
-        if self.posterior is None:
-            return None
-        found: Posterior = self.posterior.run(x, y, rope, self.design)
-        return found
-
-    def adjust(self, p: Any) -> FloatArray:
-        """Return p-values adjusted for their number by Holm's method.
-
-        Args:
-            p: of all hypotheses of the family, shape (m,).
-        """
-        return holm(p)
+    return next((t for t in PLANNED_TESTS if t.role == role and t.suits(setting)), None)
 
 
 def recommend(design: Design, level: float = 0.05, *, families: int = 1) -> Recommendation:

@@ -7,12 +7,12 @@ from metaopt.storage.events import (
     Enqueued,
     Event,
     Finished,
-    Replay,
     Reported,
     Started,
     Told,
 )
 from metaopt.storage.memory import MemoryEvents
+from metaopt.storage.replay import Replay
 from metaopt.storage.sql import SqlEvents, SqlStore
 
 __all__ = [

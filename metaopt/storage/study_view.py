@@ -8,7 +8,7 @@ from metaopt.core.errors import StudyError, did_you_mean, missing_extra
 from metaopt.core.types import Direction
 from metaopt.pruning import Pruner
 from metaopt.space import Config
-from metaopt.storage.events import Replay
+from metaopt.storage.replay import Replay
 from metaopt.strategy.base import Strategy
 from metaopt.trials.records import TrialRecord, best_of
 

@@ -6,9 +6,9 @@ import math
 from bisect import insort
 from dataclasses import dataclass
 
-from metaopt.core import missing
 from metaopt.core.types import Curve
 from metaopt.space import Config
+from metaopt.trials import failures
 from metaopt.trials.records import Json, Status
 
 
@@ -47,7 +47,7 @@ class Observations:
         self._complete: list[float] = []  # values, ascending
 
     def add(self, observation: Observation) -> float:
-        """Add an observation; return the value that ranks it (see `metaopt.core.missing`)."""
+        """Add an observation; return the value that ranks it (see `metaopt.trials.failures`)."""
         value = observation.value
         if value is not None:
             insort(self._complete, value)
@@ -64,4 +64,4 @@ class Observations:
     def _rank_value(self, o: Observation) -> float:
         if o.value is not None:
             return o.value
-        return missing.for_strategy(o.status, o.curve, self._complete)
+        return failures.for_strategy(o.status, o.curve, self._complete)

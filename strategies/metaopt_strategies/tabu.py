@@ -240,7 +240,7 @@ class Tabu(Strategy):
     # -- learning --------------------------------------------------------------------------------
 
     def _tell(self, config: Config, note: Json, value: float, status: Status, curve: Curve) -> None:
-        # A local search must never move to a failed point (see metaopt.core.missing).
+        # A local search must never move to a failed point (see metaopt.trials.failures).
         value = math.inf if status == "failed" else value
         told = Visited(value, len(self.observations) - 1, config)
         own = note is not None and note["step"] == self._step

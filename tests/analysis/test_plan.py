@@ -5,6 +5,8 @@ The tests planted here stand in no other file: no line of analysis or report kno
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
@@ -51,7 +53,7 @@ PLAIN_T = stats.PlannedTest(
 def table(monkeypatch):
     """The table of tests; what is put first in it is used first."""
     tests = list(stats.PLANNED_TESTS)
-    monkeypatch.setattr("metaopt.stats.plan.PLANNED_TESTS", tests)
+    monkeypatch.setattr(import_module("metaopt.stats.recommend"), "PLANNED_TESTS", tests)
     return tests
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from metaopt.train import EarlyStopping, Trainer
-from metaopt.train.settings.hyperparameters import OPTIMIZERS, SCHEDULES
+from metaopt.train.settings.hyperparameters import OPTIMIZERS
+from metaopt.train.settings.schedules import SCHEDULES
 from metaopt.trials.records import Proposal
 from metaopt.trials.trial import Trial
 

@@ -30,6 +30,16 @@ class ReadingError(TrainingError):
     """Samples cannot be read; the trials that train on them fail."""
 
 
+def is_reading_error(error: BaseException) -> bool:
+    """Whether an exception says that samples cannot be read.
+
+    PyTorch's signal handler raises its own exception when a DataLoader's process dies. It comes
+    wherever the main thread is at that moment, which need not be where samples are read.
+    """
+    died = isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid")
+    return died or isinstance(error, ReadingError)
+
+
 class Chunk(NamedTuple):
     """A few samples: inputs (B, ...) and targets (B, ...) as the Dataset gives them."""
 

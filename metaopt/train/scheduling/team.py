@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from metaopt.core.errors import TrainingError
-from metaopt.train.data.chunks import ReadingError
+from metaopt.train.data.chunks import is_reading_error
 from metaopt.train.engines.base import Engine, Member
 from metaopt.train.runtime.resources import Meter
 from metaopt.train.settings.metrics import Metric
@@ -75,7 +75,7 @@ class Team:
             members = self.members
             # The traceback would keep the tensors of the failed attempt in memory.
             failure = error.with_traceback(None) if is_out_of_memory(error) else error
-            if isinstance(error, ReadingError):  # no member is the cause, so halves would fail, too
+            if is_reading_error(error):  # no member is the cause, so halves would fail, too
                 for member in members:
                     member.error = error
                 return [self]

@@ -5,8 +5,8 @@
 Penalties and decay act on weights (parameters of two or more dimensions), not on biases and
 normalisation scales. Names that the chosen optimizer or schedule does not use are ignored.
 
-To add a schedule, add it to `SCHEDULES`. To add an optimizer, add its name to `OPTIMIZERS`, its
-rule to `metaopt.train.engines.optimizers` and, for batched training, to
+To add a schedule, see `metaopt.train.settings.schedules`. To add an optimizer, add its name to
+`OPTIMIZERS`, its rule to `metaopt.train.engines.optimizers` and, for batched training, to
 `metaopt.train.population.optimizers`.
 """
 
@@ -20,6 +20,7 @@ from typing import Any
 from metaopt.core.errors import TrainingError, did_you_mean
 from metaopt.space import Scalar
 from metaopt.space.values import is_number, native
+from metaopt.train.settings.schedules import SCHEDULES
 
 OPTIMIZERS = ("gd", "sgd", "adam", "adamw", "rmsprop")
 # Names of other libraries, and metaopt's.
@@ -120,18 +121,6 @@ class Recipe:
         return SCHEDULES[self.schedule](self, epoch - 1)
 
 
-def _cosine(r: Recipe, k: int) -> float:
-    """Loshchilov and Hutter (2017), eq. 5: one period, down to 0."""
-    return r.lr * (1 + math.cos(math.pi * k / r.epochs)) / 2
-
-
-# The learning rate of epoch k, counted from 0.
-SCHEDULES: dict[str, Callable[[Recipe, int], float]] = {
-    "constant": lambda r, k: r.lr,
-    "exponential": lambda r, k: r.lr * r.decay**k,
-    "exponential_restarts": lambda r, k: r.lr * r.decay ** (k % r.restart_every),
-    "cosine": _cosine,
-}
 CHOICES = {"optimizer": OPTIMIZERS, "schedule": tuple(SCHEDULES)}
 NAMES = tuple(f.name for f in fields(Recipe))
 

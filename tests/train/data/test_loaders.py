@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 from metaopt.core.errors import TrainingError
 from metaopt.execution.process_pool import run_all
 from metaopt.train import EarlyStopping, Trainer
+from metaopt.train.population.mlp import Lowered
 from metaopt.train.runtime.rng import Noise
 
 USUAL = {"epochs": 3, "device": "cpu", "stopping": EarlyStopping(2)}
@@ -260,6 +261,19 @@ FAILURES = {
     "dies": (lambda: os._exit(3), {"num_workers": 1}, "exit code 3"),
     "hangs": (lambda: time.sleep(1), {"num_workers": 1, "timeout": 0.5}, "timed out"),
 }
+
+
+def test_a_process_that_dies_while_networks_compute_fails_their_trials_at_once(monkeypatch, caplog):
+    caplog.set_level("INFO", "metaopt.train")
+
+    def interrupted(self, epoch):  # PyTorch's signal handler raises in any line of the main thread
+        raise RuntimeError("DataLoader worker (pid 7) exited unexpectedly with exit code 3. ...")
+
+    monkeypatch.setattr(Lowered, "train", interrupted)
+    found = dict(trainer(DataLoader(Pairs(), num_workers=1)).many(trials(CONFIGS)))
+    assert [r.status for r in found.values()] == ["failed"] * len(CONFIGS)
+    assert all("exit code 3" in r.error.message for r in found.values())
+    check_no_team_failed(caplog)
 
 
 # PyTorch's handler for a dead process may raise while PyTorch itself opens a file.
