@@ -56,7 +56,8 @@ class Trainer:
 
     With ``batch_size=16`` in `optimize`, whole batches train as one program, several times faster
     and with the same results (`many`). With ``slots=16``, a trial that ends is replaced at once
-    (`stream`). The pages of the folder docs/training say more about each group of arguments.
+    (`stream`). One page for each group of arguments is in docs/training: data.md, validation.md,
+    early-stopping.md, precision-and-devices.md, together.md (batches and engines), checkpoints.md.
 
     Hyper-parameters that the training reads from the configuration, with their defaults; all
     other names are for ``build(config)``:

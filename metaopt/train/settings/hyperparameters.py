@@ -183,6 +183,7 @@ class ConfigView(Mapping[str, Scalar]):
                 hint = did_you_mean(ALIASES.get(name, name), known)
                 raise TrainingError(
                     f"parameter {name!r} is read neither by the training recipe nor by"
-                    f" build(config){hint}; rename it, read it in build, or give it a condition"
-                    " (when=...) in the space. help(metaopt.Trainer) lists what the recipe reads"
+                    f" build(config){hint or ';'} rename it, read it in build, or give it a"
+                    " condition (when=...) in the space. help(metaopt.Trainer) lists what the"
+                    " recipe reads"
                 )
