@@ -75,12 +75,13 @@ def _finding(c: ComparisonData) -> Iterator[Block]:
             f" differences where there are none.",
             "warning",
         )
-    # What holds for all problems comes first.
-    for analysis in reversed(c.analyses):
-        *finding, limit = analysis.sentences()
+    # What holds for all problems comes first; a limit of several problems is stated once.
+    told = [analysis.sentences() for analysis in reversed(c.analyses)]
+    for i, (*finding, limit) in enumerate(told):
         if finding:
             yield Words(" ".join(finding), "finding")
-        yield Words(limit, "limit")
+        if i + 1 == len(told) or told[i + 1][-1] != limit:
+            yield Words(limit, "limit")
     missing = sum(s.without for a in c.analyses for s in a.standings)
     if missing:
         yield Words(
@@ -95,7 +96,7 @@ def _finding(c: ComparisonData) -> Iterator[Block]:
             "Control": c.control,
             "Pruner": blocks.settings(c.pruner),
             "Paired repeats": c.repeats,
-            "Trials a run": c.n_trials,
+            "Trials per run": c.n_trials,
             "Seed": c.seed,
             "All trials": blocks.counts([t for r in c.runs for t in r.trials]),
             "Time of all trials": blocks.duration(
