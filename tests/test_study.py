@@ -1004,3 +1004,12 @@ def test_a_trial_asked_by_hand_has_no_timeout_of_an_earlier_optimize():
     trial = study.ask()
     time.sleep(0.01)
     assert not trial.should_stop()
+
+
+@pytest.mark.parametrize("strategy", ["random", "bayes"])
+def test_there_is_nothing_to_recommend_before_a_trial_is_complete(strategy):
+    study = Study(LINE, strategy)
+    with pytest.raises(StudyError, match="no trial of the study 'study' is complete yet"):
+        study.recommend()
+    study.optimize(square, n_trials=3)
+    assert study.recommend() in [t.params for t in study.trials]

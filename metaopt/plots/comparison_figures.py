@@ -99,6 +99,7 @@ def critical_difference(c: ComparisonData) -> Iterator[FigureSpec]:
         within = " (in each problem, strategies are ranked by their mean rank)"
     order = [f"{c.strategies[i]} {found.ranks[i]:.2f}" for i in found.order]
     groups = [listed(c.strategies[i] for i in g) for g in found.groups]
+    groups += [f"{c.strategies[i]} and {c.strategies[j]}" for i, j in found.unbarred]
     joined = f"Not significantly different: {'; '.join(groups)}." if groups else "All pairs differ."
     yield FigureSpec(
         "critical-difference",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metaopt import plots
+from metaopt.core.text import counted
 from metaopt.core.version import __version__
 from metaopt.report import blocks, writer
 from metaopt.report.document import (
@@ -109,7 +110,9 @@ def _winner(study: StudyView, best: list[TrialRecord], ended: list[TrialRecord])
         if len(best) > 1
         else ""
     )
-    later = f"; none of the {since} later trials is better" if since else ", the latest one"
+    later = ", the latest one"
+    if since:
+        later = f"; none of the {counted(since, 'later trial')} is better"
     yield Words(
         f"The best of {len(best)} complete trials has the value {blocks.number(first.value)}"
         f" ({aim} is best), in trial {first.number}{later}.{runner_up}",

@@ -97,10 +97,11 @@ class StudyView:
         with all others it is the configuration of the best trial.
 
         Raises:
-            StudyError: no trial is complete; strategies with a model return None instead.
+            StudyError: no trial is complete.
         """
         choose = getattr(self.strategy, "recommend", None)
-        return choose() if choose is not None else self.best_params
+        chosen: Config | None = None if choose is None else choose()
+        return self.best_params if chosen is None else chosen
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the trials as a table, one row per trial.

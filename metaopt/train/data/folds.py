@@ -125,9 +125,8 @@ def _rows(given: Any, n: int, fold: int, pairs: Sequence[Any]) -> Rows:
     if rows.ndim != 1 or rows.dtype.kind not in "iu" or rows.size == 0:
         raise TrainingError(f"fold {fold + 1} of {len(pairs)} needs two arrays of row numbers")
     if rows.min() < 0 or rows.max() >= n:
-        raise TrainingError(
-            f"fold {fold + 1} of {len(pairs)} has row {rows.max()} of only {n} samples"
-        )
+        wrong = rows.min() if rows.min() < 0 else rows.max()
+        raise TrainingError(f"fold {fold + 1} of {len(pairs)} has row {wrong} of only {n} samples")
     return np.sort(rows).astype(np.int64)
 
 

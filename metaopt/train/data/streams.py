@@ -19,7 +19,6 @@ from metaopt.train.data.chunks import Chunk, ReadingError, other_shape, other_ty
 from metaopt.train.data.sources import CHUNK
 from metaopt.train.data.workers import Readers
 
-HEAD = 8  # samples of a stream that are kept as an example
 Pairs = Generator[tuple[Tensor, Tensor], None, None]  # inputs and targets
 Encode = Callable[[NDArray[Any]], Tensor]
 
