@@ -36,7 +36,7 @@ def reference(strategy, n, batch_size, with_pruner, space=SPACE, objective=cheap
 
 
 def go_on(store, monkeypatch, strategy, n, batch_size, with_pruner, **fields):
-    monkeypatch.setattr("metaopt.storage.opening.SqlStore", lambda storage: store)
+    monkeypatch.setattr("metaopt.storage.opening.open_store", lambda storage: store)
     study = make(strategy, with_pruner, **fields)
     study.optimize(cheap, n, batch_size=batch_size)
     return study
@@ -49,7 +49,7 @@ def test_a_crash_at_any_append_changes_nothing(strategy, batch_size, with_pruner
     statuses = {r.status for r in expected.trials}
     assert statuses >= ({"complete", "failed", "pruned"} if with_pruner else {"complete", "failed"})
     whole = FragileStore(eager=True).boot()
-    monkeypatch.setattr("metaopt.storage.opening.SqlStore", lambda storage: whole)
+    monkeypatch.setattr("metaopt.storage.opening.open_store", lambda storage: whole)
     go_on(whole, monkeypatch, strategy, N, batch_size, with_pruner)
     appends = whole.appended
     assert appends > 4 * N
@@ -93,7 +93,7 @@ def test_a_crash_during_a_batch_in_lockstep_changes_nothing(eager, monkeypatch):
     expected = run(Study(SPACE, "genetic", seed=3, pruner=pruner()))
     assert {r.status for r in expected.trials[:5]} == {"pruned", "complete"}
     store = whole = FragileStore(eager).boot()
-    monkeypatch.setattr("metaopt.storage.opening.SqlStore", lambda storage: store)
+    monkeypatch.setattr("metaopt.storage.opening.open_store", lambda storage: store)
     run(make("genetic", with_pruner=True))
     for k in range(whole.appended):
         store = FragileStore(eager).boot(crash_at=k, crash_after=eager)
@@ -163,7 +163,7 @@ def test_with_every_pruner_a_crash_changes_nothing(kind, objective, monkeypatch)
     assert {r.status for r in expected.trials} == {"pruned", "complete"}
     assert seen(run()) == seen(expected)
     store = FragileStore(eager=True).boot()
-    monkeypatch.setattr("metaopt.storage.opening.SqlStore", lambda storage: store)
+    monkeypatch.setattr("metaopt.storage.opening.open_store", lambda storage: store)
     run("there")
     for k in range(3, store.appended, 3 if objective is not ending else 9):
         store = FragileStore(eager=True).boot(crash_at=k)
@@ -231,7 +231,7 @@ def test_a_crash_with_ask_and_tell_keeps_enqueued_added_and_pending_trials(crash
     assert [r.origin for r in expected.trials].count("enqueued") == 1
     assert expected.trials[4].origin == "added"
     store = FragileStore(eager=bool(crash_at % 2)).boot(crash_at=crash_at)
-    monkeypatch.setattr("metaopt.storage.opening.SqlStore", lambda storage: store)
+    monkeypatch.setattr("metaopt.storage.opening.open_store", lambda storage: store)
     with pytest.raises(Crash):
         by_hand(make("genetic"))
     store.boot()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from metaopt.analysis.model_comparison import ModelComparisonData, ModelPair
+from metaopt.analysis.standings import LEVEL
 from metaopt.core.text import p_sentence
 
 SURE = 0.95  # probability from which a practical difference or equality is called so
 
 
-def sentences(c: ModelComparisonData, level: float) -> list[str]:
+def sentences(c: ModelComparisonData, level: float = LEVEL) -> list[str]:
     """The finding, its uncertainty and its limits."""
     failed = [f"{label} failed ({why}) and is not tested." for label, why in c.errors.items()]
     best = next((k for k in c.ranking if k not in c.errors), None)

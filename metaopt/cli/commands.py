@@ -16,8 +16,10 @@ from typing import Annotated, Any
 import typer
 
 from metaopt.core.errors import MetaoptError
+from metaopt.core.text import brief
 from metaopt.core.version import __version__
-from metaopt.storage import Replay, SqlStore, StudyHeader
+from metaopt.storage import Replay, Store, StudyHeader
+from metaopt.storage.opening import open_store
 from metaopt.trials.records import TrialRecord, best_first
 
 app = typer.Typer(
@@ -124,7 +126,7 @@ def run(
 
 
 def _stored_budget(storage: str, name: str, default: int) -> int | None:
-    store = SqlStore(storage)
+    store = open_store(storage)
     stored = store.find(name)
     store.close()
     return default if stored is None else stored.header["budget"]
@@ -242,7 +244,7 @@ def show(
     from metaopt.storage.opening import find_study
 
     header = find_study(storage, study)
-    store = SqlStore(storage, create=False)
+    store = open_store(storage, create=False)
     trials = Replay(store.open(header.name)).trials
     store.close()
     made = header.header
@@ -258,13 +260,13 @@ def studies(
     storage: Annotated[str, typer.Argument(help="A study file or database URL.")],
 ) -> None:
     """List the studies in a file or database."""
-    store = SqlStore(storage, create=False)
+    store = open_store(storage, create=False)
     rows = [_study_row(store, header) for header in store.studies()]
     store.close()
     _table(("study", "strategy", "direction", "seed", "trials", "best", "created"), rows)
 
 
-def _study_row(store: SqlStore, header: StudyHeader) -> tuple[str, ...]:
+def _study_row(store: Store, header: StudyHeader) -> tuple[str, ...]:
     trials = Replay(store.open(header.name)).trials
     made = header.header
     best = next((r.value for r in best_first(trials, made["direction"])), None)
@@ -312,9 +314,7 @@ def _metrics(trials: Iterable[TrialRecord]) -> list[str]:
 
 
 def _short(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "" if value is None else brief(value)
 
 
 def _when(seconds: float) -> str:

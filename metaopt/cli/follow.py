@@ -15,7 +15,8 @@ from pathlib import Path
 from metaopt.analysis.setup import NOTE, ComparisonSetup
 from metaopt.core.errors import unknown_name
 from metaopt.space import Space
-from metaopt.storage import Replay, SqlStore, StudyHeader
+from metaopt.storage import Replay, StudyHeader
+from metaopt.storage.opening import open_store
 from metaopt.trials.records import TrialRecord, best_of
 
 RECENT = 30  # number of finished trials from which the rate is computed
@@ -155,7 +156,7 @@ class Follower:
     def __init__(
         self, storage: str | Path, study: str | None = None, total: int | None = None
     ) -> None:
-        self._store = SqlStore(storage, create=False)
+        self._store = open_store(storage, create=False)
         self._study = study
         self._total = total
         self._states: dict[str, Replay] = {}

@@ -14,7 +14,8 @@ from metaopt.core.errors import SpaceError, StoreError, StudyError
 from metaopt.problems.problem import Problem
 from metaopt.pruning import PRUNERS, Pruner, pruner_from_json
 from metaopt.space import Space
-from metaopt.storage import Replay, SqlStore, Store, StudyHeader
+from metaopt.storage import Replay, Store, StudyHeader
+from metaopt.storage.opening import open_store
 from metaopt.trials.records import Json
 
 
@@ -27,7 +28,7 @@ def has_comparison(storage: str | Path) -> bool:
     Raises:
         StoreError: there is no such file, or it is not a study file.
     """
-    store = SqlStore(storage, create=False)
+    store = open_store(storage, create=False)
     try:
         return bool(store.notes(NOTE))
     finally:
@@ -50,7 +51,7 @@ def load_comparison(storage: str | Path) -> Comparison:
         StoreError: there is no such file, or it is not a study file, or it is damaged.
         StudyError: it holds no comparison, or no repeat of it is complete yet.
     """
-    store = SqlStore(storage, create=False)
+    store = open_store(storage, create=False)
     try:
         notes = store.notes(NOTE)
         if not notes:

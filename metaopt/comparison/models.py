@@ -17,7 +17,6 @@ import numpy as np
 
 from metaopt.analysis import model_conclusions
 from metaopt.analysis.model_comparison import ModelComparisonData
-from metaopt.analysis.standings import LEVEL
 from metaopt.comparison.splits import Split, is_classification, make_splits
 from metaopt.core.errors import StudyError, real, unknown_name, whole
 from metaopt.core.progress import counter
@@ -36,7 +35,7 @@ class ModelComparison(ModelComparisonData, Reported):
 
     def sentences(self) -> list[str]:
         """The finding, its uncertainty and its limits, in plain words."""
-        return model_conclusions.sentences(self, LEVEL)
+        return model_conclusions.sentences(self)
 
     def conclusion(self) -> str:
         """The same as one paragraph."""

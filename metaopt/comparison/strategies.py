@@ -23,7 +23,7 @@ from metaopt.report import terminal
 from metaopt.report.comparison import write
 from metaopt.report.reported import Reported
 from metaopt.space import Space
-from metaopt.storage import SqlStore
+from metaopt.storage.opening import open_store
 from metaopt.strategy.base import Strategy
 from metaopt.strategy.registry import make_strategy
 from metaopt.study import Study
@@ -198,7 +198,7 @@ def compare(
 
 def _note(setup: ComparisonSetup, storage: str) -> None:
     """Keep in the store what the studies themselves do not hold, for `load_comparison`."""
-    store = SqlStore(storage)
+    store = open_store(storage)
     try:
         if store.notes(NOTE)[-1:] != [setup.to_json()]:
             store.note(NOTE, setup.to_json())

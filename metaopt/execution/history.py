@@ -50,7 +50,10 @@ class History:
         self._events = events
         self._sign = -1 if maximise else 1
         self.state = Replay()
-        # In the minimised sign; cached because a pruner needs all of them after every report.
+        # Curves in the minimised sign, of running trials (lists that grow) and of finished ones.
+        # Kept beside the records, since a pruner needs all of them after every report.
+        self._running: dict[int, list[tuple[float, float]]] = {}
+        self._curves: dict[int, Curve] = {}
         self._told_curves: dict[int, Curve] = {}
         try:
             self._replay(events)
@@ -67,16 +70,17 @@ class History:
                 entries.append({"ask": event.entry})
             elif isinstance(event, Enqueued):
                 entries.append({"enqueue": event.config})
+            elif isinstance(event, Finished):
+                self._curves[event.number] = self._minimised(event.result).curve
             elif isinstance(event, Told):
                 result = self._minimised(self[event.number].result)
-                self._told_curves[event.number] = result.curve
+                self._told_curves[event.number] = self._curves[event.number]
                 entries.append({"tell": {"number": event.number, "result": result.to_json()}})
             elif isinstance(event, Added):
                 result = self._minimised(event.result)
                 self._told_curves[event.proposal.number] = result.curve
                 config = event.proposal.config
                 entries.append({"observe": {"config": config, "result": result.to_json()}})
-        self.state.discard_reports()
         if entries:
             self._strategy.load_state_dict({"header": self._strategy.header(), "log": entries})
 
@@ -131,10 +135,12 @@ class History:
         return [n for n in self.state.untold if n not in held and self[n].result is None]
 
     def curve(self, number: int) -> Curve:
-        """Return the reports of a trial, or of its current attempt, in the minimised sign."""
-        result = self[number].result
-        points = self.state.running_curve(number) if result is None else result.curve
-        return points if self._sign > 0 else tuple((step, -value) for step, value in points)
+        """Return what a trial has reported, in its last attempt, to be minimised.
+
+        Args:
+            number: of the trial.
+        """
+        return self._curves.get(number, ())
 
     @property
     def told_curves(self) -> Mapping[int, Curve]:
@@ -168,11 +174,14 @@ class History:
     def start(self, number: int, worker: str) -> None:
         """Record that an attempt at a trial begins."""
         self._write(Started(time.time(), number, self[number].attempts + 1, worker))
+        self._running[number] = self._curves[number] = []
 
     def report(self, number: int, value: float, step: float) -> None:
         """Record an intermediate value of a running trial."""
         attempt = self[number].attempts
         self._write(Reported(time.time(), number, attempt, step, value), durable=False)
+        if number in self._running:  # else it reports after its end
+            self._running[number].append((step, self._sign * value))
 
     def finish(self, number: int, result: Result, tick: int | None = None) -> None:
         """Record a result; when this returns, it is stored and the trial is never run again.
@@ -181,6 +190,8 @@ class History:
         """
         attempt = max(1, self[number].attempts)
         self._write(Finished(time.time(), number, attempt, result, tick))
+        self._running.pop(number, None)
+        self._curves[number] = self._minimised(result).curve
 
     def tell_ready(self, then: Callable[[TrialRecord], Any]) -> list[TrialRecord]:
         """Tell the strategy finished trials, by number; a batch only when all of it has finished.
@@ -202,7 +213,7 @@ class History:
             self._strategy.tell(record.number, result)
             # Need not be durable: if a crash loses this event, the trial is told again later.
             self._write(Told(time.time(), record.number), durable=False)
-            self._told_curves[record.number] = result.curve
+            self._told_curves[record.number] = self._curves[record.number]
             then(record)
         return records
 

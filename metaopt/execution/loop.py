@@ -18,7 +18,7 @@ from metaopt.storage.study_view import StudyView
 from metaopt.trials.objective import Objective, runs_in_lockstep, takes_batches
 from metaopt.trials.records import TrialRecord
 
-# Called with the study and the record after every told trial.
+# Called with the study and the record after every told trial. Any: users annotate `Study`.
 Callback = Callable[[Any, TrialRecord], None]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from metaopt.core.text import counted
 from metaopt.core.version import __version__
 from metaopt.pruning import Pruner
 from metaopt.report.document import Facts, Table, cell
@@ -89,8 +90,7 @@ def counts(trials: Sequence[TrialRecord]) -> str:
     by = {s: sum(t.status == s for t in trials) for s in dict.fromkeys(t.status for t in trials)}
     order = ("complete", "pruned", "failed", "running", "waiting")
     parts = [f"{by[s]} {s}" for s in order if by.get(s)]
-    noun = "trial" if len(trials) == 1 else "trials"
-    return f"{len(trials)} {noun}" + (f" ({', '.join(parts)})" if parts else "")
+    return counted(len(trials), "trial") + (f" ({', '.join(parts)})" if parts else "")
 
 
 def failures(named: Iterable[tuple[str, TrialRecord]], what: str) -> Table | None:

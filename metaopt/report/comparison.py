@@ -175,15 +175,15 @@ def _tests(c: ComparisonData) -> Iterator[Block]:
     header = (
         "on", "blocks", f"differ from {c.control}", "not shown to differ", "p that none differ",
     )  # fmt: skip
-    plan = c.analyses[0].plan
-    pairs = f" ({plan.pairs.short}s)" if plan is not None and plan.pairs else ""
-    any_ = f" ({plan.omnibus.short})" if plan is not None and plan.omnibus else ""
+    plans = [a.plan for a in c.analyses if a.plan is not None]
+    pairs = next((f" ({plan.pairs.short}s)" for plan in plans if plan.pairs), "")
+    any_ = next((f" ({plan.omnibus.short})" for plan in plans if plan.omnibus), "")
     caption = (
         f"Which strategies differ from {c.control} at the level {LEVEL}{pairs}, and whether any"
         f" differ at all{any_}. All p-values are corrected for their number."
     )
     yield _without_empty(Table("tests", caption, header, tuple(rows)))
-    if plan is not None:
+    for plan in plans[:1]:
         text = f"{plan.why} {plan.advice}".strip()
         yield Words(f"{text} Correction: {plan.correction}.")
     yield Words(terminal.how_to_read(c.analyses))

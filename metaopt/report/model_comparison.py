@@ -12,7 +12,6 @@ import numpy as np
 from metaopt import plots
 from metaopt.analysis import model_conclusions
 from metaopt.analysis.model_comparison import ModelComparisonData
-from metaopt.analysis.standings import LEVEL
 from metaopt.core.version import __version__
 from metaopt.plots import FigureSpec
 from metaopt.report import blocks, methods, model_tables, writer
@@ -38,7 +37,7 @@ def write(c: ModelComparisonData, path: str | Path) -> Path:
 
 def compose(c: ModelComparisonData, figures: list[Picture]) -> Document:
     """Build the document, section by section, in the order in which a reader asks."""
-    *found, limit = model_conclusions.sentences(c, LEVEL)
+    *found, limit = model_conclusions.sentences(c)
     bibliography = methods.bibliography(c.plan.keys)
     findings = [Words(" ".join(found), "finding")] if found else []
     sections = [

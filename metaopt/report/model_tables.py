@@ -6,17 +6,11 @@ import numpy as np
 
 from metaopt.analysis import model_conclusions
 from metaopt.analysis.model_comparison import ModelComparisonData
-from metaopt.analysis.standings import LEVEL
 from metaopt.core.seeds import global_random_kept
 from metaopt.core.text import p_cell
 from metaopt.report import escape, formats
 
 Table = tuple[list[str], list[list[str]]]
-
-
-def conclusion(c: ModelComparisonData) -> str:
-    """The finding, its uncertainty and its limits, as one paragraph."""
-    return " ".join(model_conclusions.sentences(c, LEVEL))
 
 
 def models_table(c: ModelComparisonData) -> Table:
@@ -84,7 +78,9 @@ def methods(c: ModelComparisonData) -> str:
 
 def markdown(c: ModelComparisonData) -> str:
     """Tables, findings and methods."""
-    title, found = (escape.markdown(t) for t in (", ".join(c.scores), conclusion(c)))
+    title, found = (
+        escape.markdown(t) for t in (", ".join(c.scores), " ".join(model_conclusions.sentences(c)))
+    )
     parts = [f"# Comparison of {title}", found, _grid(models_table(c))]
     if c.pairs:
         parts.append(_grid(pairs_table(c)))
@@ -117,4 +113,4 @@ def show(c: ModelComparisonData) -> None:
         for row in rows:
             grid.add_row(*(Text(cell) for cell in row))
         console.print(grid)
-    console.print(Padding(Text(conclusion(c)), (0, 2, 1, 0)))
+    console.print(Padding(Text(" ".join(model_conclusions.sentences(c))), (0, 2, 1, 0)))

@@ -8,8 +8,10 @@ add one entry to `PLANNED_TESTS`; for each role the first one that suits the des
 
 from __future__ import annotations
 
+import copyreg
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +71,7 @@ PLANNED_TESTS: list[PlannedTest] = [
     PlannedTest(
         name="wilcoxon",
         role="pairs",
-        suits=lambda s: s.blocks,
+        suits=lambda s: s.blocks and s.many,
         run=lambda x, y, design: wilcoxon(x, y),
         title="Wilcoxon's signed-rank test",
         short="signed-rank test",
@@ -78,6 +80,17 @@ PLANNED_TESTS: list[PlannedTest] = [
             " mean ranks let the other treatments decide on a pair (Benavoli et al. 2016)."
         ),
         sources=("wilcoxon1945", "benavoli2016"),
+        smallest_p=smallest_p,
+    ),
+    PlannedTest(
+        name="wilcoxon",
+        role="pairs",
+        suits=lambda s: s.blocks,
+        run=lambda x, y, design: wilcoxon(x, y),
+        title="Wilcoxon's signed-rank test",
+        short="signed-rank test",
+        why="The two treatments are compared by the signed-rank test.",
+        sources=("wilcoxon1945",),
         smallest_p=smallest_p,
     ),
     PlannedTest(
@@ -166,6 +179,19 @@ PLANNED_TESTS: list[PlannedTest] = [
         sources=("corani2015",),
     ),
 ]
+
+
+def _planned(place: int) -> PlannedTest:
+    return PLANNED_TESTS[place]
+
+
+def _reduce(test: PlannedTest) -> tuple[Any, ...] | str:
+    """Pickle a test of the table as its place there, since its functions have no names."""
+    places = [i for i, known in enumerate(PLANNED_TESTS) if known is test]
+    return (_planned, (places[0],)) if places else test.__reduce_ex__(2)
+
+
+copyreg.pickle(PlannedTest, _reduce)
 
 
 def pick(role: Role, setting: Setting) -> PlannedTest | None:
@@ -275,7 +301,8 @@ def _independent(design: Design, level: float, families: int) -> Recommendation:
         " are seldom normal; this is decided beforehand and not looked up in the data."
     )
     if setting.many:
-        return _plan(setting, families, why, ("mean_ranks", "a12", "critical_groups"), ())
+        effects = ("mean_ranks", "a12", "critical_groups")
+        return _plan(setting, families, why, effects, ("demsar2006",))
     effects = ("a12", "median_difference", "bootstrap_two")
     return _plan(setting, families, why, effects, ("demsar2006", "vargha2000"))
 

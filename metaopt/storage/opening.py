@@ -6,10 +6,23 @@ import warnings
 from pathlib import Path
 
 from metaopt.core.errors import StudyError, unknown_name
-from metaopt.storage.base import StudyEvents, StudyHeader
+from metaopt.storage.base import Store, StudyEvents, StudyHeader
 from metaopt.storage.memory import MemoryEvents
 from metaopt.storage.sql import SqlStore
 from metaopt.trials.records import Json, same_json
+
+
+def open_store(storage: str | Path, *, create: bool = True) -> Store:
+    """Open a file or database of studies; the backend follows from `storage`.
+
+    Args:
+        storage: a path (SQLite) or a database URL.
+        create: whether a missing file is created.
+
+    Raises:
+        StoreError: there is no such file, it is not a study file, or the database is not reached.
+    """
+    return SqlStore(storage, create=create)
 
 
 def open_events(storage: str | Path | None, name: str, header: dict[str, Json]) -> StudyEvents:
@@ -26,7 +39,7 @@ def open_events(storage: str | Path | None, name: str, header: dict[str, Json]) 
     """
     if storage is None:
         return MemoryEvents()
-    store = SqlStore(storage)
+    store = open_store(storage)
     try:
         stored = store.find(name)
         if stored is None:
@@ -71,7 +84,7 @@ def studies(storage: str | Path) -> list[StudyHeader]:
     Raises:
         StoreError: there is no such file, or it is not a study file.
     """
-    store = SqlStore(storage, create=False)
+    store = open_store(storage, create=False)
     try:
         return store.studies()
     finally:

@@ -32,7 +32,6 @@ class Replay:
         self.asked_at: dict[int, int] = {}
         self.ended_at: dict[int, int] = {}
         self._batches: dict[int, list[int]] = {}
-        self._reports: dict[int, list[tuple[float, float]]] = {}
         for event in events:
             self.apply(event)
 
@@ -70,18 +69,6 @@ class Replay:
         """
         return number in self._batches
 
-    def running_curve(self, number: int) -> tuple[tuple[float, float], ...]:
-        """Return the reports, (step, value), of the current attempt at an unfinished trial.
-
-        Args:
-            number: of the trial; for a finished or unknown trial, the curve is empty.
-        """
-        return tuple(self._reports.get(number, ()))
-
-    def discard_reports(self) -> None:
-        """Discard the reports of attempts that a crash interrupted; these trials run again."""
-        self._reports.clear()
-
     def _enqueued(self, event: Enqueued) -> None:
         pass  # it becomes a trial when it is asked
 
@@ -97,14 +84,12 @@ class Replay:
             self._batches.update(dict.fromkeys(numbers, numbers))
 
     def _started(self, event: Started) -> None:
-        self._reports[event.number] = []  # discard the reports of an interrupted attempt
         self._change(event.number, attempts=event.attempt, worker=event.worker, started=event.time)
 
     def _reported(self, event: Reported) -> None:
-        self._reports.setdefault(event.number, []).append((event.step, event.value))
+        pass  # a finished trial has its curve, and a lost attempt is repeated
 
     def _finished(self, event: Finished) -> None:
-        self._reports.pop(event.number, None)
         self._change(event.number, result=event.result, finished=event.time)
         if event.tick is not None:
             self.ended_at[event.number] = event.tick

@@ -5,6 +5,7 @@ The tests planted here stand in no other file: no line of analysis or report kno
 
 from __future__ import annotations
 
+import pickle
 from importlib import import_module
 
 import numpy as np
@@ -124,3 +125,25 @@ def test_a_plan_without_tests_says_so():
     assert plan.probability(np.zeros(3), np.ones(3), 0.1) is None
     with pytest.raises(stats.StatisticsError, match="no test of pairs: 3 paired repeats"):
         plan.test_pair(np.zeros(3), np.ones(3))
+
+
+def test_a_plan_and_what_holds_it_can_be_pickled():
+    plan = stats.recommend(stats.Design(3, 1, 12))
+    assert pickle.loads(pickle.dumps(plan)) == plan
+    c = metaopt.compare(["random", "sobol"], "branin", n_trials=4, repeats=6)
+    assert pickle.loads(pickle.dumps(c.analyses)) == c.analyses
+
+
+def test_each_design_gets_the_words_that_suit_it():
+    two, many = (stats.recommend(stats.Design(k, 1, 12)) for k in (2, 3))
+    assert "other treatments" in many.why and "other treatments" not in two.why
+    assert "benavoli2016" in many.keys and "benavoli2016" not in two.keys
+    assert "demsar2006" in many.keys and "demsar2006" in two.keys
+
+
+def test_the_caption_names_the_test_also_if_it_was_made_over_problems_only(tmp_path):
+    problems = ["branin", "sphere", "ackley", "rosenbrock", "rastrigin", "hartmann6", "mixed"]
+    c = metaopt.compare(["random", "sobol"], problems, n_trials=3, repeats=2)
+    assert c.analyses[0].plan.pairs is None and c.analyses[-1].plan.pairs is not None
+    page = c.report(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "(signed-rank tests)" in page

@@ -34,7 +34,7 @@ def same(again, expected, where=""):
 
 
 def in_store(store, monkeypatch, strategy="genetic", which=None, **options):
-    monkeypatch.setattr("metaopt.storage.opening.SqlStore", lambda storage: store)
+    monkeypatch.setattr("metaopt.storage.opening.open_store", lambda storage: store)
     return run(Study(SPACE, strategy, seed=3, storage="there", pruner=which), **options)
 
 
@@ -75,7 +75,7 @@ def test_with_every_pruner_a_crash_changes_nothing(which, direction, monkeypatch
 
     expected = begin()
     store = FragileStore(eager=True).boot()
-    monkeypatch.setattr("metaopt.storage.opening.SqlStore", lambda storage: store)
+    monkeypatch.setattr("metaopt.storage.opening.open_store", lambda storage: store)
     begin("there")
     for k in range(3, store.appended, 9):
         store = FragileStore(eager=True).boot(crash_at=k)
@@ -168,7 +168,7 @@ def test_a_crash_before_the_space_is_exhausted_changes_nothing(monkeypatch):
     expected = begin()
     assert len(expected.trials) == 20
     store = FragileStore(eager=True).boot()
-    monkeypatch.setattr("metaopt.storage.opening.SqlStore", lambda storage: store)
+    monkeypatch.setattr("metaopt.storage.opening.open_store", lambda storage: store)
     begin("there")
     for k in range(3, store.appended, 11):
         store = FragileStore(eager=True).boot(crash_at=k)

@@ -111,18 +111,6 @@ def test_replay_keeps_attempts_times_and_results():
     assert (record.attempts, record.worker, record.value) == (2, "b", 1.5)
 
 
-def test_reports_of_an_interrupted_attempt_are_discarded():
-    events = [asked(0), Started(0, 0, 1, "w"), Reported(0, 0, 1, 1, 9.0), Reported(0, 0, 1, 2, 8.0)]
-    state = Replay(events)
-    assert state.running_curve(0) == ((1, 9.0), (2, 8.0))
-    state.apply(Started(0, 0, 2, "w"))
-    assert state.running_curve(0) == ()
-    state.apply(Reported(0, 0, 2, 1, 7.0))
-    assert state.running_curve(0) == ((1, 7.0),)
-    state.apply(Finished(0, 0, 2, Result(1.0)))
-    assert state.running_curve(0) == ()
-
-
 def test_batches_are_groups_and_other_trials_are_groups_of_one():
     state = Replay([asked(0, 1, 2, batch=True), asked(3), asked(4, 5)])
     assert [state.group(n) for n in range(6)] == [[0, 1, 2]] * 3 + [[3], [4], [5]]

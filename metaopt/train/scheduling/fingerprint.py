@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metaopt.core.version import __version__
 from metaopt.train.data.preparation import Prepared
 from metaopt.train.data.streams import Streamed
 from metaopt.train.engines.base import Member
@@ -21,11 +22,11 @@ from metaopt.train.settings.metrics import WeightedCrossEntropy
 def fingerprint(member: Member, *settings: object) -> str:
     """Return the hash of a member that has not been trained yet.
 
-    It covers the recipe, the seeds, the epochs, the task, the type of the device and the version
-    of PyTorch; the training and validation samples; the `repr` of the network and its initial
-    weights. Of user-defined losses and metrics it covers the bytecode, but neither the functions
-    that they call nor variables in their closure. Of user-defined modules it does not cover the
-    code of `forward`.
+    It covers the recipe, the seeds, the epochs, the task, the type of the device and the versions
+    of PyTorch and metaopt; the training and validation samples; the `repr` of the network and its
+    initial weights. Of user-defined losses and metrics it covers the bytecode, but neither the
+    functions that they call nor variables in their closure. Of user-defined modules it does not
+    cover the code of `forward`.
 
     Args:
         member: before its first epoch.
@@ -38,7 +39,7 @@ def fingerprint(member: Member, *settings: object) -> str:
     task = member.task
     facts: list[object] = [
         asdict(member.recipe), member.seed, member.data_seed, member.epochs, member.device.type,
-        torch.__version__, task.loss, code_of(task.loss_function), task.metric.name,
+        torch.__version__, __version__, task.loss, code_of(task.loss_function), task.metric.name,
         task.metric.direction, code_of(task.metric.function), task.stopping,
         task.evaluation_rows, task.precision, task.compile, settings,
         str(member.network),
@@ -57,7 +58,12 @@ def fingerprint(member: Member, *settings: object) -> str:
 
 
 def code_of(function: Any) -> object:
-    """Return the name of a function and, if it is a Python function, its bytecode."""
+    """Return the name of a function and, if it is a user's Python function, its bytecode.
+
+    A function of metaopt stands for itself by its name; the version of metaopt is hashed, too.
+    """
+    if str(getattr(function, "__module__", "")).startswith("metaopt."):
+        return str(getattr(function, "__qualname__", type(function).__qualname__))
     name = getattr(function, "__module__", ""), getattr(function, "__qualname__", type(function))
     code = getattr(function, "__code__", None)
     if code is None:
