@@ -103,7 +103,8 @@ class ModelComparisonData:
         x, y = self.scores[first], self.scores[second]
         test = self.plan.test_pair(x, y)
         posterior = None if self.rope is None else self.plan.probability(x, y, self.rope)
-        return ModelPair(first, second, test, test.p, posterior)
+        assert self.plan.pairs is not None
+        return ModelPair(first, second, test, self.plan.pairs.p_of(test), posterior)
 
     def pair(self, first: str, second: str) -> ModelPair:
         """Return the comparison of two models, in either order.

@@ -159,11 +159,12 @@ def _against(
     scores: FloatArray, labels: Sequence[str], control: str, plan: stats.Recommendation
 ) -> dict[str, float]:
     """Unadjusted p-values of the plan's tests against the control; empty without tests."""
-    if plan.pairs is None:
+    test = plan.pairs
+    if test is None:
         return {}
     reference = scores[:, labels.index(control)]
     return {
-        label: float(plan.test_pair(scores[:, j], reference).p)
+        label: test.p_of(plan.test_pair(scores[:, j], reference))
         for j, label in enumerate(labels)
         if label != control
     }

@@ -176,8 +176,8 @@ def _tests(c: ComparisonData) -> Iterator[Block]:
         "on", "blocks", f"differ from {c.control}", "not shown to differ", "p that none differ",
     )  # fmt: skip
     plans = [a.plan for a in c.analyses if a.plan is not None]
-    pairs = next((f" ({plan.pairs.short}s)" for plan in plans if plan.pairs), "")
-    any_ = next((f" ({plan.omnibus.short})" for plan in plans if plan.omnibus), "")
+    pairs = _named([f"{plan.pairs.short}s" for plan in plans if plan.pairs])
+    any_ = _named([plan.omnibus.short for plan in plans if plan.omnibus])
     caption = (
         f"Which strategies differ from {c.control} at the level {LEVEL}{pairs}, and whether any"
         f" differ at all{any_}. All p-values are corrected for their number."
@@ -187,6 +187,11 @@ def _tests(c: ComparisonData) -> Iterator[Block]:
         text = f"{plan.why} {plan.advice}".strip()
         yield Words(f"{text} Correction: {plan.correction}.")
     yield Words(terminal.how_to_read(c.analyses))
+
+
+def _named(tests: list[str]) -> str:
+    """Names of tests in parentheses, each once; empty without tests."""
+    return f" ({', '.join(dict.fromkeys(tests))})" if tests else ""
 
 
 def _best(c: ComparisonData) -> Table:

@@ -22,8 +22,9 @@ def how_to_read(analyses: Sequence[AnalysisData]) -> str:
         analyses: of the comparison.
     """
     titles = [a.plan.pairs.title for a in analyses if a.plan is not None and a.plan.pairs]
+    tests = " or ".join(dict.fromkeys(titles))
     p = (
-        f" p is of {titles[0]} against the control over paired repeats, adjusted by Holm for all"
+        f" p is of {tests} against the control over paired repeats, adjusted by Holm for all"
         f" comparisons on all problems (over several problems: of their mean ranks); where the"
         f" design can show nothing, there is no p."
         if titles

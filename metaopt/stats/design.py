@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from metaopt.core.errors import StatisticsError
 from metaopt.core.types import FloatArray
@@ -21,6 +21,7 @@ from metaopt.stats.references import references
 Resampling = Literal["independent", "repeated k-fold", "5x2cv", "holdout"]
 Unit = Literal["problem", "repeat", "split", "example"]
 Role = Literal["omnibus", "pairs", "posterior"]
+MOST_UNITS = 10_000  # repeats or problems that no experiment reaches
 RESAMPLINGS = ("independent", "repeated k-fold", "5x2cv", "holdout")
 
 
@@ -148,7 +149,8 @@ class PlannedTest:
         suits: whether it is right for a `Setting`.
         run: calls the function: with (scores, design) for "omnibus", scores (n, treatments); with
             (x, y, design) for "pairs", each (n,), or (repeats, folds) for splits by folds; with
-            (x, y, rope, design) for "posterior". Scores of test examples are 1 where a model is
+            (x, y, rope, design) for "posterior". An outcome of "pairs" for splits also has
+            `difference`, `low` and `high`. Scores of test examples are 1 where a model is
             right, else 0.
         title: with its article, for a sentence: "Wilcoxon's signed-rank test".
         short: for a table or parentheses: "signed-rank test".
@@ -157,6 +159,9 @@ class PlannedTest:
         detail: how its p-value is found, to follow a comma; sources in braces; may be empty.
         p_of: takes the p-value from the outcome.
         smallest_p: the smallest p-value that n units can give; None if there is no such limit.
+
+    Raises:
+        StatisticsError: the role or a source is unknown, or there is no source.
     """
 
     name: str
@@ -171,19 +176,38 @@ class PlannedTest:
     p_of: Callable[[Any], float] = lambda outcome: float(outcome.p)
     smallest_p: Callable[[int], float] | None = None
 
+    def __post_init__(self) -> None:
+        if self.role not in get_args(Role):
+            known = ", ".join(map(repr, get_args(Role)))
+            raise StatisticsError(
+                f"planned test {self.name!r}: role must be one of {known}, got {self.role!r}"
+            )
+        unknown = [key for key in self.sources if key not in references()]
+        if unknown or not self.sources:
+            raise StatisticsError(
+                f"planned test {self.name!r}: sources must be keys of references.bib, at least"
+                f" one, got {self.sources!r}; known are {', '.join(references())}"
+            )
+
     def fewest(self, level: float, comparisons: int) -> int:
         """Return how many units are needed to reject at all after Holm's correction.
 
         Args:
             level: of the family of tests, between 0 and 1.
             comparisons: hypotheses in the family.
+
+        Raises:
+            StatisticsError: `smallest_p` does not fall with n.
         """
         if self.smallest_p is None:
             return 1
-        n = 1
-        while self.smallest_p(n) * comparisons > level:
-            n += 1
-        return n
+        for n in range(1, MOST_UNITS):
+            if self.smallest_p(n) * comparisons <= level:
+                return n
+        raise StatisticsError(
+            f"the planned test {self.name!r} rejects with no number of units: its smallest_p must"
+            f" fall with n, got {self.smallest_p(MOST_UNITS)} for {MOST_UNITS} units"
+        )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 `recommend` never looks at data. It decides what the independent unit of a design is, and picks the
 tests for it from `PLANNED_TESTS`; `compare` and `compare_models` run what was picked, and their
 reports take the words from it. To add a test, write its function in a file of `metaopt.stats` and
-add one entry to `PLANNED_TESTS`; for each role the first one that suits the design is used.
+add one entry to `PLANNED_TESTS`, before others that suit the same designs: for each role the first
+one that suits is used. Its sources must be in `references.bib`.
 """
 
 from __future__ import annotations
@@ -175,20 +176,27 @@ PLANNED_TESTS: list[PlannedTest] = [
         ),
         title="the Bayesian correlated t test",
         short="Bayesian correlated t test",
-        why="Its Bayesian form states how probable a practical difference is.",
+        why=(
+            "With a stated region of practical equivalence, its Bayesian form gives the probability"
+            " of a practical difference."
+        ),
         sources=("corani2015",),
     ),
 ]
 
 
-def _planned(place: int) -> PlannedTest:
-    return PLANNED_TESTS[place]
+def _planned(role: Role, name: str, why: str) -> PlannedTest:
+    for test in PLANNED_TESTS:
+        if (test.role, test.name, test.why) == (role, name, why):
+            return test
+    raise StatisticsError(f"the pickled plan uses the test {name!r}, which is not in PLANNED_TESTS")
 
 
 def _reduce(test: PlannedTest) -> tuple[Any, ...] | str:
-    """Pickle a test of the table as its place there, since its functions have no names."""
-    places = [i for i, known in enumerate(PLANNED_TESTS) if known is test]
-    return (_planned, (places[0],)) if places else test.__reduce_ex__(2)
+    """Pickle a test of the table by what identifies it there: its functions have no names."""
+    if any(known is test for known in PLANNED_TESTS):
+        return _planned, (test.role, test.name, test.why)
+    return test.__reduce_ex__(2)
 
 
 copyreg.pickle(PlannedTest, _reduce)

@@ -6,6 +6,7 @@ The tests planted here stand in no other file: no line of analysis or report kno
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -147,3 +148,39 @@ def test_the_caption_names_the_test_also_if_it_was_made_over_problems_only(tmp_p
     assert c.analyses[0].plan.pairs is None and c.analyses[-1].plan.pairs is not None
     page = c.report(tmp_path / "page.html").read_text(encoding="utf-8")
     assert "(signed-rank tests)" in page
+
+
+def test_the_p_value_of_a_pair_is_read_as_the_entry_says(table):
+    table.insert(
+        0, replace(PAIRED_T, run=lambda x, y, d: {"value": 0.01}, p_of=lambda o: o["value"])
+    )
+    c = metaopt.compare(["random", "sobol"], "branin", n_trials=3, repeats=6)
+    assert [s.p for s in c.analyses[0].standings if s.p is not None] == [0.01]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"role": "pair"}, "role must be one of 'omnibus', 'pairs', 'posterior', got 'pair'"),
+        ({"sources": ()}, "at least one, got"),
+        ({"sources": ("student1908",)}, "must be keys of references.bib.*student1908"),
+    ],
+)
+def test_an_entry_that_could_not_be_reported_is_refused_at_once(change, message):
+    with pytest.raises(stats.StatisticsError, match=message):
+        replace(PAIRED_T, **change)
+
+
+def test_a_test_that_can_never_reject_is_an_error_and_no_endless_loop(table):
+    table.insert(0, replace(PAIRED_T, smallest_p=lambda n: 0.1))
+    with pytest.raises(stats.StatisticsError, match="must fall with n"):
+        stats.recommend(stats.Design(2, 1, 10))
+
+
+def test_a_pickled_plan_keeps_its_test_though_the_table_has_changed(table):
+    pickled = pickle.dumps(stats.recommend(stats.Design(3, 1, 12)))
+    table.insert(0, PAIRED_T)
+    assert pickle.loads(pickled).pairs.name == "wilcoxon"
+    del table[:]
+    with pytest.raises(stats.StatisticsError, match="not in PLANNED_TESTS"):
+        pickle.loads(pickled)
