@@ -29,6 +29,18 @@ from metaopt.stats.signed_rank import smallest_p, wilcoxon
 
 FRIEDMAN_F_BLOCKS = 10  # from so many blocks on, the Iman-Davenport F keeps its level
 
+SIGNED_RANK = PlannedTest(
+    name="wilcoxon",
+    role="pairs",
+    suits=lambda s: s.blocks,
+    run=lambda x, y, design: wilcoxon(x, y),
+    title="Wilcoxon's signed-rank test",
+    short="signed-rank test",
+    why="The two treatments are compared by the signed-rank test.",
+    sources=("wilcoxon1945",),
+    smallest_p=smallest_p,
+)
+
 PLANNED_TESTS: list[PlannedTest] = [
     PlannedTest(
         name="friedman",
@@ -69,31 +81,16 @@ PLANNED_TESTS: list[PlannedTest] = [
         why="Cochran's Q test asks whether any models differ.",
         sources=("cochran1950",),
     ),
-    PlannedTest(
-        name="wilcoxon",
-        role="pairs",
+    replace(
+        SIGNED_RANK,
         suits=lambda s: s.blocks and s.many,
-        run=lambda x, y, design: wilcoxon(x, y),
-        title="Wilcoxon's signed-rank test",
-        short="signed-rank test",
         why=(
             "Two treatments are compared by the signed-rank test of these two alone, since tests on"
             " mean ranks let the other treatments decide on a pair (Benavoli et al. 2016)."
         ),
         sources=("wilcoxon1945", "benavoli2016"),
-        smallest_p=smallest_p,
     ),
-    PlannedTest(
-        name="wilcoxon",
-        role="pairs",
-        suits=lambda s: s.blocks,
-        run=lambda x, y, design: wilcoxon(x, y),
-        title="Wilcoxon's signed-rank test",
-        short="signed-rank test",
-        why="The two treatments are compared by the signed-rank test.",
-        sources=("wilcoxon1945",),
-        smallest_p=smallest_p,
-    ),
+    SIGNED_RANK,
     PlannedTest(
         name="rank_sum",
         role="pairs",
