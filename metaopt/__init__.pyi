@@ -30,6 +30,7 @@ from .pruning import SuccessiveHalvingPruner as SuccessiveHalvingPruner
 from .pruning import ThresholdPruner as ThresholdPruner
 from .pruning import TrialPruner as TrialPruner
 from .pruning import make_pruner as make_pruner
+from .report.confirmation import Confirmation as Confirmation
 from .space import Categorical as Categorical
 from .space import Constant as Constant
 from .space import Float as Float

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from metaopt.core.errors import StoreError, StudyError, did_you_mean
-from metaopt.core.progress import progress_bar
+from metaopt.analysis.confirmation import read_again
+from metaopt.core.errors import StoreError, StudyError, did_you_mean, real, whole
+from metaopt.core.progress import counter, progress_bar
 from metaopt.core.seeds import derive
 from metaopt.core.text import brief
 from metaopt.core.types import Direction
@@ -22,11 +23,14 @@ from metaopt.execution.evaluate import finish, read
 from metaopt.execution.history import History
 from metaopt.execution.loop import Callback, Ending, Optimization, exhausted
 from metaopt.execution.monitor import StudyMonitor
+from metaopt.execution.reevaluation import best_distinct, fresh_seeds, reevaluate
 from metaopt.execution.stop_conditions import StopCondition
 from metaopt.pruning import Pruner, ReportTracker, find_pruner, pruner_from_json
+from metaopt.report.confirmation import Confirmation
 from metaopt.report.reported import Reported
 from metaopt.space import Space
 from metaopt.space.values import native
+from metaopt.storage.kept_results import KeptResults
 from metaopt.storage.opening import find_study, open_events
 from metaopt.storage.study_view import StudyView
 from metaopt.strategy.base import Strategy
@@ -303,6 +307,78 @@ class Study(StudyView, Reported):
                 raise
         logger.info("study %s ended: %s", self.name, ending.message)
         return ending
+
+    def confirm(
+        self,
+        objective: Objective,
+        top: int = 3,
+        seeds: int = 10,
+        *,
+        level: float = 0.95,
+        reuse: bool = True,
+        progress: bool = False,
+    ) -> Confirmation:
+        """Evaluate the best configurations again under fresh seeds, to say which one to use.
+
+        The best of many noisy values is too good, and it need not belong to the best configuration.
+        Here the `top` best different configurations get the same fresh seeds, so that their values
+        are paired. The configuration with the best median is the one to use; signed-rank tests of
+        all pairs, adjusted by Shaffer, say which others are not shown to be worse. The study does not
+        change: the evaluations are no trials. Nothing is pruned.
+
+        Fresh seeds vary what depends on `trial.seed`, such as the first weights of a network. The
+        data seed stays the study's, so that a hidden test part stays hidden. If the search fitted
+        the validation data, this shows in the hidden test values only.
+
+        The median of the chosen configuration is itself a little too good, since it was chosen by
+        it; its interval holds about the level asked for all the same. Choosing on one half of the
+        seeds and measuring on the other would be unbiased, but would choose worse and measure less
+        precisely. So all seeds choose, and `Confirmation.held_out` is the almost unbiased value.
+
+        Args:
+            objective: as for `optimize`. One with `many(trials)`, such as a `Trainer`, gets all
+                evaluations in one call.
+            top: number of configurations; all, if the study has fewer.
+            seeds: number of fresh seeds. At least 6 are needed for 95 % intervals, and 7 for a test
+                of 3 configurations.
+            level: confidence level of the intervals; tests are made at 1 minus it.
+            reuse: whether results of earlier calls, failures included, are read from the storage;
+                pass False after a change of the objective.
+            progress: whether to show a progress bar (on stderr).
+
+        Returns:
+            The values with intervals and tests: see `Confirmation.print` and `conclusion`.
+
+        Raises:
+            StudyError: no trial is complete, an argument is wrong, every evaluation failed, or the
+                objective's `direction` differs from the study's.
+            KeyboardInterrupt: the user pressed Ctrl-C; the same call continues a stored study.
+
+        Example:
+            >>> import numpy as np
+            >>> from metaopt import Float, Space, Study
+            >>> def objective(trial):
+            ...     return trial["x"] ** 2 + np.random.default_rng(trial.seed).normal(scale=0.1)
+            >>> study = Study(Space(x=Float(-1, 1)), "random", seed=1)
+            >>> ending = study.optimize(objective, n_trials=30)
+            >>> found = study.confirm(objective, top=3, seeds=10)
+            >>> found.search_best.search < found.search_best.median.low  # it was too good
+            True
+        """
+        self._check_objective(objective)
+        top, seeds = whole("top", top, StudyError), whole("seeds", seeds, StudyError)
+        if real("level", level, StudyError, above=0) >= 1:
+            raise StudyError(f"level must lie between 0 and 1, such as 0.95, got {level!r}")
+        trials = best_distinct([self.best, *self.trials], self.direction, self.space, top)
+        fresh = fresh_seeds(self.seed, seeds, self.trials)
+        with (
+            KeptResults(self.storage, self.name, self.space, reuse=reuse) as kept,
+            counter(f"confirm {self.name}", len(trials) * seeds, 0, progress) as tick,
+        ):
+            first = len(self._history)
+            again = reevaluate(objective, trials, fresh, self.data_seed, first, kept, tick)
+        configs = read_again(again, self.direction, float(level))
+        return Confirmation(configs, fresh, self.direction, float(level), top, again.reused)
 
     def _check_objective(self, objective: Any) -> None:
         if not callable(objective):

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from metaopt import stats
 from metaopt.analysis import ranking
+from metaopt.analysis.family import ADDED, LEVEL, SHARED, untested
 from metaopt.analysis.ranking import Analysis
+from metaopt.analysis.setup import EXPLORATORY
 from metaopt.analysis.standings import Sample
 from metaopt.core.errors import StudyError, unknown_name
 from metaopt.core.types import FloatArray
 from metaopt.problems.problem import Problem
 from metaopt.pruning import Pruner
 from metaopt.trials.failures import worse_than_all
-from metaopt.trials.records import TrialRecord, best_of
+from metaopt.trials.records import Json, TrialRecord, best_of
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Run:
         seed: of the strategy.
         direction: "minimize" or "maximize".
         trials: in the order of their numbers.
+        settings: of the strategy as its study holds them: "strategy" (its own name), "options" and
+            "budget"; empty if unknown.
     """
 
     problem: str
@@ -38,6 +43,7 @@ class Run:
     seed: int
     direction: str
     trials: tuple[TrialRecord, ...]
+    settings: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def best(self) -> TrialRecord | None:
@@ -68,6 +74,11 @@ class ComparisonData:
     pruner: Pruner | None = None
     storage: str | None = None
     unfinished: int = 0
+    margin: Mapping[str, float] | None = None
+    shared_seeds: bool = False
+    purpose: str = EXPLORATORY
+    level: float = LEVEL
+    most: int | None = None
 
     def _of(self, problem: str, strategy: str) -> list[Run]:
         found = [r for r in self.runs if (r.problem, r.strategy) == (problem, strategy)]
@@ -117,26 +128,72 @@ class ComparisonData:
     @cached_property
     def analyses(self) -> list[Analysis]:
         """One analysis per problem, and one over all problems if there are several."""
-        samples = [
-            Sample(p.name, self.values(p.name), self.tests(p.name), p.sign) for p in self.problems
-        ]
-        return ranking.analyse(samples, self.strategies, self.control, self.seed)
+        return ranking.analyse(
+            self._samples(), self.strategies, self.control, self.shared_seeds, self.level, self.most
+        )
+
+    def _samples(self) -> list[Sample]:
+        margins = self.margin or {}
+        return [
+            Sample(
+                p.name, self.values(p.name), self.tests(p.name), p.sign, margins.get(p.name)
+            )
+            for p in self.problems
+        ]  # fmt: skip
+
+    @property
+    def decided(self) -> bool:
+        """Whether no further repeat is needed, where they are added until all is decided."""
+        if self.most is None or len(self.strategies) < 2 or self.repeats == self.most:
+            return True
+        return ranking.decided(
+            self._samples(), self.strategies, self.control, self.most, self.level
+        )
 
     def pairwise(self, problem: str | None = None) -> stats.Pairwise:
-        """Compare all pairs of strategies by signed-rank tests, adjusted by Holm's method.
+        """Compare all pairs of strategies, each by its own values alone, adjusted by Shaffer.
+
+        The test is that of the plan for all pairs: over several problems the stratified signed-rank
+        test, or with many problems the signed-rank test of the share of repeats won in each. These
+        pairs are a family of their own, beside the comparisons with the control.
 
         Args:
-            problem: the blocks are its repeats; with None and several problems, the blocks are
-                the problems, with the mean ranks on each.
+            problem: name of a problem; None for all problems together.
 
         Returns:
             The pairs; columns follow `strategies`.
 
         Raises:
-            StatisticsError: there are fewer than 2 strategies, or fewer than 2 blocks.
+            StatisticsError: there are fewer than 2 strategies or repeats.
+            StudyError: over all problems no test could reject, or problems share their seeds (a
+                comparison of an earlier version), or repeats were added until all was decided.
             UnknownNameError: the comparison has no such problem.
         """
-        return stats.pairwise(self.scores(problem))
+        plan = self.plan_of_pairs(problem)
+        if self.most is None and (problem is not None or len(self.problems) == 1):
+            return stats.pairwise(self.scores(problem))
+        if plan.pairs is None:
+            raise StudyError(f"pairs of strategies cannot be tested: {plan.advice}")
+        table = np.array([self.scores(p.name) for p in self.problems])
+        found = stats.pairwise(table, plan.test_pair)
+        title = "" if plan.pairs is None else plan.pairs.title
+        return replace(found, n=plan.n, method=f"{title}, Shaffer (1986) over all pairs")
+
+    def plan_of_pairs(self, problem: str | None = None) -> stats.Recommendation:
+        """Return the plan of the tests of all pairs.
+
+        Args:
+            problem: name of a problem; None for all problems together.
+
+        Raises:
+            StatisticsError: there are fewer than 2 strategies.
+        """
+        problems = 1 if problem is not None else len(self.problems)
+        design = stats.Design(len(self.strategies), problems, self.repeats)
+        plan = stats.recommend(design, self.level)
+        if self.most is not None:
+            return untested(plan, ADDED)
+        return untested(plan, SHARED) if self.shared_seeds and problems > 1 else plan
 
     def scores(self, problem: str | None = None) -> FloatArray:
         """Return what is ranked and tested, for example for critical-difference diagrams.

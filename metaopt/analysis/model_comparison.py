@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from metaopt import stats
-from metaopt.analysis.standings import LEVEL
+from metaopt.analysis.family import LEVEL
 from metaopt.core.errors import unknown_name
 from metaopt.core.types import FloatArray
 
@@ -22,15 +22,19 @@ class ModelPair:
     Attributes:
         first: label of the one.
         second: label of the other.
-        test: the corrected t test of first - second.
-        p: its p-value, adjusted by Holm for all pairs compared.
+        difference: mean over folds of first - second.
+        test: the corrected t test of first - second; its interval has the level at which the pair
+            was tested after the correction. None where the difference is the same on every fold,
+            and not 0: then there is no variance to judge it by.
+        p: its p-value, adjusted by Holm for all pairs compared; None without a test.
         posterior: "above" is the probability that `first` is practically better; None without rope.
     """
 
     first: str
     second: str
-    test: stats.TTest
-    p: float
+    difference: float
+    test: stats.TTest | None
+    p: float | None
     posterior: stats.Posterior | None
 
 
@@ -96,15 +100,22 @@ class ModelComparisonData:
         whole_ones = [k for k in self.ranking if k not in self.errors]
         chosen = [p for p in combinations(whole_ones, 2) if self.control in (None, *p)]
         made = [self._pair(*p) for p in chosen]
-        adjusted = self.plan.adjust([m.p for m in made])
-        return tuple(replace(m, p=float(p)) for m, p in zip(made, adjusted, strict=True))
+        tested = [m for m in made if m.p is not None]
+        # A pair without a test counts in the correction, as if it had been rejected last.
+        raw = [m.p if m.p is not None else 1.0 for m in made]
+        adjusted, levels = self.plan.adjust(raw), stats.holm_levels(raw, LEVEL)
+        rows = zip(made, adjusted.tolist(), levels.tolist(), strict=True)
+        return tuple(_adjusted(m, p, level) if m in tested else m for m, p, level in rows)
 
     def _pair(self, first: str, second: str) -> ModelPair:
         x, y = self.scores[first], self.scores[second]
+        difference = float((x - y).mean())
+        if _is_constant(x, y):
+            return ModelPair(first, second, difference, None, None, None)
         test = self.plan.test_pair(x, y)
         posterior = None if self.rope is None else self.plan.probability(x, y, self.rope)
         assert self.plan.pairs is not None
-        return ModelPair(first, second, test, self.plan.pairs.p_of(test), posterior)
+        return ModelPair(first, second, difference, test, self.plan.pairs.p_of(test), posterior)
 
     def pair(self, first: str, second: str) -> ModelPair:
         """Return the comparison of two models, in either order.
@@ -117,3 +128,18 @@ class ModelComparisonData:
                 return p
         known = [f"{p.first} and {p.second}" for p in self.pairs]
         raise unknown_name("pair", f"{first} and {second}", known)
+
+
+def _is_constant(x: FloatArray, y: FloatArray) -> bool:
+    """Whether two models differ by the same amount on every fold, apart from rounding errors."""
+    d = (x - y).ravel()
+    slack = np.finfo(np.float64).eps * float((np.abs(x) + np.abs(y)).max())
+    return bool(np.abs(d).max() > slack and np.ptp(d) <= 2 * slack)
+
+
+def _adjusted(pair: ModelPair, p: float, level: float) -> ModelPair:
+    """The pair with its adjusted p-value and an interval that fits it."""
+    test = pair.test
+    if isinstance(test, stats.TTest):
+        test = test.at_level(1 - level)
+    return replace(pair, p=p, test=test)

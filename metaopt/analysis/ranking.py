@@ -1,25 +1,32 @@
-"""From the runs of a comparison to ranks and p-values, by the plan for its design.
+"""From the runs of a comparison to ranks, effects and p-values, by the plan for its design.
 
-The design: all strategies share the seed, initial points and data of a repeat on a problem, so
-repeats are blocks, and each strategy is compared with one control. Over several problems the unit
-is the problem (Demsar 2006): a block is the mean rank of each strategy within it.
+The design: in each repeat of a problem all strategies share the seed, initial points and data, so
+repeats are pairs, and each strategy is compared with one control. Problems have seeds of their own,
+so they are independent. The plan says whether problems are the units, or strata of repeats (see
+`metaopt.stats.recommend`); a pair is always judged by its own values alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from metaopt import stats
 from metaopt.analysis import conclusions
-from metaopt.analysis.standings import LEVEL, AnalysisData, Sample, Standing
+from metaopt.analysis.added_repeats import all_decided, last_looks, verdict, with_repeated_interval
+from metaopt.analysis.contrasts import Pair, contrast
+from metaopt.analysis.family import LEVEL, Adjusted, Key, Plans, adjust, plans
+from metaopt.analysis.standings import AnalysisData, Contrast, Sample, Standing, Verdict
 from metaopt.core.types import FloatArray
+from metaopt.stats.friedman import ranks_within
 from metaopt.trials.failures import worse_than_all
 
-# A12 within 0.5 +- 0.06 is negligible (Vargha and Delaney 2000); mean ranks differ by twice that.
+# A12 within 0.5 +- 0.06 is negligible (Vargha and Delaney 2000); the posterior is of the difference
+# of two shares of repeats won, which is twice as large.
 ROPE = 0.12
+ALL = "all problems"
 
 
 class Analysis(AnalysisData):
@@ -27,121 +34,330 @@ class Analysis(AnalysisData):
 
     def sentences(self) -> list[str]:
         """The finding, its uncertainty and its limits, in plain words."""
-        return conclusions.sentences(self, LEVEL)
+        return conclusions.sentences(self)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Costs of all runs, validation or hidden test; a run without a value is worse than all others.
+
+    Attributes:
+        costs: shape (problems, repeats, strategies).
+        labels: of the strategies.
+        control: label of the control.
+    """
+
+    costs: FloatArray
+    labels: Sequence[str]
+    control: str
+
+    @property
+    def others(self) -> list[str]:
+        """Labels of all strategies but the control."""
+        return [label for label in self.labels if label != self.control]
+
+    def of(self, label: str, problem: int | None) -> FloatArray:
+        """Costs of a strategy: on a problem (repeats,), or on all (problems, repeats)."""
+        table = self.costs[:, :, self.labels.index(label)]
+        return table if problem is None else table[problem]
 
 
 def analyse(
-    samples: Sequence[Sample], labels: Sequence[str], control: str, seed: int = 0
+    samples: Sequence[Sample],
+    labels: Sequence[str],
+    control: str,
+    shared_seeds: bool = False,
+    level: float = LEVEL,
+    most: int | None = None,
 ) -> list[Analysis]:
-    """Analyse each problem, and all together; p-values are corrected for all comparisons.
+    """Analyse each problem, and all together; all p-values belong to one family.
 
     Args:
         samples: one per problem, all of the same shape.
         labels: of the k strategies.
         control: the label that all others are compared with.
-        seed: of the bootstrap.
+        shared_seeds: whether problems share the seed of a repeat (comparisons of earlier versions).
+        level: of the family of all claims.
+        most: planned largest number of repeats, where they were added until all was decided; None
+            for a fixed number.
 
     Returns:
         One analysis per problem, and one over all problems if there are several.
     """
-    k, problems, repeats = len(labels), len(samples), len(samples[0].values)
-    if k < 2:
-        return [_one_problem(s, labels, control, None, seed) for s in samples]
-    design = stats.Design(k, repeats=repeats, control=True)
-    plan = stats.recommend(design, LEVEL, families=problems)
-    each = _corrected([_one_problem(s, labels, control, plan, seed) for s in samples], plan)
-    if problems == 1:
-        return each
-    return [*each, _all_problems(each, labels, replace(design, problems=problems))]
+    costs = _scores(samples, [s.values for s in samples], labels, control)
+    tables = [s.tests for s in samples if s.tests is not None]
+    tests = _scores(samples, tables, labels, control) if len(tables) == len(samples) else None
+    design = (len(labels), len(samples), most or len(samples[0].values), shared_seeds, level)
+    planned = plans(*design, looks=most is not None) if len(labels) > 1 else None
+    judged = _judged(samples, costs, tests, planned, most)
+    found = [_one_problem(s, costs, i, judged, planned) for i, s in enumerate(samples)]
+    whole = [] if len(samples) == 1 else [_all_problems(found, samples, costs, judged, planned)]
+    return [replace(a, level=level, most=most) for a in (*found, *whole)]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What all tests of a comparison say, by analysis and strategy.
+
+    Attributes:
+        claims: of the validation values.
+        hidden: of the hidden test values.
+        equal: adjusted p-values of the tests for equivalence.
+        level: of the family of all claims.
+        most: planned largest number of repeats, or None.
+    """
+
+    claims: Mapping[Key, Verdict]
+    hidden: Mapping[Key, Verdict]
+    equal: Mapping[Key, float]
+    level: float
+    most: int | None
+
+
+def _judged(
+    samples: Sequence[Sample],
+    costs: Scores,
+    tests: Scores | None,
+    planned: Plans | None,
+    most: int | None,
+) -> Judged:
+    if planned is None:
+        return Judged({}, {}, {}, LEVEL, most)
+    if most is not None:
+        claims = _last_looks(samples, costs, planned, most)
+        hidden = {} if tests is None else _last_looks(samples, tests, planned, most)
+        return Judged(claims, hidden, {}, planned.level, most)
+    hidden = {} if tests is None else _verdicts(samples, tests, planned)
+    equal = _equivalences(samples, costs, planned)
+    return Judged(_verdicts(samples, costs, planned), hidden, equal, planned.level, None)
+
+
+def _last_looks(
+    samples: Sequence[Sample], scores: Scores, planned: Plans, most: int
+) -> dict[Key, Verdict]:
+    """What the last look after a repeat says; nothing while repeats go on."""
+    plan = planned.overall or planned.each
+    if plan.pairs is None:
+        return {}
+    title = ALL if planned.overall is not None else samples[0].title
+    control = scores.labels.index(scores.control)
+    looks = last_looks(scores.costs, control, most, planned.level)
+    found = {scores.labels[j]: verdict(look, planned.level) for j, look in looks.items()}
+    return {(title, label): v for label, v in found.items() if v is not None}
+
+
+def verdicts(samples: Sequence[Sample], labels: Sequence[str], control: str) -> dict[Key, Verdict]:
+    """Return the verdicts of all tests of a comparison, without effect sizes and medians.
+
+    Args:
+        samples: one per problem, all of the same shape.
+        labels: of the strategies, at least 2.
+        control: the label that all others are compared with.
+
+    Returns:
+        By title of the problem (or `ALL`) and label.
+    """
+    costs = _scores(samples, [s.values for s in samples], labels, control)
+    planned = plans(len(labels), len(samples), len(samples[0].values))
+    return _verdicts(samples, costs, planned)
+
+
+def decided(
+    samples: Sequence[Sample], labels: Sequence[str], control: str, most: int, level: float
+) -> bool:
+    """Return whether all strategies are decided, where repeats are added until they are.
+
+    Args:
+        samples: one per problem, all of the same shape.
+        labels: of the strategies, at least 2.
+        control: the label that all others are compared with.
+        most: planned largest number of repeats.
+        level: of the family of all claims.
+    """
+    costs = _scores(samples, [s.values for s in samples], labels, control)
+    return all_decided(costs.costs, costs.labels.index(control), most, level)
+
+
+def _scores(
+    samples: Sequence[Sample], tables: Sequence[FloatArray], labels: Sequence[str], control: str
+) -> Scores:
+    costs = [worse_than_all(s.sign * t) for s, t in zip(samples, tables, strict=True)]
+    return Scores(np.array(costs), labels, control)
+
+
+Tested = tuple[str, int | None, stats.Recommendation]  # title, problem (None: all), plan
+
+
+def _tested(samples: Sequence[Sample], planned: Plans) -> list[Tested]:
+    """The analyses in which pairs are tested; a problem without any value is not."""
+    rows: list[Tested] = [(ALL, None, planned.overall)] if planned.overall is not None else []
+    rows += [
+        (s.title, i, planned.each) for i, s in enumerate(samples) if np.isfinite(s.values).any()
+    ]
+    return [row for row in rows if row[2].pairs is not None]
+
+
+def _verdicts(samples: Sequence[Sample], scores: Scores, planned: Plans) -> dict[Key, Verdict]:
+    """Test every strategy against the control, and adjust all p-values together."""
+    raw: dict[Key, float] = {}
+    signs: dict[Key, int] = {}
+    for title, problem, plan in _tested(samples, planned):
+        assert plan.pairs is not None
+        for label in scores.others:
+            outcome = plan.test_pair(scores.of(label, problem), scores.of(scores.control, problem))
+            raw[title, label] = plan.pairs.p_of(outcome)
+            signs[title, label] = plan.pairs.sign_of(outcome)
+    margins = any(s.margin is not None for s in samples)
+    adjusted = adjust(raw, planned, ALL, single_step=margins)
+    return {key: _verdict(found, signs[key]) for key, found in adjusted.items()}
+
+
+def _verdict(found: Adjusted, sign: int) -> Verdict:
+    return Verdict(found.p, None if sign == 0 else sign < 0, found.level)
+
+
+def _equivalences(samples: Sequence[Sample], scores: Scores, planned: Plans) -> dict[Key, float]:
+    """Adjusted p-values of two one-sided tests for each strategy, where margins were stated.
+
+    Source: Schuirmann (1987). A difference and its absence cannot both be null, so each strategy
+    has one share of the level for both.
+    """
+    if any(s.margin is None for s in samples):
+        return {}
+    margins = np.array([s.margin or 0.0 for s in samples])
+    raw: dict[Key, float] = {}
+    for title, problem, plan in _tested(samples, planned):
+        margin = margins[:, None] if problem is None else margins[problem]
+        base = scores.of(scores.control, problem)
+        for label in scores.others:
+            x = scores.of(label, problem)
+            raw[title, label] = max(
+                _one_sided(plan, x + margin, base, 1), _one_sided(plan, x - margin, base, -1)
+            )
+    found = adjust(raw, planned, ALL, single_step=True)
+    return {key: each.p for key, each in found.items()}
+
+
+def _one_sided(plan: stats.Recommendation, x: FloatArray, y: FloatArray, sign: int) -> float:
+    """p-value of the test that x - y has this sign."""
+    assert plan.pairs is not None
+    outcome = plan.test_pair(x, y)
+    half = plan.pairs.p_of(outcome) / 2
+    return half if plan.pairs.sign_of(outcome) == sign else 1 - half
+
+
+def _contrast(
+    scores: Scores, label: str, problem: int | None, sample: Sample | None, judged: Judged
+) -> Contrast:
+    key = (ALL if sample is None else sample.title, label)
+    pair = Pair(
+        scores.of(label, problem), scores.of(scores.control, problem), 1 if sample is None
+        else sample.sign, sample is not None and _whole(sample, scores, label),
+    )  # fmt: skip
+    found = contrast(
+        pair, judged.claims.get(key), judged.hidden.get(key), judged.equal.get(key), judged.level
+    )
+    if judged.most is None:
+        return found
+    return with_repeated_interval(found, pair.x, pair.y, judged.most, pair.sign)
+
+
+def _whole(sample: Sample, scores: Scores, label: str) -> bool:
+    """Whether all runs of a strategy and of the control have a value."""
+    columns = [scores.labels.index(name) for name in (label, scores.control)]
+    return bool(np.isfinite(sample.values[:, columns]).all())
 
 
 def _one_problem(
     sample: Sample,
-    labels: Sequence[str],
-    control: str,
-    plan: stats.Recommendation | None,
-    seed: int,
+    scores: Scores,
+    problem: int,
+    judged: Judged,
+    planned: Plans | None,
 ) -> Analysis:
-    """The analysis of one problem, with p-values that are not adjusted yet."""
-    scores = worse_than_all(sample.sign * sample.values)
-    tests, ranks = sample.tests, mean_ranks(scores)
+    costs, tests = scores.costs[problem], sample.tests
+    contrasts = {
+        label: _contrast(scores, label, problem, sample, judged)
+        for label in scores.others
+        if np.isfinite(sample.values).any()
+    }
+    ranks = mean_ranks(costs)
     test_ranks = None if tests is None else mean_ranks(worse_than_all(sample.sign * tests))
-    p = {} if plan is None else _against(scores, labels, control, plan)
     standings = [
         Standing(
             label,
             float(ranks[j]),
-            interval(sample.values[:, j], seed),
-            None if tests is None else interval(tests[:, j], seed),
+            interval(sample.values[:, j]),
+            None if tests is None else interval(tests[:, j]),
             None if test_ranks is None else float(test_ranks[j]),
-            p.get(label),
-            None if label == control else _a12(scores[:, j], scores[:, labels.index(control)]),
+            contrasts.get(label),
             int(np.isnan(sample.values[:, j]).sum()),
         )
-        for j, label in enumerate(labels)
+        for j, label in enumerate(scores.labels)
     ]
+    plan = None if planned is None else planned.each
     return Analysis(
         sample.title,
-        "paired repeats",
-        len(scores),
+        1,
+        len(costs),
         _sorted(standings),
-        control,
+        scores.control,
         plan,
-        None if plan is None else plan.test_any(scores),
+        0 if planned is None else planned.size,
+        None if plan is None or len(scores.costs) > 1 else plan.test_any(costs),
+        margins=() if sample.margin is None else ((sample.title, sample.margin),),
     )
 
 
-def _corrected(each: list[Analysis], plan: stats.Recommendation) -> list[Analysis]:
-    """Adjust the p-values of all problems together."""
-    pairs = {(a.title, s.label): s.p for a in each for s in a.standings if s.p is not None}
-    adjusted = dict(zip(pairs, plan.adjust(list(pairs.values())).tolist(), strict=True))
-    whole = {a.title: a.friedman_p for a in each if a.friedman_p is not None}
-    omnibus = dict(zip(whole, plan.adjust(list(whole.values())).tolist(), strict=True))
-    return [
-        replace(
-            a,
-            standings=tuple(replace(s, p=adjusted.get((a.title, s.label))) for s in a.standings),
-            friedman_p=omnibus.get(a.title),
-        )
-        for a in each
-    ]
-
-
-def _all_problems(each: list[Analysis], labels: Sequence[str], design: stats.Design) -> Analysis:
-    """The analysis over problems: the mean ranks on a problem are one block.
-
-    It has p-values if problems are the unit of the plan.
-    """
-    plan, control = stats.recommend(design, LEVEL), each[0].control
+def _all_problems(
+    each: list[Analysis],
+    samples: Sequence[Sample],
+    scores: Scores,
+    judged: Judged,
+    planned: Plans | None,
+) -> Analysis:
+    contrasts = {label: _contrast(scores, label, None, None, judged) for label in scores.others}
     rank = [{s.label: s.rank for s in a.standings} for a in each]
     test = [{s.label: s.test_rank for s in a.standings} for a in each]
-    scores = np.array([[r[label] for label in labels] for r in rank])
-    tested = plan.unit == "problem"
-    p: dict[str, float] = {}
-    if tested:
-        raw = _against(scores, labels, control, plan)
-        p = dict(zip(raw, plan.adjust(list(raw.values())).tolist(), strict=True))
     standings = []
-    for j, label in enumerate(labels):
-        seen = [t[label] for t in test if t[label] is not None]
-        mean = float(np.mean(np.array(seen, dtype=float))) if seen else None
+    for label in scores.labels:
+        seen = [r for t in test if (r := t[label]) is not None]
         standings.append(
-            Standing(label, float(scores[:, j].mean()), test_rank=mean, p=p.get(label))
+            Standing(
+                label,
+                float(np.mean([r[label] for r in rank])),
+                test_rank=float(np.mean(seen)) if seen else None,
+                contrast=contrasts.get(label),
+            )
         )
-    posterior = None
-    if len(labels) == 2 and tested:
-        c = labels.index(control)
-        posterior = plan.probability(scores[:, 1 - c], scores[:, c], ROPE)
+    plan = None if planned is None else planned.overall
     return Analysis(
-        "all problems",
-        "problems",
+        ALL,
         len(each),
+        each[0].repeats,
         _sorted(standings),
-        control,
+        scores.control,
         plan,
-        plan.test_any(scores) if tested else None,
-        posterior,
+        0 if planned is None else planned.size,
+        None if plan is None else plan.test_any(_blocks(scores, plan)),
+        None if plan is None else _posterior(scores, plan),
+        tuple((s.title, s.margin) for s in samples if s.margin is not None),
     )
+
+
+def _blocks(scores: Scores, plan: stats.Recommendation) -> FloatArray:
+    """What the test of all strategies ranks: problems by their mean ranks, or all repeats."""
+    if plan.unit == "problem":
+        return np.array([mean_ranks(costs) for costs in scores.costs])
+    # Ranks, since the costs of different problems have different scales.
+    return np.concatenate([ranks_within(costs) for costs in scores.costs])
+
+
+def _posterior(scores: Scores, plan: stats.Recommendation) -> stats.Posterior | None:
+    if len(scores.labels) != 2:
+        return None
+    (other,) = scores.others
+    return plan.probability(scores.of(other, None), scores.of(scores.control, None), ROPE)
 
 
 def _sorted(standings: list[Standing]) -> tuple[Standing, ...]:
@@ -149,40 +365,12 @@ def _sorted(standings: list[Standing]) -> tuple[Standing, ...]:
 
 
 def mean_ranks(scores: FloatArray) -> FloatArray:
-    """Return mean ranks of scores (blocks, k); also for a single block or strategy."""
-    if scores.shape[1] < 2:
-        return np.ones(1)
-    return stats.mean_ranks(np.repeat(scores, 2, axis=0) if len(scores) < 2 else scores)
+    """Return mean ranks of scores (blocks, k), (k,); also for a single block or strategy."""
+    means: FloatArray = ranks_within(scores).mean(axis=0)
+    return means
 
 
-def _against(
-    scores: FloatArray, labels: Sequence[str], control: str, plan: stats.Recommendation
-) -> dict[str, float]:
-    """Unadjusted p-values of the plan's tests against the control; empty without tests."""
-    test = plan.pairs
-    if test is None:
-        return {}
-    reference = scores[:, labels.index(control)]
-    return {
-        label: test.p_of(plan.test_pair(scores[:, j], reference))
-        for j, label in enumerate(labels)
-        if label != control
-    }
-
-
-def _a12(x: FloatArray, y: FloatArray) -> stats.Interval:
-    if len(x) < 2:
-        a = stats.a12(x, y)
-        return stats.Interval(a, 0.0, 1.0, 1.0, "one repeat")
-    return stats.bootstrap_two(x, y, paired=True, n=1000)
-
-
-def interval(values: FloatArray, seed: int) -> stats.Interval | None:
-    """Return the median and its bootstrap interval, of the runs that have a value."""
+def interval(values: FloatArray) -> stats.Interval | None:
+    """Return the median of the runs that have a value, with its interval."""
     known = values[np.isfinite(values)]
-    if not len(known):
-        return None
-    if len(known) == 1:
-        v = float(known[0])
-        return stats.Interval(v, v, v, 0.0, "one value")
-    return stats.bootstrap(known, seed=seed)
+    return stats.median_interval(known) if len(known) else None

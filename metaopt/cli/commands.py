@@ -154,10 +154,22 @@ def compare(
         str | None,
         typer.Option(help="Strategy to test others against; default: random, else the first."),
     ] = None,
+    alpha: Annotated[float, typer.Option(help="Probability of any false claim, at most.")] = 0.05,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="Largest difference in value that does not matter; tests for it."),
+    ] = None,
+    max_repeats: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Add repeats until all is decided, at most so many, in place of --repeats."
+        ),
+    ] = None,
     pruner: Pruning = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
 ) -> None:
     """Compare strategies on problems, with runs paired by seed."""
+    from metaopt.comparison.strategies import MAX_REPEATS
     from metaopt.comparison.strategies import compare as compare_
 
     names = [name.strip() for name in strategies.split(",") if name.strip()]
@@ -167,10 +179,13 @@ def compare(
         names,
         problem,
         trials,
-        repeats,
+        repeats if max_repeats is None else "until",
         seed,
         storage,
         control=control,
+        alpha=alpha,
+        max_repeats=max_repeats or MAX_REPEATS,
+        margin=margin,
         pruner=pruner,
         workers=workers,
         progress=True,

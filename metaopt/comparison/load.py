@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
 
 from metaopt.analysis.comparison import Run
-from metaopt.analysis.setup import NOTE, ComparisonSetup, study_name
+from metaopt.analysis.setup import NOTE, SETTINGS, ComparisonSetup, study_name
+from metaopt.comparison.checks import as_storage
 from metaopt.comparison.strategies import Comparison
 from metaopt.core.errors import SpaceError, StoreError, StudyError
 from metaopt.problems.problem import Problem
@@ -28,7 +30,7 @@ def has_comparison(storage: str | Path) -> bool:
     Raises:
         StoreError: there is no such file, or it is not a study file.
     """
-    store = open_store(storage, create=False)
+    store = open_store(as_storage(storage), create=False)
     try:
         return bool(store.notes(NOTE))
     finally:
@@ -51,7 +53,7 @@ def load_comparison(storage: str | Path) -> Comparison:
         StoreError: there is no such file, or it is not a study file, or it is damaged.
         StudyError: it holds no comparison, or no repeat of it is complete yet.
     """
-    store = open_store(storage, create=False)
+    store = open_store(as_storage(storage), create=False)
     try:
         notes = store.notes(NOTE)
         if not notes:
@@ -83,10 +85,13 @@ def _read(store: Store, note: Json, storage: str) -> Comparison:
             f"no repeat of the comparison in {storage} is finished yet; the same call of"
             f" metaopt.compare resumes it, and `metaopt watch {storage}` shows how far it is"
         )
-    return Comparison(
+    most = setup.repeats if setup.added else None
+    read = Comparison(
         tuple(found), tuple(problems), setup.strategies, setup.n_trials, repeats, setup.seed,
-        setup.control, _pruner(made["pruner"]), storage, setup.repeats - repeats,
+        setup.control, _pruner(made["pruner"]), storage, setup.repeats - repeats, setup.margin,
+        setup.shared_seeds, setup.purpose, setup.level, most,
     )  # fmt: skip
+    return replace(read, unfinished=0) if setup.added and read.decided else read
 
 
 def _whole_repeats(
@@ -119,7 +124,8 @@ def _run(
     if len(kept.told) < (min(n_trials, size.count) if size.exact else n_trials):
         return None
     trials = tuple(kept.trials[:n_trials])
-    return Run(problem, strategy, repeat, made["seed"], made["direction"], trials)
+    settings = {name: made[name] for name in SETTINGS}
+    return Run(problem, strategy, repeat, made["seed"], made["direction"], trials, settings)
 
 
 class UnavailablePruner(Pruner):

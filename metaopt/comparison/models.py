@@ -17,14 +17,16 @@ import numpy as np
 
 from metaopt.analysis import model_conclusions
 from metaopt.analysis.model_comparison import ModelComparisonData
+from metaopt.comparison.checks import MOST_WORKERS, as_count, as_flag, as_label, as_seed, as_size
 from metaopt.comparison.splits import Split, is_classification, make_splits
-from metaopt.core.errors import StudyError, real, unknown_name, whole
+from metaopt.core.errors import StudyError, unknown_name
 from metaopt.core.progress import counter
 from metaopt.core.seeds import derive
 from metaopt.execution.process_pool import run_all
 from metaopt.report import model_tables
 from metaopt.report.model_comparison import write
 from metaopt.report.reported import Reported
+from metaopt.stats.checks import shown
 
 # Scores for which 0.01 is the usual region of practical equivalence (Benavoli et al. 2017).
 SHARES = ("accuracy", "balanced_accuracy", "f1", "roc_auc", "precision", "recall", "r2", "jaccard")
@@ -142,15 +144,18 @@ def compare_models(
         The comparison, to be printed, reported or read.
 
     Raises:
-        StudyError: an argument is wrong, or there are too few samples for the folds.
+        StudyError: an argument is wrong, there are too few samples for the folds, or all fits
+            failed.
         UnknownNameError: there is no such scoring or control.
     """
     classify = is_classification(_checked(models), y)
     estimators = {label: _estimator(label, m, classify) for label, m in models.items()}
-    if control is not None and control not in estimators:
+    if control is not None and not (isinstance(control, str) and control in estimators):
         raise unknown_name("control", control, estimators)
     name, scorer = _scorer(scoring, classify)
-    repeats, workers = whole("repeats", repeats, StudyError), whole("workers", workers, StudyError)
+    repeats, seed = as_count("repeats", repeats), as_seed(seed)
+    workers, progress = as_count("workers", workers, 1, MOST_WORKERS), as_flag("progress", progress)
+    rope = _rope(rope, name)
     splits = make_splits(X, y, folds, repeats, groups, seed, classify)
     tasks = [
         FoldFit(m, X, y, split, scorer, derive(seed, "fold", i) % 2**32)
@@ -162,13 +167,18 @@ def compare_models(
     shape = (repeats, len(splits) // repeats)
     by_model = {k: done[i :: len(estimators)] for i, k in enumerate(estimators)}
     errors = {k: next((e for _, _, e in rows if e), "") for k, rows in by_model.items()}
+    if all(e for _, _, e in done):
+        raise StudyError(
+            f"nothing can be compared, because every fit of every model failed;"
+            f" {next(iter(errors))!r} first with {done[0][2]}"
+        )
     return ModelComparison(
         {k: np.array([r[0] for r in rows]).reshape(shape) for k, rows in by_model.items()},
         {k: np.array([r[1] for r in rows]).reshape(shape) for k, rows in by_model.items()},
         {k: e for k, e in errors.items() if e},
         name,
         control,
-        _rope(rope, name),
+        rope,
         seed,
         len(y),
     )
@@ -178,13 +188,16 @@ def _checked(models: Any) -> Mapping[str, Any]:
     if not isinstance(models, Mapping) or len(models) < 2:
         raise StudyError(
             f"models must be a dict of at least 2, such as {{'a': estimator, 'b': estimator}},"
-            f" got {models!r:.200}"
+            f" got {shown(models)}"
         )
+    for label in models:
+        as_label(label, "model")
     return models
 
 
 def _estimator(label: str, model: Any, classify: bool) -> Any:
     if not isinstance(model, type) and hasattr(model, "fit") and hasattr(model, "get_params"):
+        _check_copy(label, model)
         return model
     if callable(model) and not isinstance(model, type) and not hasattr(model, "parameters"):
         from metaopt.train import NetworkClassifier, NetworkRegressor
@@ -192,8 +205,21 @@ def _estimator(label: str, model: Any, classify: bool) -> Any:
         return (NetworkClassifier if classify else NetworkRegressor)(model)
     raise StudyError(
         f"the model {label!r} must be a scikit-learn estimator (with fit and get_params), or a"
-        f" function build(config) that returns a new nn.Module, got {model!r:.200}"
+        f" function build(config) that returns a new nn.Module, got {shown(model)}"
     )
+
+
+def _check_copy(label: str, model: Any) -> None:
+    """Each fold fits a new copy of the estimator, so it must be possible to make one."""
+    from sklearn.base import clone
+
+    try:
+        clone(model).get_params()
+    except Exception as error:
+        raise StudyError(
+            f"the model {label!r} must be a scikit-learn estimator that sklearn.base.clone can"
+            f" copy, which raised {type(error).__name__}: {error}"
+        ) from error
 
 
 def _scorer(scoring: Any, classify: bool) -> tuple[str, Any]:
@@ -203,7 +229,7 @@ def _scorer(scoring: Any, classify: bool) -> tuple[str, Any]:
         scoring = "accuracy" if classify else "r2"
     if not isinstance(scoring, str):
         if not callable(scoring):
-            raise StudyError(f"scoring must be a name or a scorer, got {scoring!r}")
+            raise StudyError(f"scoring must be a name or a scorer, got {shown(scoring)}")
         return getattr(scoring, "__name__", "score"), scoring
     if scoring not in get_scorer_names():
         raise unknown_name("scoring", scoring, get_scorer_names())
@@ -213,7 +239,4 @@ def _scorer(scoring: Any, classify: bool) -> tuple[str, Any]:
 def _rope(rope: float | None, scoring: str) -> float | None:
     if rope is None:
         return 0.01 if scoring.startswith(SHARES) else None
-    rope = real("rope", rope, StudyError)
-    if rope < 0:
-        raise StudyError(f"rope must be at least 0, got {rope}")
-    return rope
+    return as_size("rope", rope, 0.0, "at least 0 and finite")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaopt.core.errors import StudyError, whole
+from metaopt.comparison.checks import as_count
+from metaopt.core.errors import StudyError
 from metaopt.core.seeds import derive
+from metaopt.stats.checks import is_real, shown
 
 Split = tuple[NDArray[np.int64], NDArray[np.int64]]  # indices of training and of test samples
 
@@ -29,11 +32,7 @@ def is_classification(models: Mapping[str, Any], y: Any) -> bool:
     """
     from sklearn.base import is_classifier, is_regressor
 
-    targets = np.asarray(y)
-    if targets.ndim != 1 or not len(targets):
-        raise StudyError(f"y must hold one class or number per sample, got shape {targets.shape}")
-    if targets.dtype.kind == "f" and not np.isfinite(targets).all():
-        raise StudyError("y must hold classes or numbers, got NaN or an infinity")
+    targets = _targets(y)
     estimators = {
         k: m for k, m in models.items() if hasattr(m, "get_params") and not isinstance(m, type)
     }
@@ -46,7 +45,44 @@ def is_classification(models: Mapping[str, Any], y: Any) -> bool:
         )
     if not classifiers and not regressors:
         return targets.dtype.kind != "f"
+    _check_kind(targets, classifiers, regressors)
     return bool(classifiers)
+
+
+def _targets(y: Any) -> NDArray[Any]:
+    """The targets as an array of classes or numbers, (n,)."""
+    try:
+        targets = np.asarray(y)
+    except Exception as error:  # whatever the conversion of an object raises
+        raise StudyError(f"y must hold one class or number per sample, got {shown(y)}") from error
+    if targets.ndim != 1 or not len(targets):
+        raise StudyError(f"y must hold one class or number per sample, got shape {targets.shape}")
+    found = targets.tolist() if targets.dtype.kind == "O" else []
+    texts = sum(isinstance(v, str) for v in found)
+    wrong = [v for v in found if not isinstance(v, (str, bool)) and not is_real(v)]
+    if targets.dtype.kind not in "iufbUO" or wrong or (texts and texts < len(found)):
+        raise StudyError(
+            f"y must hold classes or numbers of one kind, got {shown(wrong[0] if wrong else y)}"
+        )
+    if targets.dtype.kind == "f" and not np.isfinite(targets).all():
+        raise StudyError("y must hold classes or numbers, got NaN or an infinity")
+    if any(v != v or v in (math.inf, -math.inf) for v in found):
+        raise StudyError("y must hold classes or numbers, got NaN or an infinity")
+    return targets
+
+
+def _check_kind(y: NDArray[Any], classifiers: list[str], regressors: list[str]) -> None:
+    """Classifiers need classes, and regressors numbers."""
+    numbers = y.dtype.kind in "iufb" or not isinstance(y[0], str)
+    if regressors and not numbers:
+        raise StudyError(
+            f"y must hold numbers for the regressor {regressors[0]!r}, got {shown(y[0])}"
+        )
+    if classifiers and y.dtype.kind == "f" and (y != np.rint(y)).any():
+        raise StudyError(
+            f"y must hold classes for the classifier {classifiers[0]!r}, got the number"
+            f" {float(y[y != np.rint(y)][0])!r}; use regressors, or make classes of the numbers"
+        )
 
 
 def make_splits(
@@ -71,12 +107,12 @@ def make_splits(
     """
     from sklearn import model_selection as ms
 
-    folds = whole("folds", folds, StudyError, least=2)
-    n, rows = len(y), np.shape(X)[0] if hasattr(X, "shape") else len(X)
+    folds = as_count("folds", folds, 2)
+    n, rows = len(y), _rows(X)
     if rows != n:
         raise StudyError(f"X and y must have the same length, got {rows} and {n}")
-    if groups is not None and len(groups) != n:
-        raise StudyError(f"groups must have the length of y, {n}, got {len(groups)}")
+    if groups is not None:
+        groups = _groups(groups, n)
     _check_size(y, folds, groups, classify)
     kinds = {
         (True, False): ms.StratifiedKFold,
@@ -86,21 +122,57 @@ def make_splits(
     }
     kind = kinds[classify, groups is not None]
     places = np.zeros((n, 1))  # the splitters look at the number of rows only
-    return [
-        (np.asarray(train), np.asarray(test))
-        for r in range(repeats)
-        for train, test in kind(
-            folds, shuffle=True, random_state=derive(seed, "folds", r) % 2**32
-        ).split(places, y, groups)
-    ]
+    try:
+        return [
+            (np.asarray(train), np.asarray(test))
+            for r in range(repeats)
+            for train, test in kind(
+                folds, shuffle=True, random_state=derive(seed, "folds", r) % 2**32
+            ).split(places, y, groups)
+        ]
+    except (TypeError, ValueError) as error:  # such as numbers in an array of objects
+        raise StudyError(
+            f"y must hold classes or numbers that scikit-learn can split into folds: {error}"
+        ) from error
+
+
+def _rows(X: Any) -> int:
+    """How many samples the inputs hold."""
+    shape = getattr(X, "shape", None)
+    try:
+        return int(shape[0]) if shape is not None else len(X)
+    except Exception:  # no array, no list: None, a number, a generator
+        raise StudyError(
+            f"X must hold one row per sample, such as an array (n, columns), got {shown(X)}"
+        ) from None
+
+
+def _groups(groups: Any, n: int) -> NDArray[Any]:
+    """The label of the group of each sample, (n,), all of one kind."""
+    try:
+        found = np.asarray(groups)
+    except Exception:  # whatever the conversion of an object raises
+        found = np.empty(())
+    if found.ndim != 1:
+        raise StudyError(f"groups must be a list of one label per sample, got {shown(groups)}")
+    if len(found) != n:
+        raise StudyError(f"groups must have the length of y, {n}, got {len(found)}")
+    labels = found.tolist()
+    kinds = {isinstance(v, str) for v in labels}
+    wrong = [v for v in labels if not isinstance(v, (str, bool, int, float)) or v != v]
+    if wrong or len(kinds) > 1:
+        raise StudyError(
+            f"groups must hold texts or numbers, got {shown(wrong[0] if wrong else groups)}"
+        )
+    return found
 
 
 def _check_size(y: Any, folds: int, groups: Any, classify: bool) -> None:
     if groups is not None:
-        found = len(set(np.asarray(groups).tolist()))
+        found = len(set(groups.tolist()))
         if found < folds:
             raise StudyError(f"{folds} folds need at least {folds} groups, got {found}")
-    elif classify:
+    if classify:
         labels, counts = np.unique(np.asarray(y), return_counts=True)
         if counts.min() < folds:
             raise StudyError(

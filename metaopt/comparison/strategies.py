@@ -1,20 +1,39 @@
 """Fair comparison of strategies: problems x strategies x repeats, paired by seed, resumable.
 
-In repeat r every strategy gets the same seed, and so the same initial points, trial seeds, data
-splits and sample order. Every run is a study of its own (see `metaopt.analysis.setup`).
+In a repeat of a problem every strategy gets the same seed, and so the same initial points, trial
+seeds, data splits and sample order; another problem or repeat has another seed. Every run is a
+study of its own (see `metaopt.analysis.setup`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from metaopt import plots, problems
+from metaopt import plots
 from metaopt.analysis.comparison import ComparisonData, Run
-from metaopt.analysis.setup import NOTE, ComparisonSetup, study_name
-from metaopt.core.errors import StudyError, whole
+from metaopt.analysis.family import LEVEL
+from metaopt.analysis.setup import (
+    EXPLORATORY,
+    NOTE,
+    PURPOSES,
+    SETTINGS,
+    ComparisonSetup,
+    study_name,
+)
+from metaopt.comparison.arguments import Factory, check_made, factories_of, problems_of
+from metaopt.comparison.checks import (
+    MOST_WORKERS,
+    as_count,
+    as_flag,
+    as_seed,
+    as_size,
+    as_storage,
+)
+from metaopt.core.errors import StudyError, did_you_mean
 from metaopt.core.progress import counter
 from metaopt.execution.process_pool import run_all
 from metaopt.problems.problem import Problem
@@ -22,14 +41,14 @@ from metaopt.pruning import Pruner, find_pruner
 from metaopt.report import terminal
 from metaopt.report.comparison import write
 from metaopt.report.reported import Reported
-from metaopt.space import Space
+from metaopt.stats.checks import shown
 from metaopt.storage.opening import open_store
-from metaopt.strategy.base import Strategy
-from metaopt.strategy.registry import make_strategy
 from metaopt.study import Study
 
-Factory = Callable[..., Strategy]  # called as factory(space, seed=, budget=)
 Given = str | Mapping[str, Any] | Factory
+
+
+MAX_REPEATS = 50  # of repeats="until"
 
 
 @dataclass(frozen=True)
@@ -85,10 +104,12 @@ class Job:
 
     def _close(self, study: Study) -> Run:
         trials = tuple(study.trials[: self.n_trials])
+        header = study.strategy.header()
         study.close()
         return Run(
-            self.problem.name, self.strategy, self.repeat, self.seed, self.problem.direction, trials
-        )
+            self.problem.name, self.strategy, self.repeat, self.seed, self.problem.direction,
+            trials, {name: header[name] for name in SETTINGS},
+        )  # fmt: skip
 
 
 class Comparison(ComparisonData, Reported):
@@ -105,6 +126,14 @@ class Comparison(ComparisonData, Reported):
         pruner: of every run, or None.
         storage: the file or database URL of the studies; None for memory.
         unfinished: planned repeats that were incomplete when a stored comparison was read.
+        margin: the largest difference in value that does not matter, by problem; None if none was
+            stated.
+        shared_seeds: whether problems share the seed of each repeat, as in comparisons of earlier
+            versions; then nothing is tested over problems.
+        purpose: "exploratory", or "confirmatory" if the user stated so.
+        level: of the family of all claims.
+        most: planned largest number of repeats, where they are added until all is decided; else
+            None.
     """
 
     def print(self) -> None:
@@ -124,31 +153,46 @@ def compare(
     strategies: Sequence[str] | Mapping[str, Given],
     problems: Sequence[str | Problem] | str | Problem,
     n_trials: int = 50,
-    repeats: int = 10,
+    repeats: int | Literal["until"] = 10,
     seed: int = 0,
     storage: str | Path | None = None,
     *,
     control: str | None = None,
+    alpha: float = LEVEL,
+    max_repeats: int = MAX_REPEATS,
+    margin: float | Mapping[str, float] | None = None,
+    purpose: str = EXPLORATORY,
     pruner: Pruner | str | None = None,
     workers: int = 1,
     progress: bool = False,
 ) -> Comparison:
     """Compare strategies on problems, in paired repeats.
 
-    In each repeat all strategies get the same seed, and with it the same initial points, trial
-    seeds, data splits and order of samples. The tests follow from the design, by
-    `metaopt.stats.recommend`.
+    In each repeat of a problem all strategies get the same seed, and with it the same initial
+    points, trial seeds, data splits and order of samples. The tests follow from the design, by
+    `metaopt.stats.recommend`, and all claims are one family: any of them is false with a
+    probability of at most `alpha`.
 
     Args:
         strategies: names, or a label for each name, dict ``{"name": ..., option: ...}`` or
             ``factory(space, seed=, budget=)``.
         problems: names (see `metaopt.problems.names()`) or `Problem` objects.
         n_trials: of each run; strategies get it as their budget.
-        repeats: runs of each strategy on each problem, paired over strategies by seed.
+        repeats: runs of each strategy on each problem, paired over strategies by seed. "until"
+            adds repeats until every strategy is decided, with a test that allows for looking after
+            each (see `metaopt.stats.sequential_against_control`).
         seed: what all seeds derive from.
         storage: file or database URL of the studies; the same call resumes an interrupted
             comparison. None keeps them in memory.
         control: the label that others are tested against; default "random" or the first.
+        alpha: level of the family of all claims, between 0 and 1.
+        max_repeats: planned largest number of repeats; with ``repeats="until"`` only.
+        margin: the largest difference in value that does not matter, stated before the data are
+            seen, in the units of the problem's values: a number, or one per problem by name. With
+            it, "no relevant difference" is tested as well.
+        purpose: "confirmatory" states that strategies, problems, number of trials and repeats were
+            fixed before any of these data were seen; default "exploratory". The report says it; the
+            tests are the same. A stored comparison that began as exploratory stays so.
         pruner: of every run, as for a `Study`; a trial is compared with those of its own run.
         workers: number of processes. More than 1 needs ``if __name__ == "__main__":`` around the
             script.
@@ -167,33 +211,125 @@ def compare(
         >>> found.values("branin").shape
         (6, 2)
     """
-    factories = _factories(strategies)
-    chosen = _problems(problems)
-    n_trials, repeats = (
-        whole("n_trials", n_trials, StudyError),
-        whole("repeats", repeats, StudyError),
-    )
-    workers = whole("workers", workers, StudyError)
+    factories = factories_of(strategies)
+    chosen = problems_of(problems)
+    n_trials, added = as_count("n_trials", n_trials), isinstance(repeats, str)
+    if added and repeats != "until":
+        raise StudyError(f'repeats must be a number or "until", got {repeats!r}')
+    named = ("max_repeats", max_repeats) if added else ("repeats", repeats)
+    most, alpha = as_count(*named), _alpha(alpha)
+    seed, workers = as_seed(seed), as_count("workers", workers, most=MOST_WORKERS)
+    progress = as_flag("progress", progress)
     if control is None:
         control = "random" if "random" in factories else next(iter(factories))
-    if control not in factories:
-        raise StudyError(f"control {control!r} is not among {', '.join(factories)}")
-    where = None if storage is None else str(storage)
+    if not isinstance(control, str) or control not in factories:
+        raise StudyError(f"control {shown(control)} is not among {', '.join(factories)}")
+    where = None if storage is None else as_storage(storage)
     pruner = find_pruner(pruner)
-    setup = ComparisonSetup.of(chosen, list(factories), n_trials, repeats, seed, control)
+    margins = _margins(margin, chosen)
+    check_made(factories, chosen, n_trials)
+    if added and margins is not None:
+        raise StudyError('margin needs a fixed number of repeats, got repeats="until"')
+    setup = ComparisonSetup.of(chosen, list(factories), n_trials, most, seed, control, margins)
+    setup = replace(setup, purpose=_purpose(purpose, setup, where), level=alpha, added=added)
+    if where is not None:
+        setup = replace(setup, shared_seeds=_started_by_earlier_version(where))
     by_name = {p.name: p for p in chosen}
     jobs = [
-        Job(by_name[p], s, factories[s], r, setup.seed_of(r), n_trials, where, pruner)
+        Job(by_name[p], s, factories[s], r, setup.seed_of(p, r), n_trials, where, pruner)
         for r, p, s in setup.runs()
     ]
     stored = {i: job.finished() for i, job in enumerate(jobs)} if where else {}
     comparison = Comparison(
-        (), tuple(chosen), tuple(factories), n_trials, repeats, seed, control, pruner, where
-    )
+        (), tuple(chosen), tuple(factories), n_trials, most, seed, control, pruner, where,
+        margin=margins, shared_seeds=setup.shared_seeds, purpose=setup.purpose, level=alpha,
+        most=most if added else None,
+    )  # fmt: skip
     if where is not None:  # what is there is of these runs: an interrupted one can be read, too
         _note(setup, where)
     done = {i: run for i, run in stored.items() if run is not None}
+    if added:
+        return _add_repeats(comparison, jobs, done, workers, progress)
     return replace(comparison, runs=tuple(_run(jobs, done, workers, progress)))
+
+
+def _add_repeats(
+    planned: Comparison, jobs: list[Job], done: dict[int, Run], workers: int, progress: bool
+) -> Comparison:
+    """Make one repeat after the other, until all is decided or the last planned one is made."""
+    each = len(planned.problems) * len(planned.strategies)
+    total = sum(job.n_trials for job in jobs)
+    finished = sum(jobs[i].n_trials for i in done)
+    found = planned
+    with counter("trials", total, finished, progress) as tick:
+        for repeat in range(planned.repeats):
+            part = range(each * repeat, each * (repeat + 1))
+            _complete({i: jobs[i] for i in part if i not in done}, done, workers, tick)
+            runs = tuple(done[i] for i in range(each * (repeat + 1)))
+            found = replace(planned, runs=runs, repeats=repeat + 1)
+            if found.decided:
+                break
+    return found
+
+
+def _alpha(value: Any) -> float:
+    number = as_size("alpha", value, math.ulp(0.0), "a level between 0 and 1, such as 0.05")
+    if number >= 1:
+        raise StudyError(f"alpha must be a level between 0 and 1, such as 0.05, got {value!r}")
+    return number
+
+
+def _margins(
+    given: float | Mapping[str, float] | None, chosen: Sequence[Problem]
+) -> dict[str, float] | None:
+    names = [p.name for p in chosen]
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        given = dict.fromkeys(names, given)
+    missing = [name for name in names if name not in given]
+    if missing or len(given) > len(names):
+        raise StudyError(
+            f"margin must be a number, or hold one for each problem ({', '.join(names)}), got"
+            f" {shown(dict(given))}"
+        )
+    what = "a finite number above 0"
+    return {n: as_size(f"margin of {n}", given[n], math.ulp(0.0), what) for n in names}
+
+
+def _purpose(given: str, setup: ComparisonSetup, storage: str | None) -> str:
+    """Check a purpose: what began as exploratory cannot become confirmatory after the fact."""
+    if not isinstance(given, str) or given not in PURPOSES:
+        known = " or ".join(map(repr, PURPOSES))
+        hint = did_you_mean(given, PURPOSES) if isinstance(given, str) else ""
+        raise StudyError(f"purpose must be {known}, got {shown(given)}{hint}")
+    earlier = None if storage is None else _stored_setup(storage)
+    if given == EXPLORATORY or earlier is None or earlier.purpose == given:
+        return given
+    if set(earlier.study_names()) & set(setup.study_names()):
+        raise StudyError(
+            f"the comparison in {storage} began as exploratory, and its data have been seen; to"
+            f" confirm its findings, run a new one with another storage and another seed"
+        )
+    return given
+
+
+def _stored_setup(storage: str) -> ComparisonSetup | None:
+    """The setup that the storage holds; None if it holds no comparison."""
+    if "://" not in storage and not Path(storage).exists():
+        return None
+    store = open_store(storage)
+    try:
+        notes = store.notes(NOTE)
+    finally:
+        store.close()
+    return ComparisonSetup.from_json(notes[-1]) if notes else None
+
+
+def _started_by_earlier_version(storage: str) -> bool:
+    """Whether the storage holds a comparison in which problems share their seeds; it is resumed."""
+    earlier = _stored_setup(storage)
+    return earlier is not None and earlier.shared_seeds
 
 
 def _note(setup: ComparisonSetup, storage: str) -> None:
@@ -210,50 +346,16 @@ def _run(jobs: list[Job], done: dict[int, Run], workers: int, progress: bool) ->
     todo = {i: job for i, job in enumerate(jobs) if i not in done}
     total = sum(job.n_trials for job in jobs)
     with counter("trials", total, sum(jobs[i].n_trials for i in done), progress) as tick:
-        if workers == 1:
-            done.update({i: job.run(tick) for i, job in todo.items()})
-        else:
-            tasks = [job.run for job in todo.values()]
-            done.update(zip(todo, run_all(tasks, workers, tick), strict=True))
+        _complete(todo, done, workers, tick)
     return [done[i] for i in range(len(jobs))]
 
 
-def _factories(given: Sequence[str] | Mapping[str, Given]) -> dict[str, Factory]:
-    if isinstance(given, str):
-        given = [given]
-    if not isinstance(given, Mapping):
-        if len(set(given)) < len(given):
-            raise StudyError(f"a strategy is named twice: {', '.join(given)}")
-        given = {name: name for name in given}
-    if not given:
-        raise StudyError("compare needs at least one strategy, got none")
-    for label in given:
-        if "/" in label:
-            raise StudyError(f"the label {label!r} must not contain '/'")
-    return {label: _factory(what) for label, what in given.items()}
-
-
-def _factory(what: Given) -> Factory:
-    if callable(what):
-        return what
-    options = {"name": what} if isinstance(what, str) else dict(what)
-    name = options.pop("name", None)
-    if name is None:
-        raise StudyError(f"a strategy needs a 'name', got {what!r}")
-
-    def factory(space: Space, seed: int = 0, budget: int | None = None) -> Strategy:
-        return make_strategy(name, space, seed, budget, **options)
-
-    factory(problems.get("branin").space)  # an unknown name or option fails here, before any run
-    return factory
-
-
-def _problems(given: Sequence[str | Problem] | str | Problem) -> list[Problem]:
-    if isinstance(given, (str, Problem)):
-        given = [given]
-    found = [p if isinstance(p, Problem) else problems.get(p) for p in given]
-    if not found:
-        raise StudyError("compare needs at least one problem, got none")
-    if len({p.name for p in found}) < len(found):
-        raise StudyError(f"a problem is named twice: {', '.join(p.name for p in found)}")
-    return found
+def _complete(
+    todo: dict[int, Job], done: dict[int, Run], workers: int, tick: Callable[[], None]
+) -> None:
+    """Complete the runs of some jobs and put them to the others."""
+    if workers == 1:
+        done.update({i: job.run(tick) for i, job in todo.items()})
+    elif todo:
+        tasks = [job.run for job in todo.values()]
+        done.update(zip(todo, run_all(tasks, workers, tick), strict=True))

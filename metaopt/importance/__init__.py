@@ -5,7 +5,8 @@ their values. scikit-learn is imported only when `fanova` is called.
 """
 
 from metaopt.importance.density import ped_anova
+from metaopt.importance.result import Importance
 from metaopt.importance.study import METHODS, parameter_importance
 from metaopt.importance.variance import Fanova, fanova
 
-__all__ = ["METHODS", "Fanova", "fanova", "parameter_importance", "ped_anova"]
+__all__ = ["METHODS", "Fanova", "Importance", "fanova", "parameter_importance", "ped_anova"]

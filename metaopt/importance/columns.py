@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metaopt.core.errors import StudyError
 from metaopt.core.types import FloatArray
@@ -49,7 +50,7 @@ class TrialTable:
         U: coordinates, shape (n, d).
         A: mask of active parameters, shape (n, d).
         y: values minus `center`, divided by `scale`, shape (n,); avoids overflow and makes results
-            independent of the unit of the values.
+            independent of the unit of the values; +inf for a trial without a value.
         center: median of the values.
         scale: a power of two of the order of the largest deviation from `center`.
     """
@@ -77,26 +78,27 @@ def columns_of(space: Space) -> list[ParameterColumn]:
     return found
 
 
-def read(space: Space, configs: Sequence[Mapping[str, Any]], values: Any) -> TrialTable:
-    """Encode n configurations and their values, shape (n,).
+def read(
+    space: Space, configs: Sequence[Mapping[str, Any]], values: Any, *, infinite: bool = False
+) -> TrialTable:
+    """Encode n configurations and their values, shape (n,); `infinite` allows +inf.
 
     Raises:
         StudyError: fewer than 10 trials, values that are not finite or all equal, or no parameter
             with more than one value.
         SpaceError: a configuration is not in the space.
     """
-    y = np.asarray(values, dtype=np.float64)
-    if y.shape != (len(configs),):
-        raise StudyError(f"expected one value for each of {len(configs)} trials, got {y.shape}")
-    if not np.isfinite(y).all():
-        raise StudyError("values must be finite: leave out failed trials")
-    if len(y) < LEAST:
+    y = _values(values, len(configs), infinite)
+    known = y[np.isfinite(y)]
+    if len(known) < LEAST:
         raise StudyError(
-            f"parameter importance needs at least {LEAST} complete trials, got {len(y)};"
+            f"parameter importance needs at least {LEAST} complete trials, got {len(known)};"
             f" it becomes reliable with several trials per parameter"
         )
-    if y.min() == y.max():
-        raise StudyError(f"all {len(y)} values are equal: no parameter can explain a difference")
+    if known.min() == known.max():
+        raise StudyError(
+            f"all {len(known)} values are equal: no parameter can explain a difference"
+        )
     columns = columns_of(space)
     if not columns:
         raise StudyError("no parameter of the space has more than one value")
@@ -104,11 +106,29 @@ def read(space: Space, configs: Sequence[Mapping[str, Any]], values: Any) -> Tri
     kept = [space.names.index(c.name) for c in columns]
     snapped = [_nearest(c.at, U[:, j]) for c, j in zip(columns, kept, strict=True)]
     # Halves, because a sum or difference of the largest floats overflows.
-    center = float(np.median(y))
+    center = float(np.median(known))
     away = y / 2 - center / 2
-    scale = 2.0 ** np.floor(np.log2(np.abs(away).max()))
+    scale = 2.0 ** np.floor(np.log2(np.abs(known / 2 - center / 2).max()))
     U = np.stack(snapped, axis=1)
     return TrialTable(tuple(columns), U, A[:, kept], away / scale, center, float(2 * scale))
+
+
+def _values(values: Any, n: int, infinite: bool) -> FloatArray:
+    """The values as an array of n numbers; +inf is allowed only if `infinite`."""
+    try:
+        given = np.asarray(values)
+        y = given.astype(np.float64)
+    except (TypeError, ValueError):
+        given = y = np.array("")
+    if given.dtype.kind not in "biufO":  # numpy would read numbers from strings
+        raise StudyError(f"values must be numbers, one for each trial, got {values!r:.60}")
+    if y.shape != (n,):
+        raise StudyError(f"expected one value for each of {n} trials, got {y.shape}")
+    if infinite and (np.isnan(y).any() or (y == -np.inf).any()):
+        raise StudyError("values must be finite, or +inf for a trial without a value")
+    if not infinite and not np.isfinite(y).all():
+        raise StudyError("values must be finite: leave out failed trials")
+    return y
 
 
 def _nearest(at: FloatArray, u: FloatArray) -> FloatArray:
@@ -116,6 +136,12 @@ def _nearest(at: FloatArray, u: FloatArray) -> FloatArray:
     cell = np.searchsorted((at[1:] + at[:-1]) / 2, u, side="right")
     nearest: FloatArray = at[cell]
     return nearest
+
+
+def cells_of(columns: Sequence[ParameterColumn], U: FloatArray) -> NDArray[np.int64]:
+    """Cell of each coordinate that is the coordinate of a cell, shape (n, d)."""
+    found = [np.searchsorted(c.at, U[:, j]) for j, c in enumerate(columns)]
+    return np.stack(found, axis=1)
 
 
 def filled(data: TrialTable, rng: np.random.Generator) -> FloatArray:

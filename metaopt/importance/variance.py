@@ -1,8 +1,8 @@
 """Functional analysis of variance of a forest (Hutter, Hoos and Leyton-Brown 2014).
 
-Notation: f is the forest on the unit cube, under the uniform measure of the space; f_j(x) is its
-mean over all columns except j, minus the mean of f; V_j is the variance of f_j, and V that of f.
-V_j / V is the first-order Sobol index of the model (Sobol 1993).
+V_j / V, the variance of the effect of parameter j over that of the forest, is the first-order Sobol
+index of the forest (Sobol 1993). The forest also fits noise: what part of these effects is real is
+judged on trials that its trees did not see, see `shares`.
 """
 
 from __future__ import annotations
@@ -15,29 +15,42 @@ from typing import Any
 import numpy as np
 
 from metaopt.core.errors import StudyError, whole
-from metaopt.core.types import FloatArray
 from metaopt.importance.columns import TrialTable, read
-from metaopt.importance.forest import Boxes, boxes, grow
+from metaopt.importance.effects import Effects, effects, joint_variance
+from metaopt.importance.forest import grow
+from metaopt.importance.intervals import LEVEL, intervals
+from metaopt.importance.shares import Shares, divide
 from metaopt.space import Space
 
-TREES = 64
-POINTS = 12  # 2^12 points of the Sobol sequence
+TREES = 128
+FEWEST_TREES = 8  # with fewer, many trials would be in the sample of every tree
 
 
 @dataclass(frozen=True, eq=False)
 class Fanova:
-    """Shares of the variance of the fitted function over the space.
+    """Shares of the variance of the observed values; all parts add up to 1.
 
     Attributes:
         main: name -> share that the parameter explains alone, largest first.
-        pairs: (name, name) -> share of the interaction of two parameters, without the shares that
-            each explains alone; largest first; empty if `pairs` was False.
-        mean: mean of the fitted function over the space.
-        variance: variance of the fitted function over the space.
+        intervals: name -> ends of the interval of that share.
+        level: confidence level of the intervals.
+        interactions: share that several parameters explain only together.
+        pairs: (name, name) -> part of `interactions` that is due to these two parameters, largest
+            first; empty if `pairs` was False.
+        r2: share that the forest explains on trials that its trees did not see (out-of-bag R2):
+            the sum of `main` and `interactions`.
+        unexplained: 1 - r2: noise, and what the forest cannot see.
+        mean: mean of the forest over the space.
+        variance: variance of the forest over the space, which includes noise that it has fitted.
     """
 
     main: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    level: float
+    interactions: float
     pairs: dict[tuple[str, str], float]
+    r2: float
+    unexplained: float
     mean: float
     variance: float
 
@@ -51,20 +64,26 @@ def fanova(
     trees: int = TREES,
     seed: int = 0,
 ) -> Fanova:
-    """Decompose the variance of the values over the space into shares of the parameters.
+    """Divide the variance of the values into parameters, interactions and the unexplained rest.
 
     A random forest is fitted to the trials and integrated exactly, leaf by leaf, under uniform
     sampling from the space. Unlike in the paper, the mean of all trees is decomposed and not each
-    tree, which reduces the noise of single trees. The fitted function does not depend on a
-    conditional parameter where it is inactive, so a parameter that is seldom active explains
-    little. Combinations that `forbid` excludes are integrated like all others.
+    tree, which reduces the noise of single trees; and the shares are shares of the variance of the
+    observed values and not of the forest, which fits noise, too. The fitted function does not
+    depend on a conditional parameter where it is inactive, so a parameter that is seldom active
+    explains little. Combinations that `forbid` excludes are integrated like all others.
+
+    The intervals hold for each parameter by itself. They assume trials that were chosen without
+    regard to their values, as by random or Sobol search; of other searches they are approximate. In
+    simulations with random search and at least 30 trials, they held the true share in at least
+    94 % of cases; with 10 to 20 trials in about 90 %.
 
     Args:
         space: space of the configurations.
         configs: n configurations, at least 10.
         values: shape (n,), finite.
         pairs: also compute the interactions of two parameters, which takes longer.
-        trees: number of trees in the forest.
+        trees: number of trees in the forest, at least 8.
         seed: of the forest; the same seed gives the same shares.
 
     Returns:
@@ -77,82 +96,43 @@ def fanova(
 
     Source: Hutter, Hoos and Leyton-Brown (2014).
     """
+    seed, trees = whole("seed", seed, StudyError, least=0), _trees(trees)
     data = read(space, configs, values)
-    rng = np.random.Generator(np.random.PCG64(whole("seed", seed, StudyError, least=0)))
-    grown = grow(data, whole("trees", trees, StudyError), rng)
-    forest = boxes(data.columns, grown)
-    share = forest.shares()
-    volume = share.prod(axis=1)
-    mean = float(forest.weight @ volume)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    found = effects(data, grow(data, trees, rng), rng)
+    shares = divide(data.y, found)
     names = [c.name for c in data.columns]
-    alone = [_main(forest, share, volume, mean, j) for j in range(len(names))]
-    effect = [float(w @ (f * f)) for w, f in zip(forest.widths, alone, strict=True)]
-    variance = sum(effect) + _rest(grown, data, alone, mean, rng)
-    if variance <= 1e-14 * float(np.square(data.y).mean()):
-        # No tree has a split.
-        return Fanova(dict.fromkeys(names, 0.0), {}, mean * data.scale + data.center, 0.0)
-    found = {name: v / variance for name, v in zip(names, effect, strict=True)}
-    both = {}
-    if pairs:
-        for i, j in combinations(range(len(names)), 2):
-            joint = _joint(forest, share, volume, mean, i, j) - alone[i][:, None] - alone[j]
-            square = forest.widths[i] @ (joint * joint) @ forest.widths[j]
-            both[names[i], names[j]] = float(square) / variance
-    mean, variance = mean * data.scale + data.center, variance * data.scale * data.scale
-    return Fanova(_sorted(found), _sorted(both), mean, variance)
+    ends = dict(zip(names, intervals(data, found, shares, rng), strict=True))
+    main = _sorted(dict(zip(names, shares.parts[:-1].tolist(), strict=True)))
+    return Fanova(
+        main=main,
+        intervals={name: ends[name] for name in main},
+        level=LEVEL,
+        interactions=float(shares.parts[-1]),
+        pairs=_pairs(data, found, shares) if pairs else {},
+        r2=shares.r2,
+        unexplained=1 - shares.r2,
+        mean=found.mean * data.scale + data.center,
+        variance=float(found.variances.sum()) * data.scale * data.scale,
+    )
+
+
+def _trees(trees: Any) -> int:
+    return whole("trees", trees, StudyError, least=FEWEST_TREES)
 
 
 def _sorted(shares: dict[Any, float]) -> dict[Any, float]:
     return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
 
 
-def _main(forest: Boxes, share: FloatArray, volume: FloatArray, mean: float, j: int) -> FloatArray:
-    """f_j at the cells of column j, shape (c,)."""
-    add = forest.weight * volume / share[:, j]
-    steps = np.zeros(len(forest.widths[j]) + 1)
-    np.add.at(steps, forest.low[:, j], add)
-    np.add.at(steps, forest.high[:, j], -add)
-    marginal: FloatArray = np.cumsum(steps)[:-1] - mean
-    return marginal
-
-
-def _joint(
-    forest: Boxes, share: FloatArray, volume: FloatArray, mean: float, i: int, j: int
-) -> FloatArray:
-    """Mean over all columns except i and j, minus the total mean, at their cells, (c_i, c_j)."""
-    add = forest.weight * volume / (share[:, i] * share[:, j])
-    steps = np.zeros((len(forest.widths[i]) + 1, len(forest.widths[j]) + 1))
-    for sign, a, b in (
-        (1, forest.low, forest.low),
-        (-1, forest.low, forest.high),
-        (-1, forest.high, forest.low),
-        (1, forest.high, forest.high),
-    ):
-        np.add.at(steps, (a[:, i], b[:, j]), sign * add)
-    joint: FloatArray = steps.cumsum(axis=0).cumsum(axis=1)[:-1, :-1] - mean
-    return joint
-
-
-def _rest(
-    grown: list[Any],
-    data: TrialTable,
-    alone: list[FloatArray],
-    mean: float,
-    rng: np.random.Generator,
-) -> float:
-    """Variance of f minus the sum of the f_j: its mean square over a Sobol sequence of points.
-
-    Only this part of V is approximate; it is 0 for an additive forest.
-    """
-    from scipy.stats import qmc
-
-    u = qmc.Sobol(len(alone), rng=rng).random_base2(POINTS)
-    rest, at = np.full(len(u), -mean), np.empty_like(u)
-    for j, f in enumerate(alone):
-        ends = np.cumsum(data.columns[j].width)
-        cell = np.minimum(np.searchsorted(ends, u[:, j], side="right"), len(ends) - 1)
-        at[:, j] = data.columns[j].at[cell]
-        rest -= f[cell]
-    points = at.astype(np.float32)
-    rest += np.mean([tree.predict(points)[:, 0] for tree in grown], axis=0)
-    return float(np.square(rest).mean())
+def _pairs(data: TrialTable, found: Effects, shares: Shares) -> dict[tuple[str, str], float]:
+    """Parts of the interactions that are due to two parameters; the rest is due to more."""
+    columns = list(enumerate(c.name for c in data.columns))
+    variances = {
+        (first, second): joint_variance(found, i, j)
+        for (i, first), (j, second) in combinations(columns, 2)
+    }
+    # The sum is exact and the variance of the whole interaction is not: no part may exceed 1.
+    total = max(float(found.variances[-1]), sum(variances.values()))
+    share = float(shares.parts[-1]) / total if total > 0 else 0.0
+    return _sorted({pair: share * v for pair, v in variances.items()})

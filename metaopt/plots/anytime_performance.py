@@ -10,8 +10,10 @@ from metaopt import stats
 from metaopt.core.errors import StudyError
 from metaopt.core.types import FloatArray
 from metaopt.plots import arrays, figure_text, style
+from metaopt.plots.arguments import of_comparison
 from metaopt.plots.convergence import curves
 from metaopt.plots.style import styles
+from metaopt.stats.checks import is_real, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +25,7 @@ SOLVED = 0.1  # a run is solved when only this share of the gap to the best know
 MOMENTS = 100  # points of a curve by seconds
 
 
+@of_comparison
 def anytime(
     comparison: ComparisonData,
     problem: str | None = None,
@@ -52,10 +55,10 @@ def anytime(
         "direction": p.direction,
         "optimum": p.optimum,
     }
+    if not isinstance(by, str) or by not in ("evaluations", "seconds"):
+        raise StudyError(f"by must be 'evaluations' or 'seconds', got {shown(by)}")
     if by == "evaluations":
         return curves(comparison.curves(p.name), **how)
-    if by != "seconds":
-        raise StudyError(f"by must be 'evaluations' or 'seconds', got {by!r}")
     times = arrays.clocks(comparison, p)
     if times is None or not times.max() > 0:
         raise StudyError(
@@ -71,6 +74,7 @@ def anytime(
     return curves(rows, at=grid.tolist(), xlabel="evaluation time (seconds)", **how)
 
 
+@of_comparison
 def rank_over_time(comparison: ComparisonData, problem: str | None = None) -> Figure:
     """Draw the mean rank of each strategy after each trial.
 
@@ -115,6 +119,7 @@ def ranks_over_time(c: ComparisonData, problem: str | None = None) -> FloatArray
     return stats.rank_over_time(np.concatenate(wide))
 
 
+@of_comparison
 def performance_profiles(comparison: ComparisonData, gap: float = SOLVED) -> Figure:
     """Draw performance profiles over all repeats of all problems.
 
@@ -149,14 +154,15 @@ def performance_profiles(comparison: ComparisonData, gap: float = SOLVED) -> Fig
 
 def profiles_of(comparison: ComparisonData, gap: float = SOLVED) -> stats.Profile:
     """Compute the profiles that `performance_profiles` draws, in the comparison's order."""
-    if not 0 < gap < 1:
-        raise StudyError(f"gap must lie between 0 and 1, got {gap!r}")
+    if not is_real(gap) or not 0 < gap < 1:
+        raise StudyError(f"gap must lie between 0 and 1, got {shown(gap)}")
     found = arrays.runtimes(comparison, np.array([gap]))
     if found is None:
         raise StudyError("no run found a value better than its first trials: no targets exist")
     return stats.performance_profile(found[..., 0])
 
 
+@of_comparison
 def runtime_distribution(comparison: ComparisonData) -> Figure:
     """Draw the share of targets reached within each number of trials.
 

@@ -12,6 +12,8 @@ import numpy as np
 
 from metaopt import stats
 from metaopt.core.types import FloatArray
+from metaopt.stats.extremes import LARGEST, median, with_room
+from metaopt.stats.friedman import ranks_within
 from metaopt.trials.failures import as_worst_known
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ def scale(c: ComparisonData, p: Problem) -> tuple[float, float] | None:
     if not known.any():
         return None
     first = np.take_along_axis(curve, known.argmax(axis=-1)[..., None], axis=-1)[..., 0]
-    start = float(np.median(first[np.isfinite(first)]))
+    start = float(median(first[np.isfinite(first)]))
     least = float(np.nanmin(curve))
     if p.optimum is not None:
         least = min(least, p.sign * p.optimum)  # noise can give values below the optimum
@@ -84,7 +86,10 @@ def scaled_finals(c: ComparisonData) -> FloatArray | None:
     for p in c.problems:
         ends, table = scale(c, p), finals(c, p)
         if ends is not None:
-            tables.append((as_worst_known(table) - ends[0]) / (ends[1] - ends[0]))
+            (known, limits), _ = with_room(as_worst_known(table), np.array(ends))
+            with np.errstate(over="ignore"):
+                scaled = (known - limits[0]) / (limits[1] - limits[0])
+            tables.append(np.minimum(scaled, LARGEST))
     return np.array(tables) if tables else None
 
 
@@ -99,16 +104,16 @@ def runtimes(c: ComparisonData, gaps: FloatArray = GAPS) -> FloatArray | None:
     for p in c.problems:
         ends = scale(c, p)
         if ends is not None:
-            targets = ends[0] + gaps * (ends[1] - ends[0])
+            (limits,), unit = with_room(np.array(ends))
+            targets = unit * (limits[0] + gaps * (limits[1] - limits[0]))
             tables.append(stats.runtimes(costs(c, p), targets))
     return np.concatenate(tables) if tables else None
 
 
-def blocks(c: ComparisonData, problem: str | None = None) -> tuple[FloatArray, str]:
-    """Scores for a rank test, (N, k), and what its N blocks are, in words.
+def rank_blocks(c: ComparisonData, problem: str | None = None) -> FloatArray:
+    """Ranks within each repeat, (N, k): of one problem, or of all problems one after the other.
 
-    For one problem: the cost of each repeat. For several: the mean ranks within each problem
-    (Demsar 2006).
+    Their mean over repeats is the mean rank of the standings.
     """
-    over_all = problem is None and len(c.problems) > 1
-    return c.scores(problem), "problems" if over_all else "paired repeats"
+    names = [p.name for p in c.problems] if problem is None else [problem]
+    return np.concatenate([ranks_within(c.scores(name)) for name in names])

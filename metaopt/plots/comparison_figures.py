@@ -12,8 +12,13 @@ from metaopt import stats
 from metaopt.core.text import counted
 from metaopt.core.types import FloatArray
 from metaopt.plots import anytime_performance, arrays, critical_difference_diagram, scores
+from metaopt.plots.arguments import of_comparison
+from metaopt.plots.effect_specs import by_problem, matrix
 from metaopt.plots.final_values import ranks, values
+from metaopt.plots.overtuning_figure import overtuning as draw_overtuning
+from metaopt.plots.overtuning_figure import overtuning_of, relative
 from metaopt.plots.spec import FigureSpec, by_name, listed, number, slugs
+from metaopt.stats.extremes import median
 
 if TYPE_CHECKING:
     from metaopt.analysis.comparison import ComparisonData
@@ -25,7 +30,7 @@ COPIES = "Each strategy has the same colour in all figures."
 def _medians(table: FloatArray) -> list[float]:
     """Median of the finite values of each column; NaN if it has none."""
     known = [column[np.isfinite(column)] for column in table.T]
-    return [float(np.median(x)) if len(x) else float("nan") for x in known]
+    return [float(median(x)) if len(x) else float("nan") for x in known]
 
 
 def _each(labels: Sequence[str], found: Sequence[float]) -> str:
@@ -90,13 +95,11 @@ def _blocks(c: ComparisonData) -> str:
 
 def critical_difference(c: ComparisonData) -> Iterator[FigureSpec]:
     """The critical-difference diagram, over problems if there are several."""
-    table, over = arrays.blocks(c)
-    if len(c.strategies) < 2 or len(table) < 2:
+    if len(c.strategies) < 2 or _why_no_diagram(c):
         return
-    found = stats.critical_groups(table)
-    within = ""
-    if over == "problems":
-        within = " (in each problem, strategies are ranked by their mean rank)"
+    last = c.analyses[-1]
+    means = {s.label: s.rank for s in last.standings}
+    found = stats.groups_of([means[s] for s in c.strategies], c.pairwise(), c.level)
     order = [f"{c.strategies[i]} {found.ranks[i]:.2f}" for i in found.order]
     groups = [listed(c.strategies[i] for i in g) for g in found.groups]
     groups += [f"{c.strategies[i]} and {c.strategies[j]}" for i, j in found.unbarred]
@@ -104,12 +107,31 @@ def critical_difference(c: ComparisonData) -> Iterator[FigureSpec]:
     yield FigureSpec(
         "critical-difference",
         "Critical-difference diagram",
-        f"Mean ranks over {len(table)} {over}{within}, best at the left. A bar joins strategies"
-        " that do not differ significantly, which does not prove that they are equal. Strategies"
-        " that no bar joins differ significantly, unless the text below the diagram lists them."
-        f" Test: {found.method}.",
+        f"Mean ranks over {last.blocks}, best at the left. A bar joins strategies that do not"
+        " differ significantly, which does not prove that they are equal. Strategies that no bar"
+        " joins differ significantly, unless the text below the diagram lists them. All pairs of"
+        f" strategies are a family of their own here: {found.method}. Two strategies are tested by"
+        " their own values and not by the ranks that are drawn.",
         f"Mean ranks, best first: {listed(order)}. {joined}",
         partial(critical_difference_diagram.cd_diagram, found, c.strategies),
+    )
+
+
+def _why_no_diagram(c: ComparisonData) -> str:
+    """Say why a critical-difference diagram could show nothing; empty where it can."""
+    if len(c.strategies) < 2:
+        return ""
+    plan = c.plan_of_pairs()
+    if c.analyses[-1].empty:
+        return " No run has a value."
+    if plan.enough:
+        return ""
+    if c.most is not None or (c.shared_seeds and len(c.problems) > 1):
+        return f" There is no critical-difference diagram: {plan.advice}"
+    return (
+        f" A critical-difference diagram could show no difference between any two of"
+        f" {len(c.strategies)} strategies, whatever the values: {plan.n} repeats are too few for"
+        f" {plan.comparisons} pairs."
     )
 
 
@@ -122,8 +144,8 @@ def mean_ranks(c: ComparisonData) -> Iterator[FigureSpec]:
     yield FigureSpec(
         "ranks",
         f"Mean ranks: {last.title}",
-        f"The mean rank of each strategy over {counted(last.blocks, last.over.removesuffix('s'))};"
-        " a mean rank of 1 means the best in all of them.",
+        f"The mean rank of each strategy over {last.blocks}; a mean rank of 1 means the best in all"
+        f" of them.{_why_no_diagram(c)}",
         f"Mean ranks, best first: {_each(list(means), list(means.values()))}.",
         partial(ranks, means, colors=c.strategies),
     )
@@ -155,8 +177,8 @@ def improvement(c: ComparisonData) -> Iterator[FigureSpec]:
         "Probability of improvement",
         "The probability that the strategy of the row ends better than the strategy of the column"
         " in a repeat, averaged over problems (Agarwal et al. 2021). Ties count half; 0.5 means"
-        " that neither is better. Bold: the 95 % bootstrap interval excludes 0.5. The intervals are"
-        " not corrected for the number of pairs.",
+        " that neither is better. Bold: the exact 95 % interval (Clopper and Pearson 1934) excludes"
+        " 0.5. The intervals are not corrected for the number of pairs.",
         f"The largest probability is {found.probability[i, j]:.2f}: {c.strategies[int(i)]} ends"
         f" better than {c.strategies[int(j)]} (95 % interval {found.low[i, j]:.2f} to"
         f" {found.high[i, j]:.2f}).",
@@ -177,8 +199,8 @@ def aggregates(c: ComparisonData) -> Iterator[FigureSpec]:
         "Interquartile means",
         "The interquartile mean (the mean of the middle half) of the final values, scaled in each"
         " problem so that 1 is a typical first trial and 0 is the optimum (or, if it is unknown,"
-        " the best value that any run found). The line is the 95 % interval by the stratified"
-        " bootstrap (Agarwal et al. 2021). The result holds for these problems only.",
+        " the best value that any run found; Agarwal et al. 2021). The line is the 95 % interval of"
+        " Tukey and McLaughlin (1963) within problems. The result holds for these problems only.",
         f"Interquartile means with 95 % intervals: {listed(facts)}.",
         partial(scores.interquartile_means, c),
     )
@@ -238,6 +260,32 @@ def overfitting(c: ComparisonData) -> Iterator[FigureSpec]:
         )
 
 
+def overtuning(c: ComparisonData) -> Iterator[FigureSpec]:
+    """Relative overtuning, one figure per problem with a hidden test value of every trial."""
+    names = slugs(p.name for p in c.problems)
+    for p in c.problems:
+        known = {s: relative(runs) for s, runs in overtuning_of(c, p).items()}
+        left = sum(map(len, known.values()))
+        if not left:
+            continue
+        out = sum(r.problem == p.name for r in c.runs) - left
+        missing = f" Not drawn: {counted(out, 'run')} that never improved the test value."
+        free = [float((x == 0).mean()) if len(x) else float("nan") for x in known.values()]
+        yield FigureSpec(
+            f"overtuning-{names[p.name]}",
+            f"{p.name}: overtuning",
+            "Overtuning is the loss of test value that the search caused by following the"
+            " validation value: how much worse the final configuration is, by the hidden test"
+            " value, than the best of those that led by validation on the way. Relative overtuning"
+            " divides it by the improvement of the test value from the first configuration to that"
+            " best one (Schneider et al. 2025). The height is the share of runs with at most so"
+            " much; higher is better. Beyond the dotted line, a run ended worse than it began."
+            f"{missing if out else ''}",
+            f"Share of runs without overtuning on {p.name}: {_each(list(known), free)}.",
+            partial(draw_overtuning, c, p.name),
+        )
+
+
 SPECS: tuple[Callable[[ComparisonData], Iterator[FigureSpec]], ...] = (
     convergence,
     rank_over_time,
@@ -245,12 +293,16 @@ SPECS: tuple[Callable[[ComparisonData], Iterator[FigureSpec]], ...] = (
     mean_ranks,
     finals,
     improvement,
+    matrix,
+    by_problem,
     aggregates,
     profiles,
     overfitting,
+    overtuning,
 )
 
 
+@of_comparison
 def comparison_figures(comparison: ComparisonData) -> dict[str, FigureSpec]:
     """Return all figures that apply to a comparison, with captions and alt texts.
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metaopt.core.errors import StatisticsError
 from metaopt.plots import figure_text, style
+from metaopt.plots.arguments import as_table, as_text
 from metaopt.plots.style import styles, wants_log
 from metaopt.stats import Band, band, best_so_far
+from metaopt.stats.checks import as_number, as_sample, shown
+from metaopt.stats.extremes import LARGEST
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,8 +52,16 @@ def curves(
         The figure, with one curve per label.
 
     Raises:
-        StatisticsError: there is nothing to draw, or the rows are not sequences of numbers.
+        StatisticsError: there is nothing to draw, the rows are not sequences of numbers, `at` has
+            another length than a curve, or another argument is not valid.
     """
+    repeats = as_table(repeats, "repeats", "curves")
+    for text, name in ((title, "title"), (xlabel, "xlabel"), (ylabel or "", "ylabel")):
+        as_text(text, name)
+    if optimum is not None:
+        optimum = as_number(optimum, "optimum", "a finite number or None", -math.inf)
+    if at is not None:
+        at = as_sample(at, "at").tolist()
     looks = styles(repeats, colors)
     figure, (axes,) = style.panels(6.4 + figure_text.room_for(looks), 4.0)
     ends: dict[str, tuple[float, float]] = {}
@@ -56,7 +69,11 @@ def curves(
     for label, rows in repeats.items():
         b = _band(rows, direction, optimum)
         look = looks[label]
-        x = np.arange(1, len(b.median) + 1) if at is None else np.asarray(at, dtype=np.float64)
+        x = np.arange(1, len(b.median) + 1) if at is None else np.array(at)
+        if len(x) != len(b.median):
+            raise StatisticsError(
+                f"at must have one entry per trial, {len(b.median)} for {label!r}, got {len(x)}"
+            )
         axes.fill_between(x, b.lower, b.upper, color=look.color, alpha=0.13, linewidth=0)
         axes.plot(x, b.median, look.line, color=look.color, lw=1.8, label=label, zorder=3)
         known = np.flatnonzero(np.isfinite(b.median))
@@ -79,8 +96,12 @@ def curves(
 
 
 def _band(rows: Iterable[Any], direction: str, optimum: float | None) -> Band:
+    if isinstance(rows, (str, bytes, Mapping)) or not isinstance(rows, Iterable):
+        raise StatisticsError(f"the curves of a label must be a list of rows, got {shown(rows)}")
     best = [best_so_far(row, direction) for row in rows]
     if optimum is None:
-        return band(best, direction)
+        return band([style.drawable(row) for row in best], direction)
     sign = -1.0 if direction == "maximize" else 1.0
-    return band([sign * (row - optimum) for row in best])
+    with np.errstate(over="ignore"):
+        apart = [np.clip(sign * (row - optimum), -LARGEST, LARGEST) for row in best]
+    return band([style.drawable(row) for row in apart])

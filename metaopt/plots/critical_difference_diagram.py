@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from metaopt import stats
 from metaopt.core.errors import StatisticsError
 from metaopt.plots import figure_text, style
-from metaopt.plots.arrays import blocks
+from metaopt.plots.arguments import as_texts, of_comparison
+from metaopt.plots.arrays import rank_blocks
 from metaopt.plots.style import INK, styles
 from metaopt.stats import CriticalDifference
+from metaopt.stats.checks import as_result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,34 +25,44 @@ ROW, BAR = 0.26, 0.14  # heights in inches: of a label's row, and of a bar
 PAIRS = 12  # the largest number of pairs that are written under a diagram
 
 
+@of_comparison
 def critical_difference(
     comparison: ComparisonData,
     problem: str | None = None,
     level: float = 0.05,
-    test: str = "wilcoxon",
+    test: str | None = None,
 ) -> Figure:
     """Draw mean ranks, with bars that join strategies that do not differ significantly.
 
-    The blocks of the test are the repeats of one problem; if there are several problems and none
-    is named, the blocks are the problems.
+    The mean ranks are those of the standings: over the repeats of one problem, or over the repeats
+    of all problems.
 
     Args:
         comparison: result of `metaopt.compare`.
         problem: name of a problem; None for all problems.
         level: significance level, between 0 and 1.
-        test: the post-hoc test, as in `stats.critical_groups`: "wilcoxon", "nemenyi" or "conover".
+        test: None for the planned test of all pairs (`Comparison.pairwise`), which judges two
+            strategies by their own values; or "nemenyi" or "conover", which judge them by their
+            ranks among all, as in `stats.critical_groups`.
 
     Returns:
         The critical-difference diagram.
 
     Raises:
-        StatisticsError: fewer than 2 blocks or strategies, no such test, or an invalid level.
+        StatisticsError: fewer than 2 repeats or strategies, too few repeats for the planned test
+            to reject, no such test, or an invalid level.
+        StudyError: problems share their seeds (a comparison of an earlier version) and no problem
+            was named.
         UnknownNameError: there is no such problem.
 
     Source: Demsar (2006, figure 1).
     """
-    scores, _ = blocks(comparison, problem)
-    return cd_diagram(stats.critical_groups(scores, level, test), comparison.strategies)
+    ranks = rank_blocks(comparison, problem)
+    if test is not None:
+        found = stats.critical_groups(ranks, level, test)
+    else:
+        found = stats.groups_of(ranks.mean(axis=0), comparison.pairwise(problem), level)
+    return cd_diagram(found, comparison.strategies)
 
 
 def cd_diagram(
@@ -71,10 +83,13 @@ def cd_diagram(
         The diagram.
 
     Raises:
-        StatisticsError: the number of labels is not the number of columns.
+        StatisticsError: the number of labels is not the number of columns, or an argument is of
+            another type.
 
     Source: Demsar (2006, figure 1).
     """
+    found = as_result(found, "found", CriticalDifference)
+    labels = as_texts(labels, "labels")
     if len(labels) != len(found.ranks):
         raise StatisticsError(f"expected {len(found.ranks)} labels, got {len(labels)}")
     k = len(labels)

@@ -9,6 +9,7 @@ import numpy as np
 
 from metaopt.core.types import FloatArray
 from metaopt.plots import style
+from metaopt.stats.checks import as_number, as_sample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,9 +76,13 @@ def spread_apart(wanted: FloatArray, gap: float) -> FloatArray:
     Returns:
         The new positions in the same order, between 0 and 1, shape (n,).
 
+    Raises:
+        StatisticsError: `wanted` is no sample of finite numbers, or `gap` is below 0.
+
     Source: pool adjacent violators, Ayer et al. (1955).
     """
-    n = len(wanted)
+    wanted = as_sample(wanted, "wanted", least=0)
+    gap, n = as_number(gap, "gap", "a distance of at least 0", 0.0), len(wanted)
     gap = min(gap, 1 / max(1, n - 1))
     pools: list[tuple[float, int]] = []  # mean and size
     for i, y in enumerate(wanted.tolist()):

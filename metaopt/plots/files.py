@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metaopt.core.errors import StudyError
+from metaopt.plots.arguments import as_path
 from metaopt.plots.style import INK, PAPER
+from metaopt.stats.checks import shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,20 +53,55 @@ def save(
         The paths of the files, such as `path`.png, in the order of `formats`.
 
     Raises:
-        StudyError: a format is none of png, svg and pdf.
+        StudyError: a format is none of png, svg and pdf, `path` ends with one of them, a file
+            cannot be written, or an argument is of another type.
     """
+    figure, formats = _as_figure(figure), _as_formats(formats)
+    given = as_path(path, "the path of a file without its extension")
+    if Path(given).suffix.lower()[1:] in FORMATS:
+        raise StudyError(
+            f"path must not end with the extension, which each format adds, got {given};"
+            f" give {Path(given).with_suffix('')} and formats=[{Path(given).suffix[1:]!r}]"
+        )
+    if not isinstance(transparent, bool):
+        raise StudyError(f"transparent must be True or False, got {shown(transparent)}")
+    paths = tuple(Path(f"{given}.{kind}") for kind in formats)
+    for kind, file in zip(formats, paths, strict=True):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            _write(figure, file, kind, transparent)
+        except OSError as error:
+            raise StudyError(f"{file} cannot be written: {error.strerror or error}") from error
+    return paths
+
+
+def _write(figure: Figure, file: Path | io.StringIO, kind: str, transparent: bool) -> None:
     import matplotlib
 
-    for kind in formats:
-        if kind not in FORMATS:
-            raise StudyError(f"a figure's format must be one of {', '.join(FORMATS)}, got {kind!r}")
-    paths = tuple(Path(f"{path}.{kind}") for kind in formats)
-    for kind, file in zip(formats, paths, strict=True):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _start_anew(figure)
-        with _SAVING, matplotlib.rc_context(SETTINGS):
-            figure.savefig(file, format=kind, transparent=transparent, **FORMATS[kind])
-    return paths
+    _start_anew(figure)
+    with _SAVING, matplotlib.rc_context(SETTINGS):
+        figure.savefig(file, format=kind, transparent=transparent, **FORMATS[kind])
+
+
+def _as_figure(figure: Any) -> Figure:
+    from matplotlib.figure import Figure
+
+    if not isinstance(figure, Figure):
+        raise StudyError(f"figure must be a matplotlib Figure, got {shown(figure)}")
+    return figure
+
+
+def _as_formats(formats: Any) -> list[str]:
+    known = ", ".join(FORMATS)
+    if isinstance(formats, (str, bytes)) or not isinstance(formats, Iterable):
+        raise StudyError(f"formats must be a list of any of {known}, got {shown(formats)}")
+    kinds = list(formats)
+    for kind in kinds:
+        if not isinstance(kind, str) or kind not in FORMATS:
+            raise StudyError(f"a figure's format must be one of {known}, got {shown(kind)}")
+    if not kinds:
+        raise StudyError(f"formats must hold at least one of {known}, got none")
+    return kinds
 
 
 def svg(figure: Figure, name: str, alt: str = "") -> str:
@@ -81,13 +118,19 @@ def svg(figure: Figure, name: str, alt: str = "") -> str:
 
     Returns:
         The markup, from ``<svg`` to ``</svg>``.
-    """
-    import matplotlib
 
+    Raises:
+        StudyError: `name` is not made of letters, digits, "-", "_" and ".", or an argument is of
+            another type.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
+        raise StudyError(
+            f"name must be made of letters, digits, '-', '_' and '.', got {shown(name)}"
+        )
+    if not isinstance(alt, str):
+        raise StudyError(f"alt must be a text, got {shown(alt)}")
     buffer = io.StringIO()
-    _start_anew(figure)
-    with _SAVING, matplotlib.rc_context(SETTINGS):
-        figure.savefig(buffer, format="svg", transparent=True, **FORMATS["svg"])
+    _write(_as_figure(figure), buffer, "svg", transparent=True)
     text = buffer.getvalue()
     text = text[text.index("<svg") :].strip()
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

@@ -11,7 +11,10 @@ import numpy as np
 from metaopt.core.errors import StatisticsError
 from metaopt.core.types import FloatArray
 from metaopt.plots import figure_text, style
+from metaopt.plots.arguments import as_table, as_text
 from metaopt.plots.style import INK, Style, styles, wants_log
+from metaopt.stats.checks import as_sample, as_whole, is_real, numeric, shown
+from metaopt.stats.extremes import median
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,23 +43,30 @@ def ranks(
         The figure, with one row per label.
 
     Raises:
-        StatisticsError: there is nothing to draw, or a mean is not finite.
+        StatisticsError: there is nothing to draw, a mean is not finite, or another argument is not
+            valid.
     """
+    means = as_table(means, "means", "mean ranks")
+    intervals = as_table(intervals or {}, "intervals", "intervals")
+    as_text(title, "title"), as_text(xlabel, "xlabel")
     looks = styles(means, colors)
     for label, mean in means.items():
-        if not math.isfinite(mean):
-            raise StatisticsError(f"the mean rank of {label!r} must be finite, got {mean!r}")
+        if not is_real(mean) or not math.isfinite(mean):
+            raise StatisticsError(f"the mean rank of {label!r} must be finite, got {shown(mean)}")
+    for label, ends in intervals.items():
+        if as_sample(ends, f"the interval of {label!r}").size != 2:
+            raise StatisticsError(f"the interval of {label!r} must be a pair, got {shown(ends)}")
     order = sorted(means, key=lambda label: means[label])
     figure, (axes,) = style.panels(6.4 + figure_text.room_for(order), 1.1 + 0.36 * len(order))
     for y, label in enumerate(order):
         look = looks[label]
-        if intervals and label in intervals:
+        if label in intervals:
             axes.plot(intervals[label], [y, y], color=look.color, lw=2.2, alpha=0.55, zorder=2)
         axes.plot([means[label]], [y], look.marker, color=look.color, ms=8, label=label, zorder=3)
         write_right_of(axes, y, f"{means[label]:.2f}")
-    shown = [*means.values(), *(v for pair in (intervals or {}).values() for v in pair)]
-    margin = 0.05 * max(1.0, max(shown) - min(shown))
-    axes.set_xlim(min(1.0, min(shown)) - margin, max(len(order), *shown) + margin)
+    drawn = [*means.values(), *(v for pair in intervals.values() for v in pair)]
+    margin = 0.05 * max(1.0, max(drawn) - min(drawn))
+    axes.set_xlim(min(1.0, min(drawn)) - margin, max(len(order), *drawn) + margin)
     figure_text.rows(axes, order)
     axes.set_xlabel(xlabel)
     figure_text.title(axes, title)
@@ -86,8 +96,17 @@ def values(
         The figure, with one panel per problem.
 
     Raises:
-        StatisticsError: there is nothing to draw.
+        StatisticsError: there is nothing to draw, a sample is not one-dimensional, or another
+            argument is not valid.
     """
+    finals = {
+        problem: {
+            label: _sample(sample, f"the values of {label!r}")
+            for label, sample in as_table(panel, f"the values on {problem!r}", "samples").items()
+        }
+        for problem, panel in as_table(finals, "finals", "values by problem").items()
+    }
+    columns, _ = as_whole(columns, "columns", most=100), as_text(xlabel, "xlabel")
     labels = list(dict.fromkeys(label for panel in finals.values() for label in panel))
     looks = styles(labels, colors)
     labels.sort(key=(list(colors) if colors is not None else labels[:]).index)
@@ -101,7 +120,7 @@ def values(
     for axes in panels[len(finals) :]:
         axes.set_visible(False)
     for at, (axes, (problem, panel)) in enumerate(zip(panels, finals.items(), strict=False)):
-        samples = {k: np.asarray(v, dtype=np.float64) for k, v in panel.items()}
+        samples: dict[str, FloatArray] = dict(panel)
         for y, label in enumerate(labels):
             if label in samples:
                 _strip(axes, y, samples[label], label, looks[label])
@@ -113,6 +132,13 @@ def values(
         if at + columns >= len(finals):
             axes.set_xlabel(xlabel)
     return figure
+
+
+def _sample(values: Any, name: str) -> FloatArray:
+    sample = numeric(values, name, "numbers or None")
+    if sample.ndim != 1 or not len(sample):
+        raise StatisticsError(f"{name} must be one value per repeat, got shape {sample.shape}")
+    return style.drawable(sample)
 
 
 def write_right_of(axes: Axes, y: float, text: str, size: float = 9) -> None:
@@ -130,7 +156,7 @@ def _strip(axes: Axes, y: int, sample: FloatArray, label: str, look: Style) -> N
         markeredgewidth=0, label=label, zorder=3,
     )  # fmt: skip
     if finite.any():
-        middle = float(np.median(sample[finite]))
+        middle = float(median(sample[finite]))
         axes.plot([middle, middle], [y - 0.36, y + 0.36], color=INK, lw=1.8, zorder=4)
     if not finite.all():
         write_right_of(axes, y, f"{np.count_nonzero(~finite)} failed", 7)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metaopt.core.errors import StudyError
 from metaopt.core.types import FloatArray
-from metaopt.importance import METHODS, parameter_importance
+from metaopt.importance import METHODS, Importance, parameter_importance
 from metaopt.plots import figure_text, scales, style
+from metaopt.plots.arguments import as_texts, of_study
 from metaopt.plots.final_values import write_right_of
 from metaopt.plots.style import INK, PALETTE
-from metaopt.plots.trials import complete
+from metaopt.plots.trials import complete, value_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
     from metaopt.storage.study_view import StudyView
 
 BOX = {"facecolor": style.PAPER, "alpha": 0.8, "edgecolor": "none", "pad": 0.6}
+GREY = "#8C8C8C"  # visible on white and on black pages
 ABSENT = -0.13  # height of a line at a parameter that its trial does not have
 
 
+@of_study
 def parallel_coordinates(study: StudyView, names: Iterable[str] | None = None) -> Figure:
     """Draw each complete trial as a line through its parameters to its value; light is good.
 
@@ -49,7 +53,7 @@ def parallel_coordinates(study: StudyView, names: Iterable[str] | None = None) -
     wanted = scales.chosen(space, names)
     U, A = space.encode([r.params for r in records])
     at = [space.names.index(name) for name in wanted]
-    y = np.array([r.value for r in records], dtype=np.float64)
+    y = np.array([value_of(r) for r in records])
     heights, ticks = _heights(y, study.direction)
     Y = np.column_stack([np.where(A[:, at], U[:, at], ABSENT), heights])
     x = np.arange(len(wanted) + 1)
@@ -126,13 +130,18 @@ def _ruler(axes: Axes, j: int, p: Parameter, absent: bool) -> None:
         )  # fmt: skip
 
 
+@of_study
 def importances(study: StudyView, methods: Sequence[str] = METHODS) -> Figure:
     """Draw the importance of each parameter as bars, one panel per method.
+
+    The bar of a parameter is pale if its share is not distinguishable from 0; thin lines are the
+    intervals of fANOVA. Two more bars show what parameters explain only together, and, in grey,
+    what is not explained.
 
     Args:
         study: the study to draw.
         methods: "fanova", "ped-anova" or both, as in `metaopt.parameter_importance`; the first
-            one decides the order of the rows, the most important parameter on top.
+            one decides the order of the rows, the largest share on top.
 
     Returns:
         The figure, with one panel per method.
@@ -142,29 +151,53 @@ def importances(study: StudyView, methods: Sequence[str] = METHODS) -> Figure:
 
     Source: fANOVA: Hutter et al. (2014); PED-ANOVA: Watanabe et al. (2023).
     """
-    return draw_importances({m: parameter_importance(study, m) for m in methods})  # type: ignore[arg-type]
+    wanted = as_texts(methods, "methods")
+    if not wanted:
+        raise StudyError(f"methods must name at least one of {', '.join(METHODS)}, got none")
+    return draw_importances({m: parameter_importance(study, m) for m in wanted})  # type: ignore[arg-type]
 
 
 TITLES = {
-    "fanova": ("over the whole space (fANOVA)", "share of the variance"),
-    "ped-anova": ("for the best tenth (PED-ANOVA)", "share of importance"),
+    "fanova": ("over the whole space (fANOVA)", "share of the variance\nof the observed values"),
+    "ped-anova": ("for the best tenth (PED-ANOVA)", "share in what separates\nthe best trials"),
 }
+TOGETHER, UNEXPLAINED = "interactions", "not explained"
+PALE = 0.35  # opacity of shares that are not distinguishable from 0
 
 
-def draw_importances(found: dict[str, dict[str, float]]) -> Figure:
-    """Draw importances that are already computed, by method and parameter."""
+def draw_importances(found: Mapping[str, Importance]) -> Figure:
+    """Draw importances that are already computed, by method."""
     order = list(next(iter(found.values())))
-    width = 1.2 + figure_text.room_for(order) + 3.1 * len(found)
-    figure, panels = style.panels(max(4.6, width), 1.0 + 0.34 * len(order), 1, len(found))
-    for at, (axes, (method, shares)) in enumerate(zip(panels, found.items(), strict=True)):
-        values = [shares[name] for name in order]
-        axes.barh(range(len(order)), values, color=PALETTE[0], height=0.62, label=method)
-        for y, value in enumerate(values):
-            write_right_of(axes, y, f"{value:.2f}")
-        axes.set_xlim(0, max(0.05, 1.05 * max(values)))
-        figure_text.rows(axes, order if at == 0 else [""] * len(order))
+    more = [TOGETHER] * (len(order) > 1) + [UNEXPLAINED]
+    rows = order + (more if any(f.r2 is not None for f in found.values()) else [])
+    width = 1.2 + figure_text.room_for(rows) + 3.1 * len(found)
+    figure, panels = style.panels(max(4.6, width), 1.3 + 0.34 * len(rows), 1, len(found))
+    for at, (axes, importance) in enumerate(zip(panels, found.values(), strict=True)):
+        _bars(axes, importance, order, more)
+        figure_text.rows(axes, rows if at == 0 else [""] * len(rows))
         axes.grid(visible=False, axis="y")
-        title, label = TITLES[method]
+        title, label = TITLES[importance.method]
         figure_text.title(axes, title)
         axes.set_xlabel(label)
     return figure
+
+
+def _bars(axes: Axes, found: Importance, order: list[str], more: list[str]) -> None:
+    """Draw the shares of one method, row by row, with intervals and what is left over."""
+    shares = [found[name] for name in order]
+    opacity = [1.0 if name in found.beyond_chance else PALE for name in order]
+    bars = axes.barh(range(len(order)), shares, color=PALETTE[0], height=0.62, label=found.method)
+    for bar, alpha in zip(bars, opacity, strict=True):
+        bar.set_alpha(alpha)
+    ends = [found.intervals[name] for name in order if name in found.intervals]
+    for y, pair in enumerate(ends):
+        axes.plot(pair, [y, y], color=INK, lw=1.0, label="_interval", solid_capstyle="butt")
+    if found.interactions is not None and found.unexplained is not None:
+        left = [found.interactions, found.unexplained][-len(more) :]
+        colors = [PALETTE[5], GREY][-len(more) :]
+        at = range(len(order), len(order) + len(more))
+        axes.barh(at, left, color=colors, height=0.62, label="left over")
+        shares += left
+    for y, value in enumerate(shares):
+        write_right_of(axes, y, f"{value:.2f}")
+    axes.set_xlim(0, max(0.05, 1.05 * max([*shares, *(high for _, high in ends)])))

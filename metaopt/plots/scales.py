@@ -10,6 +10,7 @@ import numpy as np
 from metaopt.core.errors import StudyError, unknown_name
 from metaopt.core.types import FloatArray
 from metaopt.plots import figure_text, style
+from metaopt.plots.arguments import as_texts
 from metaopt.space import Space
 from metaopt.space.parameter import Parameter
 
@@ -28,7 +29,8 @@ def chosen(space: Space, names: Iterable[str] | None) -> list[str]:
     """
     if isinstance(names, str):
         names = [names]
-    wanted = list(names) if names is not None else [n for n in space.names if space[n].count != 1]
+    free = [n for n in space.names if space[n].count != 1]
+    wanted = as_texts(names, "names") if names is not None else free
     for name in wanted:
         if name not in space.names:
             raise unknown_name("parameter", name, space.names)

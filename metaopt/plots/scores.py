@@ -10,6 +10,7 @@ from metaopt import stats
 from metaopt.core.errors import StudyError
 from metaopt.core.types import FloatArray
 from metaopt.plots import arrays, figure_text, style
+from metaopt.plots.arguments import of_comparison
 from metaopt.plots.final_values import write_right_of
 from metaopt.plots.style import styles
 from metaopt.trials.failures import loses_to_all
@@ -29,9 +30,10 @@ def improvement_of(comparison: ComparisonData) -> stats.Improvement:
         StatisticsError: fewer than 2 repeats or strategies.
     """
     scores = np.array([loses_to_all(arrays.finals(comparison, p)) for p in comparison.problems])
-    return stats.improvement(scores, seed=comparison.seed)
+    return stats.improvement(scores)
 
 
+@of_comparison
 def improvement(comparison: ComparisonData) -> Figure:
     """Draw the matrix of probabilities of improvement, the best strategy on top.
 
@@ -97,16 +99,16 @@ def aggregates(comparison: ComparisonData) -> dict[str, stats.Interval]:
     if scores is None:
         raise StudyError("no run found a value better than its first trials: no scale exists")
     return {
-        s: stats.interquartile_mean(scores[:, :, j], seed=comparison.seed)
-        for j, s in enumerate(comparison.strategies)
+        s: stats.interquartile_mean(scores[:, :, j]) for j, s in enumerate(comparison.strategies)
     }
 
 
+@of_comparison
 def interquartile_means(comparison: ComparisonData) -> Figure:
-    """Draw interquartile means of scaled final values with bootstrap intervals, best on top.
+    """Draw interquartile means of scaled final values with their intervals, best on top.
 
     On the scale, 0 is the best known value (the optimum where it is known) and 1 is a typical
-    first trial. The bootstrap is stratified: it resamples the repeats within each problem.
+    first trial. The intervals hold for these problems: they reflect the repeats of each.
 
     Args:
         comparison: result of `metaopt.compare`.
@@ -136,6 +138,7 @@ def interquartile_means(comparison: ComparisonData) -> Figure:
     return figure
 
 
+@of_comparison
 def validation_against_test(comparison: ComparisonData, problem: str | None = None) -> Figure:
     """Draw the hidden test value of each run's best trial against its validation value.
 
@@ -156,7 +159,8 @@ def validation_against_test(comparison: ComparisonData, problem: str | None = No
     tests = comparison.tests(p.name)
     if tests is None:
         raise StudyError(f"the problem {p.name!r} has no hidden test values")
-    values, looks = comparison.values(p.name), styles(comparison.strategies)
+    values, tests = style.drawable(comparison.values(p.name)), style.drawable(tests)
+    looks = styles(comparison.strategies)
     figure, (axes,) = style.panels(5.4 + figure_text.room_for(looks), 4.6)
     for j, label in enumerate(comparison.strategies):
         axes.plot(

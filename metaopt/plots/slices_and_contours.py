@@ -10,9 +10,11 @@ import numpy as np
 from metaopt.core.errors import StudyError
 from metaopt.core.types import FloatArray
 from metaopt.plots import figure_text, scales, style
+from metaopt.plots.arguments import of_study
 from metaopt.plots.style import PALETTE
 from metaopt.plots.surrogates import Base, grid, model_of
-from metaopt.plots.trials import complete
+from metaopt.plots.trials import complete, value_of
+from metaopt.stats.checks import as_whole, shown
 from metaopt.trials.records import TrialRecord, best_first
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ LINE, PLANE = 101, 41  # points of a slice, and along each side of a contour
 DOTS, MEAN, BEST = PALETTE[0], PALETTE[1], PALETTE[2]
 
 
+@of_study
 def slices(
     study: StudyView, names: Iterable[str] | None = None, *, model: Any = None, columns: int = 3
 ) -> Figure:
@@ -50,12 +53,12 @@ def slices(
     """
     records, space = complete(study), study.strategy.space
     wanted = scales.chosen(space, names)
-    if model is None:
-        model = model_of(study)
+    columns = as_whole(columns, "columns", most=100)
+    model = model_of(study) if model is None else _as_model(model)
     base, best = Base(study), study.best
     lines, columns = style.grid_of(len(wanted), columns)
     figure, panels = style.panels(0.6 + 2.7 * columns, 2.4 * lines + 0.3, lines, columns)
-    y = np.array([r.value for r in records], dtype=np.float64)
+    y = np.array([value_of(r) for r in records])
     for at, axes in enumerate(panels):
         if at >= len(wanted):
             axes.set_visible(False)
@@ -72,6 +75,15 @@ def slices(
             axes.tick_params(axis="y", labelleft=False)
     figure_text.legend(figure)
     return figure
+
+
+def _as_model(model: Any) -> Any:
+    if model is not False and not callable(getattr(model, "predict", None)):
+        raise StudyError(
+            f"model must be an object with predict(configs) -> mean, std, or None, got"
+            f" {shown(model)}"
+        )
+    return model
 
 
 def _dots(
@@ -111,6 +123,7 @@ def _line(axes: Axes, base: Base, model: Any, name: str) -> None:
     axes.plot(x, mean, color=MEAN, lw=1.6, label="model, ± one sd", zorder=4)
 
 
+@of_study
 def contours(study: StudyView, first: str, second: str, *, model: Any = None) -> Figure:
     """Draw the model's mean and its uncertainty over two parameters, with the complete trials.
 
@@ -137,8 +150,9 @@ def contours(study: StudyView, first: str, second: str, *, model: Any = None) ->
     wanted = scales.chosen(space, [first, second])
     if first == second:
         raise StudyError(f"contours need two parameters, got {first!r} twice")
-    model, base = model or model_of(study), Base(study)
-    if model is None:
+    model = model_of(study) if model is None else _as_model(model)
+    base = Base(study)
+    if not model:
         raise StudyError("contours need a model, but there are too few complete trials to fit one")
     through = base.through(*wanted)
     if through is None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metaopt.core.text import counted
-from metaopt.importance import parameter_importance
+from metaopt.importance import Importance, parameter_importance, words
 from metaopt.importance.columns import LEAST
 from metaopt.plots import parameters, slices_and_contours, surrogates, trials
+from metaopt.plots.arguments import of_study
 from metaopt.plots.spec import FigureSpec, by_name, listed, number
 from metaopt.trials.records import TrialRecord, completed
 
@@ -36,7 +37,7 @@ class Look:
         self.free = [name for name in space.names if space[name].count != 1]
 
     @cached_property
-    def importances(self) -> dict[str, dict[str, float]] | None:
+    def importances(self) -> dict[str, Importance] | None:
         """Importances by both methods, or None if they cannot be computed."""
         differ = len({r.value for r in self.complete}) > 1
         if len(self.complete) < LEAST or not differ or len(self.free) < 2:
@@ -52,7 +53,7 @@ class Look:
         return surrogates.model_of(self.study)
 
     def pair(self) -> tuple[str, str] | None:
-        """The two most important parameters that are active together in a complete trial."""
+        """The two parameters with the largest shares that are active together in a trial."""
         names = self.free if self.importances is None else list(self.importances["fanova"])
         for j in range(1, len(names)):
             for i in range(j):
@@ -115,19 +116,11 @@ def importance(look: Look) -> Iterator[FigureSpec]:
     found = look.importances
     if found is None:
         return
-    facts = [
-        f"{method}: {listed(f'{k} {v:.2f}' for k, v in shares.items())}."
-        for method, shares in found.items()
-    ]
     yield FigureSpec(
         "importance",
         "Parameter importance",
-        "Left: the share of the variance of the value over the whole space that each parameter"
-        " explains alone (fANOVA, Hutter et al. 2014). The rest up to 1 is due to interactions of"
-        " parameters, or noise. Right: each parameter's share in whether a trial is among the best"
-        " tenth (PED-ANOVA, Watanabe et al. 2023). A parameter can matter on the left but not on"
-        " the right: it can ruin a result, but does not separate good from very good results.",
-        " ".join(facts),
+        words.caption(found),
+        words.alternative(found),
         partial(parameters.draw_importances, found),
     )
 
@@ -172,11 +165,14 @@ def shape(look: Look) -> Iterator[FigureSpec]:
     if pair is None or len(look.complete) < 2:
         return
     first, second = pair
+    largest = (
+        ", the parameters with the largest shares of the variance," if look.importances else ""
+    )
     yield FigureSpec(
         "contours",
         f"Contours: {first} and {second}",
-        f"The prediction of the model over {first} and {second}, the two parameters that matter"
-        " most, if all others stay as in the best configuration that has both. Left: the mean,"
+        f"The prediction of the model over {first} and {second}{largest}"
+        " if all others stay as in the best configuration that has both. Left: the mean,"
         f" light is good. Right: its uncertainty, one standard deviation. {MODEL}.",
         f"Mean and standard deviation of a model over {first} and {second}. {_best(study)}",
         lambda: slices_and_contours.contours(study, first, second, model=look.model),
@@ -220,6 +216,7 @@ SPECS: tuple[Callable[[Look], Iterator[FigureSpec]], ...] = (
 )
 
 
+@of_study
 def study_figures(study: StudyView) -> dict[str, FigureSpec]:
     """Return all figures that apply to a study, with captions and alt texts.
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from metaopt.core.errors import StatisticsError, did_you_mean
+from metaopt.plots.arguments import as_texts
+from metaopt.stats.checks import numeric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +39,9 @@ FAINT = 0.15  # opacity of grid lines, on white and on black pages
 SCALE = "viridis"  # colour map of values: perceptually uniform, safe for colour-blind readers
 LOG_FACTOR = 10  # for smaller ratios, a linear axis still separates the smallest values
 CROWD = 500  # with more trials than this, marks are rasterised to keep SVG and PDF files small
+
+
+FARTHEST = 1e150  # matplotlib computes ticks and margins far beyond the values
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,11 @@ def styles(labels: Iterable[str], colors: Sequence[str] | None = None) -> dict[s
         The style of each of `labels`.
 
     Raises:
-        StatisticsError: a label is not in `colors`, there are no labels, or there are more than 32.
+        StatisticsError: a label is not in `colors` or no text, there are no labels, or there are
+            more than 32.
     """
-    labels = list(labels)
-    order = labels if colors is None else list(colors)
+    labels = as_texts(labels, "labels")
+    order = labels if colors is None else as_texts(colors, "colors")
     if not labels:
         raise StatisticsError("a figure needs at least one label, got none")
     if len(order) > len(PALETTE) * len(LINES):
@@ -92,11 +98,26 @@ def wants_log(values: FloatArray) -> bool:
 
     Returns:
         Whether to use a logarithmic axis.
+
+    Raises:
+        StatisticsError: `values` is no array of numbers.
     """
+    values = numeric(values, "values")
     finite = values[np.isfinite(values)]
     if not len(finite) or finite.min() <= 0:
         return False
-    return bool(finite.max() / finite.min() >= LOG_FACTOR)
+    return bool(finite.max() / LOG_FACTOR >= finite.min())
+
+
+def drawable(values: FloatArray) -> FloatArray:
+    """Return values as they can be drawn: at most 1e150 in size, and 0 below 1e-150.
+
+    Infinities stay.
+    """
+    size = np.abs(values)
+    near = np.where(np.isfinite(size), np.clip(values, -FARTHEST, FARTHEST), values)
+    drawn: FloatArray = np.where(size < 1 / FARTHEST, 0.0, near)
+    return drawn
 
 
 def panels(

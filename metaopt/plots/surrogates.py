@@ -10,7 +10,7 @@ import numpy as np
 
 from metaopt.core.errors import StrategyError, UnknownNameError
 from metaopt.core.types import FloatArray
-from metaopt.plots.style import wants_log
+from metaopt.plots.style import drawable, wants_log
 from metaopt.space import Space
 from metaopt.strategy.registry import make_strategy
 from metaopt.trials.records import Result, best_first, completed
@@ -103,11 +103,13 @@ class Base:
         mean, sd = np.full(m, np.nan), np.full(m, np.nan)
         if ok.any():
             mean[ok], sd[ok] = model.predict([c for c, k in zip(configs, ok, strict=True) if k])
+        if not isinstance(model, Logged):
+            mean, sd = drawable(mean), drawable(sd)
         center = self._sign * mean
         low, high = center - sd, center + sd
         if isinstance(model, Logged):
             low, center, high = (np.exp(np.clip(z, -LARGEST, LARGEST)) for z in (low, center, high))
-        return low, center, high
+        return drawable(low), drawable(center), drawable(high)
 
 
 def grid(space: Space, name: str, n: int) -> tuple[FloatArray, list[Any]]:

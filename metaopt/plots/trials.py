@@ -9,6 +9,7 @@ import numpy as np
 from metaopt.core.errors import StudyError, unknown_name
 from metaopt.core.types import FloatArray
 from metaopt.plots import figure_text, style
+from metaopt.plots.arguments import as_text, of_study
 from metaopt.stats import best_so_far
 from metaopt.trials.records import TrialRecord, completed
 
@@ -47,11 +48,13 @@ def complete(study: StudyView) -> list[TrialRecord]:
 
 def value_of(record: TrialRecord) -> float:
     """The value of a complete trial, the last report of a pruned one, else NaN."""
-    if record.value is not None:
-        return record.value
-    return record.curve[-1][1] if record.status == "pruned" and record.curve else np.nan
+    found = record.value
+    if found is None and record.status == "pruned" and record.curve:
+        found = record.curve[-1][1]
+    return np.nan if found is None else float(style.drawable(np.array(found)))
 
 
+@of_study
 def history(study: StudyView) -> Figure:
     """Draw the value of each trial by its number, and the best value so far as a line.
 
@@ -97,6 +100,7 @@ def history(study: StudyView) -> Figure:
     return figure
 
 
+@of_study
 def intermediate(study: StudyView) -> Figure:
     """Draw the intermediate values of each trial by step; the best trial is thick.
 
@@ -122,6 +126,7 @@ def intermediate(study: StudyView) -> Figure:
     for record in records:
         color, line = looks[record.status]
         x, y = (np.array(part, dtype=np.float64) for part in zip(*record.curve, strict=True))
+        x, y = style.drawable(x), style.drawable(y)
         how: dict[str, Any] = {"lw": 1.0, "alpha": faint, "label": record.status}
         if best is not None and record.number == best.number:
             color, how = BEST, {"lw": 2.2, "label": f"best (trial {best.number})", "zorder": 4}
@@ -134,7 +139,7 @@ def intermediate(study: StudyView) -> Figure:
                 x[-1:], y[-1:], mark, color=color, ms=4, alpha=0.8, label="_end", rasterized=crowd
             )
     shown = np.concatenate([[v for _, v in r.curve] for r in records]).astype(np.float64)
-    style.robust(axes, shown, study.direction)
+    style.robust(axes, style.drawable(shown), study.direction)
     axes.set_xlabel("step")
     axes.set_ylabel(f"reported value (to {study.direction})")
     figure_text.legend(figure)
@@ -147,6 +152,7 @@ def resource_of(record: TrialRecord, resource: str) -> float:
     return np.nan if found is None else float(found)
 
 
+@of_study
 def resources(study: StudyView, resource: str = "seconds") -> Figure:
     """Draw the value of complete trials against a resource, with the Pareto front as a line.
 
@@ -164,13 +170,13 @@ def resources(study: StudyView, resource: str = "seconds") -> Figure:
         StudyError: no trial is complete.
         UnknownNameError: no complete trial has recorded such a resource.
     """
-    records = complete(study)
+    records, resource = complete(study), as_text(resource, "resource")
     known = {"seconds"} | {name for r in records for name in r.metrics}
     records = [r for r in records if np.isfinite(resource_of(r, resource))]
     if not records:
         raise unknown_name("resource", resource, known)
-    x = np.array([resource_of(r, resource) for r in records])
-    y = np.array([r.value for r in records], dtype=np.float64)
+    x = style.drawable(np.array([resource_of(r, resource) for r in records]))
+    y = np.array([value_of(r) for r in records])
     front = pareto(x, y if study.direction == "minimize" else -y)
     figure, (axes,) = style.panels(6.4, 4.0)
     size = 5.0 if len(records) < MANY else 3.0

@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from metaopt import plots
+from metaopt.analysis import conclusions
 from metaopt.analysis.comparison import ComparisonData, Run
-from metaopt.analysis.conclusions import blocks_text
 from metaopt.analysis.setup import study_name
-from metaopt.analysis.standings import LEVEL, AnalysisData, Standing
+from metaopt.analysis.standings import AnalysisData, Standing
 from metaopt.core.text import brief, counted
 from metaopt.core.version import __version__
-from metaopt.report import blocks, methods, terminal, writer
+from metaopt.report import (
+    blocks,
+    budgets_table,
+    checklist,
+    methods,
+    overtuning_table,
+    terminal,
+    writer,
+)
 from metaopt.report.document import (
     Block,
     Cell,
@@ -30,6 +37,7 @@ from metaopt.report.document import (
     cell,
 )
 from metaopt.report.escape import FileNames
+from metaopt.stats import Interval
 from metaopt.trials.records import TrialRecord
 
 
@@ -48,13 +56,17 @@ def compose(c: ComparisonData, figures: list[Picture]) -> Document:
     trials = [t for r in c.runs for t in r.trials]
     sections = [
         Section("Findings", list(_finding(c))),
-        Section("Standings", list(_standings(c))),
+        Section(
+            "Standings",
+            [*_standings(c), *budgets_table.blocks(c), *overtuning_table.blocks(c)],
+        ),
         Section("Tests", list(_tests(c))),
         Section("Figures", figures),
         Section("Runs", [_best(c), _runs(c), _trials(c)]),
         Section("Failures", list(_failures(c))),
         Section("Methods, ready to paste", list(_methods(how, bibliography))),
         Section("How to reproduce this page", list(_again(c))),
+        Section("Checklist", list(checklist.blocks(c))),
     ]
     return Document(
         f"Comparison of {', '.join(c.strategies)}",
@@ -94,6 +106,7 @@ def _finding(c: ComparisonData) -> Iterator[Block]:
             "Strategies": ", ".join(c.strategies),
             "Problems": ", ".join(f"{p.name} ({p.direction})" for p in c.problems),
             "Control": c.control,
+            "Purpose": c.purpose,
             "Pruner": blocks.settings(c.pruner),
             "Paired repeats": c.repeats,
             "Trials per run": c.n_trials,
@@ -119,8 +132,7 @@ def _standings(c: ComparisonData) -> Iterator[Table]:
             rows.append(tuple(cells))
         yield Table(
             names(f"standings-{analysis.title}"),
-            f"Standings on {analysis.title} over {blocks_text(analysis)},"
-            f" the best mean rank first.",
+            f"Standings on {analysis.title} over {analysis.blocks}, the best mean rank first.",
             tuple(header),
             tuple(rows),
             tuple(_exact(s) for s in analysis.standings),
@@ -129,64 +141,86 @@ def _standings(c: ComparisonData) -> Iterator[Table]:
 
 def _sorted_by(analysis: AnalysisData, s: Standing) -> dict[str, Value]:
     """The numbers by which a table is sorted, by column."""
+    c = s.contrast
     return {
         "rank": s.rank,
         "validation": None if s.value is None else s.value.estimate,
         "test": None if s.test is None else s.test.estimate,
         "rank by test": s.test_rank,
-        f"p vs {analysis.control}": s.p,
-        "A12": None if s.a12 is None else s.a12.estimate,
+        f"better than {analysis.control}": None if c is None else c.wins.estimate,
+        "difference": None if c is None or c.difference is None else c.difference.estimate,
+        "r": None if c is None else c.rank_biserial,
+        "p": s.p,
+        "p (test)": None if c is None or c.test is None else c.test.p,
+        "p (equivalent)": None if c is None else c.equivalent,
         "runs without value": s.without,
     }
 
 
 def _exact(s: Standing) -> dict[str, Any]:
-    """All numbers of a standing; an interval gives three."""
-    out: dict[str, Any] = {}
-    for name, value in asdict(s).items():
-        if isinstance(value, dict):
-            out |= {
-                name: value["estimate"],
-                f"{name}_low": value["low"],
-                f"{name}_high": value["high"],
-            }
-        elif name in ("value", "test", "a12"):
-            out |= {name: None, f"{name}_low": None, f"{name}_high": None}
-        else:
-            out[name] = value
-    return out
+    """All numbers of a standing; an interval gives its ends and its level."""
+    c = s.contrast
+    out: dict[str, Any] = {"label": s.label, "rank": s.rank}
+    out |= _ends("value", s.value) | _ends("test", s.test) | {"test_rank": s.test_rank}
+    out |= _ends("better", None if c is None else c.wins)
+    out |= _ends("difference", None if c is None else c.difference)
+    out["rank_biserial"] = None if c is None else c.rank_biserial
+    out["p"] = s.p
+    out["p_test"] = None if c is None or c.test is None else c.test.p
+    out["p_equivalent"] = None if c is None else c.equivalent
+    return out | {"without": s.without}
+
+
+def _ends(name: str, found: Interval | None) -> dict[str, float | None]:
+    if found is None:
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high", f"{name}_level"))
+    return {
+        name: found.estimate,
+        f"{name}_low": found.low,
+        f"{name}_high": found.high,
+        f"{name}_level": found.level,
+    }
 
 
 def _tests(c: ComparisonData) -> Iterator[Block]:
-    rows = []
-    for a in reversed(c.analyses):
-        tested = [s for s in a.standings if s.p is not None]
-        shown = [s.label for s in tested if s.p is not None and s.p < LEVEL]
-        others = [s.label for s in tested if s.label not in shown]
-        rows.append(
-            (
-                cell(a.title),
-                cell(blocks_text(a)),
-                cell(", ".join(shown) or ("none" if tested else "no test")),
-                cell(", ".join(others) or ("none" if tested else "no test")),
-                cell(a.friedman_p, ".3g"),
-            )
-        )
+    rows = tuple(_test_row(a) for a in reversed(c.analyses))
     header = (
-        "on", "blocks", f"differ from {c.control}", "not shown to differ", "p that none differ",
+        "on", "compared over", f"better than {c.control}", f"worse than {c.control}",
+        "no relevant difference", "not shown to differ", "Friedman p",
     )  # fmt: skip
-    plans = [a.plan for a in c.analyses if a.plan is not None]
-    pairs = _named([f"{plan.pairs.short}s" for plan in plans if plan.pairs])
-    any_ = _named([plan.omnibus.short for plan in plans if plan.omnibus])
-    caption = (
-        f"Which strategies differ from {c.control} at the level {LEVEL}{pairs}, and whether any"
-        f" differ at all{any_}. All p-values are corrected for their number."
-    )
-    yield _without_empty(Table("tests", caption, header, tuple(rows)))
-    for plan in plans[:1]:
-        text = f"{plan.why} {plan.advice}".strip()
-        yield Words(f"{text} Correction: {plan.correction}.")
+    tested = [a for a in c.analyses if any(s.p is not None for s in a.standings)]
+    caption = f"Which strategies differ from {c.control}."
+    if tested:
+        pairs = _named([a.plan.pairs.short for a in reversed(tested) if a.plan and a.plan.pairs])
+        caption = (
+            f"Which strategies differ from {c.control} at the level {c.level:g} of the whole family"
+            f" of {counted(tested[0].family, 'hypothesis', 'hypotheses')}{pairs}."
+        )
+    if any(a.friedman_p is not None for a in c.analyses):
+        caption += " Friedman p asks whether any strategies differ at all; no claim rests on it."
+    yield _without_empty(Table("tests", caption, header, rows))
+    yield from _plan_words(c)
     yield Words(terminal.how_to_read(c.analyses))
+
+
+def _test_row(a: AnalysisData) -> tuple[Cell, ...]:
+    if not any(s.p is not None for s in a.standings):
+        found = ["no test", "", "", ""]
+    else:
+        groups = (
+            conclusions.better(a), conclusions.worse(a),
+            conclusions.equivalent(a), conclusions.open_questions(a),
+        )  # fmt: skip
+        found = [", ".join(s.label for s in group) for group in groups]
+        found = [text or ("none" if i != 2 else "") for i, text in enumerate(found)]
+    return (cell(a.title), cell(a.blocks), *map(cell, found), cell(a.friedman_p, ".3g"))
+
+
+def _plan_words(c: ComparisonData) -> Iterator[Words]:
+    """Why these tests, of the plan that the headline rests on."""
+    plan = c.analyses[-1].plan
+    if plan is not None:
+        yield Words(f"{plan.why} {plan.advice}".strip())
 
 
 def _named(tests: list[str]) -> str:

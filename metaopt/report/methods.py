@@ -7,13 +7,13 @@ they become "(Wilcoxon 1945)" on the page and ``\citep{wilcoxon1945}`` in LaTeX.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from metaopt.analysis.family import OVERALL
 from metaopt.analysis.ranking import Analysis
-from metaopt.analysis.standings import LEVEL
-from metaopt.core.text import counted
+from metaopt.core.text import counted, percent
 from metaopt.core.version import __version__
 from metaopt.report import blocks, escape
 from metaopt.stats.references import references
@@ -74,86 +74,169 @@ def bibliography(keys: Sequence[str]) -> str:
 
 
 def paragraph(c: ComparisonData) -> Cited:
-    """Describe how the comparison was made: only what was done, with its sources."""
+    """Describe how the comparison was made: only what was done, with its sources.
+
+    Args:
+        c: the comparison.
+    """
+    parts = [_runs(c), _values(c), *_tested(c)]
+    names = [", ".join(c.strategies), ", ".join(p.name for p in c.problems)]
+    names += [] if c.pruner is None else [blocks.settings(c.pruner)]
+    rest = "".join(parts[1:])
+    return Cited(parts[0] + rest, [*names, *[c.control] * rest.count("@")])
+
+
+def _runs(c: ComparisonData) -> str:
+    each = " of each problem" if len(c.problems) > 1 else ""
     text = (
         f"We compared {counted(len(c.strategies), 'search strategy', 'search strategies')} (@) on"
         f" {counted(len(c.problems), 'problem')} (@) with metaopt {__version__}. Each"
         f" run had {counted(c.n_trials, 'trial')}, and there"
-        f" {'was' if c.repeats == 1 else 'were'} {counted(c.repeats, 'repeat')} under"
-        f" seeds derived from {c.seed}. Within a repeat all strategies shared the seed, and with"
-        f" it the trial seeds, data splits and order of samples, so that repeats are paired blocks."
-        f" The score of a run is the best validation value that it found."
+        f" {'was' if c.repeats == 1 else 'were'} {counted(c.repeats, 'repeat')}{each} under"
+        f" seeds derived from {c.seed}. Within a repeat of a problem all strategies shared the"
+        f" seed, and with it the trial seeds, data splits and order of samples, so that repeats are"
+        f" pairs"
     )
-    names = [", ".join(c.strategies), ", ".join(p.name for p in c.problems)]
+    if len(c.problems) > 1:
+        text += (
+            "; all problems shared the seed of a repeat" if c.shared_seeds
+            else "; repeats of different problems had different seeds"
+        )  # fmt: skip
+    text += (
+        ". Repeats are independent given the problem: where a problem trains on one data set, they"
+        " are other splits and initial weights of that data set, and the findings are conditional"
+        " on it. The score of a run is the best validation value that it found."
+    )
     if c.pruner is not None:
         text += " A pruner, @, stopped trials early; what it stopped has no value."
-        names.append(blocks.settings(c.pruner))
-    if any(s.test is not None for a in c.analyses for s in a.standings):
+    return text
+
+
+def _values(c: ComparisonData) -> str:
+    standings = [s for a in c.analyses for s in a.standings]
+    text = ""
+    if any(s.test is not None for s in standings):
         text += (
             " Hidden test values belong to the configurations that validation chose, and played no"
             " part in the search or the ranking."
         )
-    if any(s.without for a in c.analyses for s in a.standings):
+    if any(s.without for s in standings):
         text += " A run without any complete trial was ranked last."
-    if c.repeats > 1:
+    levels = [s.value.level for s in standings if s.value is not None]
+    if levels and min(levels) > 0:
         text += (
-            " We report medians over repeats with 95 % percentile bootstrap intervals {efron1979}."
-        )
-    parts = [_sizes(c.analyses), *(_tests(a) for a in _planned(c.analyses))]
-    for part in parts:
-        text += part
-        names += [c.control] * part.count("@")
-    return Cited(text, names)
-
-
-def _planned(analyses: Sequence[Analysis]) -> list[Analysis]:
-    """One analysis of a problem, since all problems have the same plan, and that over problems."""
-    by_unit = {a.over: a for a in analyses if a.plan is not None}
-    return list(by_unit.values())
-
-
-def _sizes(analyses: Sequence[Analysis]) -> str:
-    if not any(s.a12 is not None for a in analyses for s in a.standings):
-        return ""
-    return (
-        " The size of a difference is A12, the probability of a better value than that of @"
-        " {vargha2000}, with a bootstrap interval over paired repeats."
-    )
-
-
-def _tests(a: Analysis) -> str:
-    """Describe the tests on each problem, or over all; only tests that were made."""
-    assert a.plan is not None
-    over = a.over == "problems"
-    if not any(s.p is not None for s in a.standings):
-        return "" if over else f" No test was made. {a.plan.advice}"
-    where = (
-        "Over problems, whose mean ranks are the blocks {demsar2006}," if over else "Over repeats,"
-    )
-    pairs = a.plan.pairs
-    assert pairs is not None
-    cited = "{" + ", ".join(pairs.sources[:1]) + "}"
-    text = f" {where} each strategy was tested against @ by {pairs.title} {cited}"
-    if pairs.detail:
-        text += f", {pairs.detail}"
-    if a.plan.comparisons > 1:
-        text += (
-            f", with p-values adjusted by Holm's method {{holm1979}} for all {a.plan.comparisons}"
-            f" comparisons"
-        )
-    text += f", at the level {LEVEL}."
-    omnibus = a.plan.omnibus
-    if a.friedman_p is not None and omnibus is not None:
-        text += (
-            f" That any strategies differ was tested by {omnibus.title}"
-            f" {{{omnibus.sources[0]}}}{', ' + omnibus.detail if omnibus.detail else ''}; pairs"
-            f" were not tested by mean ranks, in which the other strategies decide on a pair"
-            f" {{benavoli2016}}."
-        )
-    if a.posterior is not None and a.plan.posterior is not None:
-        text += (
-            f" How probable a practical difference is on another problem comes from"
-            f" {a.plan.posterior.title} {{{a.plan.posterior.sources[0]}}}; mean ranks are"
-            f" practically equal within {a.posterior.rope:g} of each other."
+            f" We report medians over repeats with exact intervals from order statistics, which"
+            f" cover the true median with at least {percent(min(levels))}."
         )
     return text
+
+
+def _tested(c: ComparisonData) -> Iterator[str]:
+    """Describe the tests that were made, the family that they belong to, and the effect sizes."""
+    if c.analyses[0].plan is None:
+        return
+    made = [a for a in reversed(c.analyses) if any(s.p is not None for s in a.standings)]
+    if not made:
+        assert c.analyses[-1].plan is not None
+        yield f" No test was made. {c.analyses[-1].plan.advice}"
+    seen = set()
+    for a in made:
+        if (a.problems > 1) not in seen:
+            seen.add(a.problems > 1)
+            yield _test(a, len(c.problems))
+    if made:
+        yield _family(made)
+    yield _effects(c, bool(made))
+    if made and any(s.contrast and s.contrast.test for a in made for s in a.standings):
+        yield (
+            " Each claim was checked by the same tests, under a correction of their own, on the"
+            " hidden test values."
+        )
+    for a in made[:1]:
+        yield from _further(a)
+
+
+def _test(a: Analysis, problems: int) -> str:
+    assert a.plan is not None and a.plan.pairs is not None
+    pairs = a.plan.pairs
+    where = "Over all problems" if a.problems > 1 else "Over repeats"
+    where += " of each problem" if a.problems == 1 and problems > 1 else ""
+    sources = [key for key in pairs.sources[:2] if f"{{{key}}}" not in pairs.detail]
+    cited = "{" + ", ".join(sources) + "}"
+    detail = f", {pairs.detail}" if pairs.detail else ""
+    return f" {where}, each strategy was tested against @ by {pairs.title} {cited}{detail}."
+
+
+def _family(made: Sequence[Analysis]) -> str:
+    family = made[0].family
+    if family == 1:
+        return f" It is the only hypothesis, tested at the level {made[0].level:g}."
+    text = f" The {family} hypotheses are one family at the level {made[0].level:g}, adjusted by"
+    margins = any(a.margins for a in made)
+    name = "Bonferroni's correction" if margins else "Holm's method {holm1979}"
+    if made[0].most is not None:
+        return (
+            f"{text} the closed procedure with Bonferroni's correction, so that a strategy that is"
+            f" decided passes its part of the level on {{holm1979}}. Repeats were added until every"
+            f" strategy was decided, at most {made[0].most}; there were {made[0].repeats}."
+        )
+    if made[0].problems > 1 and made[-1].problems == 1:
+        share = f"{OVERALL:.0%}".replace("%", " %")
+        return (
+            f"{text} {name} with weights: {share} of the level belong to the hypotheses over all"
+            f" problems, the rest to those on single problems."
+        )
+    return f"{text} {name}."
+
+
+def _effects(c: ComparisonData, tested: bool) -> str:
+    found = [s.contrast for a in c.analyses for s in a.standings if s.contrast is not None]
+    if not found:
+        return ""
+    text = " Effect sizes are the share of paired repeats in which a strategy was better than @"
+    if c.most is None:
+        text += ", with its exact binomial interval {clopper1934}"
+    if any(x.difference is not None for x in found):
+        text += (
+            ", the typical difference of Hodges and Lehmann {hodges1963}, with the interval that"
+            " belongs to the test"
+        )
+    if any(x.rank_biserial is not None for x in found):
+        text += ", and the matched-pairs rank-biserial correlation {kerby2014}"
+    how = (
+        "the level at which its hypothesis was tested after the correction"
+        if tested
+        else "the level 95 %, or the highest that so few repeats attain, without a correction"
+    )
+    if c.most is not None:
+        how = "the level of its hypothesis and holds after any look (a repeated interval)"
+    return f"{text}; each interval has {how}."
+
+
+def _further(a: Analysis) -> Iterator[str]:
+    """Describe the tests beside the comparisons with the control."""
+    assert a.plan is not None
+    if a.margins:
+        each = ", ".join(f"{margin:g} ({title})" for title, margin in a.margins)
+        yield (
+            f" That a difference is not relevant was tested by two one-sided tests"
+            f" {{schuirmann1987}} with the margins {each.replace('@', ' ')}, stated beforehand."
+        )
+    omnibus = a.plan.omnibus
+    if a.friedman_p is not None and omnibus is not None:
+        yield (
+            f" Whether any strategies differ was tested by {omnibus.title}"
+            f" {{{omnibus.sources[0]}}}{', ' + omnibus.detail if omnibus.detail else ''}; no claim"
+            f" rests on it, and pairs were not tested by mean ranks, in which the other strategies"
+            f" decide on a pair {{benavoli2016}}."
+        )
+    if a.posterior is not None and a.plan.posterior is not None:
+        edge = 50 * a.posterior.rope
+        yield (
+            f" How probable a practical difference is comes from {a.plan.posterior.title}"
+            f" {{{a.plan.posterior.sources[0]}}} of the share of repeats won on each problem, with"
+            f" a prior of half an observation without a difference; two strategies are practically"
+            f" equal where one is better in {50 - edge:g} to {50 + edge:g} % of repeats. The"
+            f" probabilities for the next problem are those of the posterior predictive"
+            f" distribution."
+        )

@@ -14,7 +14,7 @@ from metaopt.analysis import model_conclusions
 from metaopt.analysis.model_comparison import ModelComparisonData
 from metaopt.core.version import __version__
 from metaopt.plots import FigureSpec
-from metaopt.report import blocks, methods, model_tables, writer
+from metaopt.report import blocks, methods, model_methods, model_tables, writer
 from metaopt.report.document import (
     Block,
     Cell,
@@ -38,7 +38,8 @@ def write(c: ModelComparisonData, path: str | Path) -> Path:
 def compose(c: ModelComparisonData, figures: list[Picture]) -> Document:
     """Build the document, section by section, in the order in which a reader asks."""
     *found, limit = model_conclusions.sentences(c)
-    bibliography = methods.bibliography(c.plan.keys)
+    how = model_methods.paragraph(c)
+    bibliography = methods.bibliography(how.keys)
     findings = [Words(" ".join(found), "finding")] if found else []
     sections = [
         Section("Findings", [*findings, Words(limit, "limit"), _facts(c)]),
@@ -49,7 +50,8 @@ def compose(c: ModelComparisonData, figures: list[Picture]) -> Document:
         Section(
             "Methods, ready to paste",
             [
-                Words(model_tables.methods(c)),
+                Words(how.plain()),
+                Code(how.latex(), "The same as LaTeX (natbib)", "latex", folded=True),
                 Code(bibliography.strip(), "Sources as BibTeX", "bibtex", folded=True),
             ],
         ),
@@ -60,7 +62,7 @@ def compose(c: ModelComparisonData, figures: list[Picture]) -> Document:
         f"{c.repeats} x {c.folds} folds of {c.samples} samples, scored by {c.scoring}.",
         [s for s in sections if s.blocks],
         f"Written by metaopt {__version__}. Every number comes from the scores of the folds.",
-        files={"references.bib": bibliography},
+        files={"references.bib": bibliography, "methods.tex": how.latex() + "\n"},
     )
 
 
@@ -105,8 +107,9 @@ def _pairs(c: ModelComparisonData) -> Iterator[Block]:
     cells = tuple((cell(row[0]), *(_number(text) for text in row[1:])) for row in rows)
     data = tuple(
         {
-            "first": p.first, "second": p.second, "difference": p.test.difference,
-            "low": p.test.low, "high": p.test.high, "p": p.p,
+            "first": p.first, "second": p.second, "difference": p.difference,
+            "low": p.test and p.test.low, "high": p.test and p.test.high,
+            "level": p.test and p.test.level, "p": p.p,
             **(
                 {} if (q := p.posterior) is None
                 else {"above": q.above, "equivalent": q.equivalent, "below": q.below}
@@ -115,12 +118,15 @@ def _pairs(c: ModelComparisonData) -> Iterator[Block]:
         for p in c.pairs
     )  # fmt: skip
     test = c.plan.pairs.title if c.plan.pairs else "no test"
-    caption = f"Differences in score by {test}; p adjusted by Holm."
+    caption = f"Differences in score by {test}, two-sided."
+    if len(c.pairs) > 1:
+        caption += " p is adjusted by Holm, and each interval has the level that fits its p."
     if c.rope is not None:
         caption += (
             " P: probability that the first is practically better, equal and worse than the second."
         )
     yield Table("pairs", caption, tuple(header), cells, data)
+    yield Words(c.plan.why)
 
 
 def _number(text: str) -> Cell:

@@ -7,10 +7,14 @@ import numpy as np
 from metaopt.analysis import model_conclusions
 from metaopt.analysis.model_comparison import ModelComparisonData
 from metaopt.core.seeds import global_random_kept
-from metaopt.core.text import p_cell
+from metaopt.core.text import p_cell, percent
 from metaopt.report import escape, formats
+from metaopt.report.model_methods import paragraph
+from metaopt.stats.references import references
 
 Table = tuple[list[str], list[list[str]]]
+
+WIDE = 100  # columns of a terminal in which all columns of a table have room
 
 
 def models_table(c: ModelComparisonData) -> Table:
@@ -44,36 +48,26 @@ def pairs_table(c: ModelComparisonData) -> Table:
     With a region of practical equivalence, also the probabilities that the difference lies above,
     within and below that region.
     """
-    header = ["pair", "difference", "95 % interval", "p"]
+    header = ["pair", "difference", "interval", "level", "p"]
     if c.rope is not None:
         header += ["P(>)", f"P(within {c.rope:g})", "P(<)"]
     rows = []
     for p in c.pairs:
         t = p.test
+        ends = ["", ""] if t is None else [f"[{t.low:.3g}, {t.high:.3g}]", percent(t.level)]
         row = [
             f"{p.first} - {p.second}",
-            f"{t.difference:.3g}",
-            f"[{t.low:.2g}, {t.high:.2g}]",
-            p_cell(p.p),
+            f"{p.difference:.3g}",
+            *ends,
+            "no variation" if t is None else p_cell(p.p),
         ]
         if p.posterior is not None:
             q = p.posterior
             row += [f"{x:.2f}" for x in (q.above, q.equivalent, q.below)]
+        elif c.rope is not None:
+            row += ["", "", ""]
         rows.append(row)
     return header, rows
-
-
-def methods(c: ModelComparisonData) -> str:
-    """A paragraph for a paper, with its sources."""
-    plan = c.plan
-    text = (
-        f"{len(c.scores)} models were scored ({c.scoring}) by {c.repeats} repetitions of"
-        f" {c.folds}-fold cross-validation on the same folds (seed {c.seed}). {plan.why}"
-        f" Correction: {plan.correction}."
-    )
-    if c.rope is not None:
-        text += f" Differences within {c.rope:g} count as practically equal."
-    return f"{text} Sources: {'; '.join(plan.citations)}."
 
 
 def markdown(c: ModelComparisonData) -> str:
@@ -84,7 +78,13 @@ def markdown(c: ModelComparisonData) -> str:
     parts = [f"# Comparison of {title}", found, _grid(models_table(c))]
     if c.pairs:
         parts.append(_grid(pairs_table(c)))
-    parts += ["## Methods", methods(c)]
+    how = paragraph(c)
+    sources = "\n".join(f"- {escape.markdown(references()[key].full)}" for key in how.keys)
+    parts += [
+        "## Methods",
+        escape.markdown(how.plain()),
+        *(["Sources:", sources] if sources else []),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -108,9 +108,10 @@ def show(c: ModelComparisonData) -> None:
         if not rows:
             continue
         grid = Grid(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        for i, name in enumerate(header):
-            grid.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
+        shown = [i for i, name in enumerate(header) if name != "level" or console.width >= WIDE]
+        for i in shown:
+            grid.add_column(header[i], justify="left" if i == 0 else "right", overflow="fold")
         for row in rows:
-            grid.add_row(*(Text(cell) for cell in row))
+            grid.add_row(*(Text(row[i]) for i in shown))
         console.print(grid)
     console.print(Padding(Text(" ".join(model_conclusions.sentences(c))), (0, 2, 1, 0)))

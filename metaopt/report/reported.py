@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from metaopt.core.errors import MetaoptError, StudyError
+
 
 class Reported(ABC):
     """Base of studies and comparisons: what a report can be written of."""
@@ -20,9 +22,18 @@ class Reported(ABC):
             The path of the page.
 
         Raises:
-            StudyError: `path` is a file with another ending, or a folder with the ending of a page.
+            StudyError: `path` is a file with another ending, a folder with the ending of a page or
+                no path at all, or the files cannot be written.
         """
-        return self._write_report(path)
+        try:
+            return self._write_report(path)
+        except MetaoptError:
+            raise
+        except OSError as error:
+            raise StudyError(
+                f"the report cannot be written to {path}: {error.strerror or error}; give a folder"
+                f" in which you may write, such as 'report'"
+            ) from error
 
     @abstractmethod
     def _write_report(self, path: str | Path) -> Path:

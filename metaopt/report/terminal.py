@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from metaopt import stats
 from metaopt.analysis.comparison import ComparisonData
-from metaopt.analysis.conclusions import blocks_text
-from metaopt.analysis.standings import AnalysisData
+from metaopt.analysis.standings import AnalysisData, Contrast, Standing
 from metaopt.core.seeds import global_random_kept
-from metaopt.core.text import p_cell
+from metaopt.core.text import counted, estimate, p_cell, percent
 
 WIDE = 100  # columns of a terminal
-SPARE = ("rank by test", "effect")
+SPARE = ("rank by test", "r")  # left out in a narrow terminal
 
 
 def how_to_read(analyses: Sequence[AnalysisData]) -> str:
@@ -21,41 +20,112 @@ def how_to_read(analyses: Sequence[AnalysisData]) -> str:
     Args:
         analyses: of the comparison.
     """
-    titles = [a.plan.pairs.title for a in analyses if a.plan is not None and a.plan.pairs]
-    tests = " or ".join(dict.fromkeys(titles))
-    p = (
-        f" p is of {tests} against the control over paired repeats, adjusted by Holm for all"
-        f" comparisons on all problems (over several problems: of their mean ranks); where the"
-        f" design can show nothing, there is no p."
-        if titles
-        else " The design can show nothing, so there is no p."
-    )
+    standings = [s for a in analyses for s in a.standings]
+    parts = [
+        "rank is the mean rank over repeats by validation value; 1 is best.",
+        _medians(standings),
+        _tests_values(standings),
+        _contrasts(analyses, standings),
+        _p_values(analyses),
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _medians(standings: Sequence[Standing]) -> str:
+    levels = {x.level for s in standings for x in (s.value, s.test) if x is not None and x.level}
+    if not levels:
+        return ""
     return (
-        "Values are medians over the repeats with 95 % bootstrap intervals. The search sees"
-        " validation values only; test is the hidden test value of the configuration that"
-        f" validation chose. rank is the mean rank over the repeats, 1 is best.{p} A12 is the"
-        " probability of a better value than the control's, with its interval (0.5: no difference;"
-        " Vargha and Delaney 2000)."
+        f"validation is the median over repeats of the best validation value; the interval, from"
+        f" order statistics, covers the true median with at least {percent(min(levels))}."
     )
+
+
+def _tests_values(standings: Sequence[Standing]) -> str:
+    if not any(s.test is not None for s in standings):
+        return ""
+    return (
+        "The search sees validation values only; test is the hidden test value of the configuration"
+        " that validation chose."
+    )
+
+
+def _contrasts(analyses: Sequence[AnalysisData], standings: Sequence[Standing]) -> str:
+    found = [s.contrast for s in standings if s.contrast is not None]
+    if not found:
+        return ""
+    control = analyses[0].control
+    text = (
+        f"better is the share of paired repeats in which the strategy ends better than {control}"
+        f" (ties count half)"
+    )
+    if any(c.difference is not None for c in found):
+        text += (
+            f"; difference is the typical difference to {control} in the same repeat"
+            f" (Hodges-Lehmann)"
+        )
+    if any(c.rank_biserial is not None for c in found):
+        text += "; r is the matched-pairs rank-biserial correlation, from -1 to 1 (all better)"
+    levels = [x for c in found if c.difference is not None and (x := c.difference.level)]
+    reached = f" (they reach at least {percent(min(levels))})" if levels else ""
+    if analyses[0].most is not None:
+        return f"{text}. Intervals of differences hold after any look{reached}."
+    if any(c.verdict is not None for c in found):
+        return (
+            f"{text}. Where there is a p, their intervals have the adjusted level of its test, so"
+            f" that both fit together{reached}; elsewhere they are not adjusted."
+        )
+    return f"{text}. Their intervals are not adjusted for their number{reached}."
+
+
+def _p_values(analyses: Sequence[AnalysisData]) -> str:
+    tested = [a for a in analyses if any(s.p is not None for s in a.standings)]
+    if not tested:
+        return "The design can show nothing, so there is no p."
+    titles = list(dict.fromkeys(a.plan.pairs.title for a in tested if a.plan and a.plan.pairs))
+    tests = " and on single problems ".join(reversed(titles))
+    hypotheses = counted(tested[0].family, "hypothesis", "hypotheses")
+    text = f"p is of {tests}, two-sided"
+    if tested[0].family > 1:
+        text += f", adjusted for the {hypotheses} of this comparison, which are one family"
+    found = [s.contrast for a in tested for s in a.standings if s.contrast is not None]
+    if any(c.test is not None for c in found):
+        text += "; p (test) is the same of the hidden test values"
+    if any(c.equivalent is not None for c in found):
+        text += "; p (equivalent) is of the tests that the difference lies within the stated margin"
+    return f"{text}."
 
 
 def table(analysis: AnalysisData) -> tuple[list[str], list[list[str]]]:
-    """Return the header and the rows of an analysis' table, leaving out empty columns."""
+    """Return the header and the rows of an analysis' table, leaving out empty columns.
+
+    Args:
+        analysis: of one problem, or over several.
+    """
     columns = {
         "strategy": [s.label for s in analysis.standings],
         "rank": [f"{s.rank:.2f}" for s in analysis.standings],
         "validation": [_interval(s.value) for s in analysis.standings],
         "test": [_interval(s.test) for s in analysis.standings],
         "rank by test": [_number(s.test_rank, ".2f") for s in analysis.standings],
-        f"p vs {analysis.control}": [p_cell(s.p) for s in analysis.standings],
-        "A12": [_share(s.a12) for s in analysis.standings],
-        "effect": [
-            "" if s.a12 is None else stats.magnitude(s.a12.estimate) for s in analysis.standings
+        f"better than {analysis.control}": [_of(s, _wins) for s in analysis.standings],
+        "difference": [_of(s, lambda c: _interval(c.difference)) for s in analysis.standings],
+        "r": [_of(s, lambda c: _number(c.rank_biserial, ".2f")) for s in analysis.standings],
+        "p": [p_cell(s.p) for s in analysis.standings],
+        "p (test)": [
+            _of(s, lambda c: "" if c.test is None else p_cell(c.test.p)) for s in analysis.standings
+        ],
+        "p (equivalent)": [
+            _of(s, lambda c: p_cell(c.equivalent)) for s in analysis.standings
         ],
         "runs without value": [str(s.without) if s.without else "" for s in analysis.standings],
     }
     kept = {name: cells for name, cells in columns.items() if any(cells)}
     return list(kept), [list(row) for row in zip(*kept.values(), strict=True)]
+
+
+def _of(s: Standing, text: Callable[[Contrast], str]) -> str:
+    return "" if s.contrast is None else text(s.contrast)
 
 
 def _number(value: float | None, form: str) -> str:
@@ -65,13 +135,14 @@ def _number(value: float | None, form: str) -> str:
 def _interval(x: stats.Interval | None) -> str:
     if x is None:
         return ""
-    if x.low == x.high == x.estimate:
-        return f"{x.estimate:.3g}"
-    return f"{x.estimate:.3g} [{x.low:.2g}, {x.high:.2g}]"
+    return f"{x.estimate:.3g}" if not x.level else estimate(x.estimate, x.low, x.high)
 
 
-def _share(x: stats.Interval | None) -> str:
-    return "" if x is None else f"{x.estimate:.2f} [{x.low:.2f}, {x.high:.2f}]"
+def _wins(c: Contrast) -> str:
+    x = c.wins
+    if not x.level:
+        return f"{x.estimate:.0%}"
+    return f"{x.estimate:.0%} [{x.low:.0%}, {x.high:.0%}]"
 
 
 def show(comparison: ComparisonData) -> None:
@@ -89,14 +160,11 @@ def show(comparison: ComparisonData) -> None:
         # Columns that do not fit into a narrow terminal are shown in the report only.
         narrow = console.width < WIDE
         shown = [j for j, n in enumerate(header) if not (narrow and n in SPARE)]
-        if narrow and "A12" in header:
-            rows = [
-                [c.split(" [")[0] if header[j] == "A12" else c for j, c in enumerate(row)]
-                for row in rows
-            ]
+        if narrow:  # a share without its interval
+            rows = [[c.split(" [")[0] if "%" in c else c for c in row] for row in rows]
         grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for name in (header[j] for j in shown):
-            left = name in ("strategy", "effect")
+            left = name == "strategy"
             grid.add_column(name, justify="left" if left else "right", overflow="fold")
         for row in rows:
             grid.add_row(*(Text(row[j]) for j in shown))
@@ -108,4 +176,4 @@ def show(comparison: ComparisonData) -> None:
 
 
 def _heading(comparison: ComparisonData, analysis: AnalysisData) -> str:
-    return f"{analysis.title}: {blocks_text(analysis)}, {comparison.n_trials} trials each"
+    return f"{analysis.title}: {analysis.blocks}, {comparison.n_trials} trials per run"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from metaopt import plots
 from metaopt.core.errors import StudyError
+from metaopt.plots.arguments import as_path
 from metaopt.report import formats, html
 from metaopt.report.document import Block, Code, Document, Facts, Picture, Table, Words
 from metaopt.report.escape import markdown
@@ -30,9 +31,11 @@ def destination(path: str | Path) -> tuple[Path, Path | None]:
     Missing folders are created.
 
     Raises:
-        StudyError: `path` is an existing file other than .html, or a folder that ends with .html.
+        StudyError: `path` is an existing file other than .html, a folder that ends with .html, or
+            no path.
+        OSError: a folder cannot be made.
     """
-    given = Path(path)
+    given = Path(as_path(path, "a folder, or a file that ends with .html"))
     if given.suffix.lower() in (".html", ".htm"):
         if given.is_dir():
             raise StudyError(f"{given} is a folder; name a file that ends with .html, or a folder")

@@ -7,6 +7,7 @@ T); raw values of trials are turned into best-so-far curves first. Where a run h
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,9 @@ import numpy as np
 
 from metaopt.core.errors import StatisticsError
 from metaopt.core.types import FloatArray
-from metaopt.stats.checks import as_floats, as_sample
+from metaopt.stats.checks import as_floats, as_number, as_sample
 from metaopt.stats.curves import best_so_far
+from metaopt.stats.extremes import LARGEST, unit_of, with_room
 
 
 def area(curves: Any, best: float, worst: float) -> FloatArray:
@@ -37,11 +39,14 @@ def area(curves: Any, best: float, worst: float) -> FloatArray:
     Raises:
         StatisticsError: there is no trial, or `best` and `worst` are equal or not finite.
     """
-    ends = as_sample([best, worst], "best and worst")
-    if ends[0] == ends[1]:
+    best = as_number(best, "best", "a finite number", -math.inf)
+    worst = as_number(worst, "worst", "a finite number", -math.inf)
+    if best == worst:
         raise StatisticsError(f"best and worst must differ to set a scale, got {best!r} for both")
-    curve = _curves(curves, "minimize" if ends[0] < ends[1] else "maximize")
-    scaled = np.clip((curve - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0)
+    curve = _curves(curves, "minimize" if best < worst else "maximize")
+    (curve, ends), _ = with_room(curve, np.array([best, worst]))
+    with np.errstate(over="ignore"):  # what is infinite is clipped to 1
+        scaled = np.clip((curve - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0)
     means: FloatArray = np.where(np.isnan(scaled), 1.0, scaled).mean(axis=-1)
     return means
 
@@ -128,7 +133,9 @@ def performance_profile(costs: Any, factor: Any = None) -> Profile:
             f" count trials from 1, or use runtime_distribution"
         )
     least = table.min(axis=1, keepdims=True)
-    ratios = np.where(np.isinf(table), np.inf, table / np.where(np.isinf(least), 1.0, least))
+    with np.errstate(over="ignore"):
+        finite = np.minimum(table / np.where(np.isinf(least), 1.0, least), LARGEST)
+    ratios = np.where(np.isinf(table), np.inf, finite)
     if factor is None:
         tau = np.unique(np.append(ratios[np.isfinite(ratios)], 1.0))
     else:
@@ -158,17 +165,19 @@ def runtimes(
 
     Raises:
         StatisticsError: there is no trial or no target, `direction` is not valid, or `times` has
-            another shape than `curves` or does not ascend.
+            another shape than `curves`, does not ascend or starts below 0.
     """
     curve, goal = _curves(curves, direction), as_sample(targets, "targets")
     when = np.arange(1.0, curve.shape[-1] + 1)
     if times is not None:
         when = as_floats(times, "times")
-        if when.shape != curve.shape or (np.diff(when, axis=-1) < 0).any():
+        if when.shape != curve.shape or (when[..., 1:] < when[..., :-1]).any():
             raise StatisticsError(
                 f"times must be ascending and have the shape of curves, {curve.shape}, got shape"
                 f" {when.shape}; use at_times to put runs on a common grid"
             )
+        if when.min() < 0:
+            raise StatisticsError(f"times must be seconds since the start, got {float(when.min())}")
     at = np.broadcast_to(when, curve.shape)
     found = np.empty((*curve.shape[:-1], len(goal)))
     for i, target in enumerate(goal):
@@ -209,13 +218,15 @@ def runtime_distribution(found: Any, budget: Any = None) -> RuntimeDistribution:
         The distribution, with `budget` sorted.
 
     Raises:
-        StatisticsError: there is no runtime, or one is NaN.
+        StatisticsError: there is no runtime, or one is NaN or below 0.
 
     Source: Hansen et al. (2021).
     """
     flat = np.sort(as_floats(found, "runtimes", infinite=True).ravel())
     if not len(flat):
         raise StatisticsError("a runtime distribution needs at least one runtime, got none")
+    if flat[0] < 0:
+        raise StatisticsError(f"runtimes must be at least 0, got {float(flat[0])!r}")
     at = np.unique(flat[np.isfinite(flat)]) if budget is None else as_sample(budget, "budget")
     at = np.sort(at)
     share = np.searchsorted(flat, at, side="right") / len(flat)
@@ -236,21 +247,28 @@ def expected_runtime(found: Any, spent: float) -> FloatArray:
         The average runtimes, shape (m,); inf for a target that no run reached.
 
     Raises:
-        StatisticsError: `found` is not (runs, m), or a runtime is larger than `spent`.
+        StatisticsError: `found` is not (runs, m), a runtime is NaN or below 0, or `spent` is not a
+            finite number that is at least as large as all runtimes.
 
     Source: Hansen et al. (2021).
     """
     table = as_floats(found, "runtimes", infinite=True)
     if table.ndim != 2 or not len(table):
         raise StatisticsError(f"runtimes must have the shape (runs, targets), got {table.shape}")
+    if table.size and table.min() < 0:
+        raise StatisticsError(f"runtimes must be at least 0, got {float(table.min())!r}")
+    spent = as_number(spent, "spent", "the budget of each run, a number of at least 0", 0.0)
     reached = np.isfinite(table)
     if (table[reached] > spent).any():
         raise StatisticsError(
             f"spent must be the budget of each run, at least {float(table[reached].max())!r},"
             f" got {spent!r}"
         )
-    total, hits = np.where(reached, table, spent).sum(axis=0), reached.sum(axis=0)
-    mean: FloatArray = np.where(hits > 0, total / np.maximum(hits, 1), np.inf)
+    used, hits = np.where(reached, table, spent), reached.sum(axis=0)
+    unit = unit_of(used)
+    with np.errstate(over="ignore"):
+        average = (used / unit).sum(axis=0) / np.maximum(hits, 1) * unit
+    mean: FloatArray = np.where(hits > 0, average, np.inf)
     return mean
 
 

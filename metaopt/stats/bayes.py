@@ -18,10 +18,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaopt.core.errors import StatisticsError
 from metaopt.core.types import FloatArray
-from metaopt.stats.checks import as_fraction, as_pairs, as_whole, deviation, differences
+from metaopt.stats.checks import (
+    MOST_DRAWN,
+    as_fraction,
+    as_level,
+    as_number,
+    as_pairs,
+    as_seed,
+    as_whole,
+)
 from metaopt.stats.corrected_t import corrected_error
+from metaopt.stats.extremes import deviation, scaled_differences
 
 CHUNK = 4_000_000  # numbers in memory at once while sampling
 
@@ -40,6 +48,8 @@ class Posterior:
         error: largest Monte Carlo standard error of the three probabilities; 0 if they are exact.
         n: number of differences.
         method: description of the method.
+        next_block: for `bayes_signed_rank`, the posterior predictive probabilities that the
+            difference on one more block lies below, inside and above the rope; else None.
     """
 
     below: float
@@ -50,6 +60,7 @@ class Posterior:
     error: float
     n: int
     method: str
+    next_block: tuple[float, float, float] | None = None
 
     def verdict(self, level: float = 0.95) -> str:
         """Return the region whose probability reaches `level`, or "open" if none does.
@@ -59,7 +70,11 @@ class Posterior:
 
         Returns:
             "below", "equivalent", "above" or "open".
+
+        Raises:
+            StatisticsError: `level` is not between 0 and 1.
         """
+        level = as_level(level)
         chances = {"below": self.below, "equivalent": self.equivalent, "above": self.above}
         return next((word for word, chance in chances.items() if chance >= level), "open")
 
@@ -94,17 +109,17 @@ def correlated_t(x: Any, y: Any, rope: float, test_fraction: float) -> Posterior
 
     x, y = as_pairs(x, y, least=2)
     rope, fraction = _as_rope(rope), as_fraction(test_fraction)
-    d, slack = differences(x, y)
-    n, mean = len(d), float(d.mean())
-    error = corrected_error(deviation(d, slack), n, fraction)
+    d, slack, unit = scaled_differences(x, y)
+    n, mean, reach = len(d), float(d.mean()), rope / unit
+    error = corrected_error(deviation(d, slack, unit), n, fraction)
     if error == 0:
         below, above = (0.5, 0.5) if rope == 0 else (0.0, 0.0)
     else:
-        below = float(stdtr(n - 1, (-rope - mean) / error))
-        above = float(stdtr(n - 1, (mean - rope) / error))
+        below = float(stdtr(n - 1, (-reach - mean) / error))
+        above = float(stdtr(n - 1, (mean - reach) / error))
     inside = max(0.0, 1.0 - below - above) if rope > 0 else 0.0
     method = f"Bayesian correlated t test, {n} scores, test fraction {fraction:.3g}, rope {rope:g}"
-    return Posterior(below, inside, above, rope, mean, 0.0, n, method)
+    return Posterior(below, inside, above, rope, mean * unit, 0.0, n, method)
 
 
 def bayes_signed_rank(
@@ -117,7 +132,8 @@ def bayes_signed_rank(
     mean of two draws lies below, inside or above the rope with known probabilities; a mean at the
     border counts half for each side. `below`, `equivalent` and `above` are the shares of sampled w
     in which that region is the most probable. As n grows, one of them tends to 1: the region that
-    holds most means of two differences.
+    holds most means of two differences. So they are not the probabilities of the next difference;
+    these are in `next_block`: the shares of the differences, with the prior as `prior` more at 0.
 
     Args:
         x, y: scores of two treatments on the same blocks, shape (n,), finite.
@@ -132,37 +148,44 @@ def bayes_signed_rank(
 
     Raises:
         StatisticsError: lengths differ, there is no pair, a value is not finite, `rope` is below 0
-            or not finite, `prior` is not above 0, or `samples` is not a positive whole number.
+            or not finite, `prior` is not above 0, `samples` is not a positive whole
+            number, or `seed` is not a whole number of at least 0.
 
     Source: Benavoli et al. (2014; 2017).
     """
     x, y = as_pairs(x, y)
-    rope, samples = _as_rope(rope), as_whole(samples, "samples")
-    if isinstance(prior, bool) or not isinstance(prior, (int, float)) or not 0 < prior < math.inf:
-        raise StatisticsError(f"prior must be a strength above 0, such as 0.5, got {prior!r}")
-    d, slack = differences(x, y)
-    z = np.concatenate([[0.0], d])
+    rope, samples = _as_rope(rope), as_whole(samples, "samples", most=MOST_DRAWN)
+    prior = as_number(prior, "prior", "a strength above 0, such as 0.5", math.ulp(0.0))
+    seed = as_seed(seed)
+    d, slack, unit = scaled_differences(x, y)
+    z, reach = np.concatenate([[0.0], d]), rope / unit
     sums = z[:, None] + z
     # A sum at the border of the rope counts half for each side, also if rounding moved it.
-    above = _heaviside(sums - 2 * rope, 2 * slack)
-    below = _heaviside(-sums - 2 * rope, 2 * slack)
+    above = _heaviside(sums - 2 * reach, 2 * slack)
+    below = _heaviside(-sums - 2 * reach, 2 * slack)
     wins = _winners(below, above, prior, samples, seed, rope)
     low, inside, high = (wins / samples).tolist()
     # A simulated share of 0 or 1 has an estimated error of 0: bound it from below by one sample.
     error = math.sqrt(max(1 / samples, *(p * (1 - p) for p in (low, inside, high))) / samples)
     i, j = np.triu_indices(len(d))
-    median = float(np.median((d[i] + d[j]) / 2))
+    median = unit * float(np.median((d[i] + d[j]) / 2))
     method = f"Bayesian signed-rank test, {len(d)} pairs, rope {rope:g}, {samples} samples"
-    return Posterior(low, inside, high, rope, median, error, len(d), method)
+    ahead = _next_block(z, reach, prior, slack)
+    return Posterior(low, inside, high, rope, median, error, len(d), method, ahead)
+
+
+def _next_block(
+    z: FloatArray, rope: float, prior: float, slack: float
+) -> tuple[float, float, float]:
+    """Predictive probabilities of one more difference; z is 0 of weight `prior` and the d."""
+    weights = np.concatenate([[prior], np.ones(len(z) - 1)])
+    above = float(weights @ _heaviside(z - rope, slack) / weights.sum())
+    below = float(weights @ _heaviside(-z - rope, slack) / weights.sum())
+    return below, max(0.0, 1 - below - above), above
 
 
 def _as_rope(rope: Any) -> float:
-    number = isinstance(rope, (int, float, np.number)) and not isinstance(rope, bool)
-    if not number or not 0 <= rope < math.inf:
-        raise StatisticsError(
-            f"rope must be the largest difference that does not matter, at least 0, got {rope!r}"
-        )
-    return float(rope)
+    return as_number(rope, "rope", "the largest difference that does not matter, at least 0", 0.0)
 
 
 def _heaviside(values: FloatArray, slack: float) -> FloatArray:

@@ -17,7 +17,8 @@ import numpy as np
 
 from metaopt.core.errors import StatisticsError
 from metaopt.core.types import FloatArray
-from metaopt.stats.checks import as_floats, as_fraction, as_level, as_pairs, deviation, differences
+from metaopt.stats.checks import as_floats, as_fraction, as_level, as_pairs
+from metaopt.stats.extremes import deviation, scaled_differences
 from metaopt.stats.paired import TTest, student
 
 
@@ -57,9 +58,10 @@ def corrected_t(x: Any, y: Any, test_fraction: float, level: float = 0.95) -> TT
 
 
 def _corrected(x: FloatArray, y: FloatArray, fraction: float, level: float, method: str) -> TTest:
-    d, slack = differences(x, y)
-    error = corrected_error(deviation(d, slack), len(d), fraction)
-    return student(float(d.mean()), error, len(d), level, f"{method}, test fraction {fraction:.3g}")
+    d, slack, unit = scaled_differences(x, y)
+    error = corrected_error(deviation(d, slack, unit), len(d), fraction)
+    method = f"{method}, test fraction {fraction:.3g}"
+    return student(float(d.mean()), error, len(d), level, method, unit)
 
 
 def repeated_kfold_t(x: Any, y: Any, level: float = 0.95) -> TTest:
@@ -156,17 +158,17 @@ def five_by_two_f(x: Any, y: Any) -> FiveByTwo:
             f"x and y must have the shape (5, 2), five repetitions of 2 folds, got {x.shape}; for"
             f" other numbers of folds use repeated_kfold_t"
         )
-    d, slack = differences(x.ravel(), y.ravel())
+    d, slack, unit = scaled_differences(x.ravel(), y.ravel())
     d = d.reshape(5, 2)
     within = d[:, 0] - d[:, 1]
     noise = float(np.where(np.abs(within) > 2 * slack, within**2, 0.0).sum())  # 2 sum of s_i^2
     if noise == 0 and d.any():
         raise StatisticsError(
             f"the two folds of at least one repetition must differ to estimate a variance, got"
-            f" {d.tolist()}; use predictions on a test set and mcnemar"
+            f" {(d * unit).tolist()}; use predictions on a test set and mcnemar"
         )
     f = float((d**2).sum()) / noise if noise > 0 else 0.0
     p = float(fdtrc(10, 5, f))
     return FiveByTwo(
-        f, p, 10, float(d.mean()), "combined 5x2cv F test, 10 and 5 degrees of freedom"
+        f, p, 10, float(d.mean()) * unit, "combined 5x2cv F test, 10 and 5 degrees of freedom"
     )

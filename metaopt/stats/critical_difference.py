@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaopt.core.errors import StatisticsError
-from metaopt.stats.checks import as_level
+from metaopt.stats.checks import as_choice, as_level, as_number, as_result, as_sample
 from metaopt.stats.friedman import mean_ranks
-from metaopt.stats.posthoc import conover, critical_difference, nemenyi, pairwise
+from metaopt.stats.posthoc import Pairwise, conover, critical_difference, nemenyi, pairwise
 
 TESTS = ("wilcoxon", "nemenyi", "conover")
 
@@ -57,7 +57,7 @@ def critical_groups(scores: Any, level: float = 0.05, test: str = "wilcoxon") ->
         scores: shape (N, k), N blocks by k treatments; lower is better.
         level: family-wise level of the test, between 0 and 1.
         test: "nemenyi" as in Demsar's diagrams, "wilcoxon" (signed-rank tests of all pairs with
-            Holm's correction; Benavoli, Corani and Mangili 2016), or "conover".
+            Shaffer's correction; Benavoli, Corani and Mangili 2016), or "conover".
 
     Returns:
         The mean ranks, their order and the groups.
@@ -67,10 +67,43 @@ def critical_groups(scores: Any, level: float = 0.05, test: str = "wilcoxon") ->
             `level` is not between 0 and 1, or `test` is not known.
     """
     level = as_level(level)
-    if test not in TESTS:
-        raise StatisticsError(f"test must be one of {', '.join(TESTS)}, got {test!r}")
-    ranks = mean_ranks(scores)
+    test = as_choice(test, "test", TESTS)
     found = {"wilcoxon": pairwise, "nemenyi": nemenyi, "conover": conover}[test](scores)
+    difference = critical_difference(found.k, found.n, level) if test == "nemenyi" else None
+    return groups_of(mean_ranks(scores), found, level, difference)
+
+
+def groups_of(
+    ranks: Any, found: Pairwise, level: float = 0.05, difference: float | None = None
+) -> CriticalDifference:
+    """Find the groups of a critical-difference diagram from tests of all pairs.
+
+    Args:
+        ranks: mean rank of each of k treatments, shape (k,).
+        found: the tests of all pairs.
+        level: family-wise level, between 0 and 1.
+        difference: Nemenyi's critical difference, where the tests are his.
+
+    Returns:
+        The mean ranks, their order and the groups.
+
+    Raises:
+        StatisticsError: the number of ranks is not k, `found` is no `Pairwise` of all pairs,
+            `level` is not between 0 and 1, or `difference` is not a number of at least 0.
+    """
+    ranks, level = as_sample(ranks, "ranks"), as_level(level)
+    found = as_result(found, "found", Pairwise)
+    if difference is not None:
+        difference = as_number(difference, "difference", "a number of at least 0, or None", 0.0)
+    if len(ranks) != found.k:
+        raise StatisticsError(
+            f"ranks must hold one number per treatment, {found.k}, got {len(ranks)}"
+        )
+    if np.isnan(found.table()).any():
+        raise StatisticsError(
+            f"found must hold the tests of all pairs, got {len(found.pairs)} of"
+            f" {found.k * (found.k - 1) // 2}; test all pairs, without a control"
+        )
     order = np.argsort(ranks, kind="stable")
     alike = (found.table() > level)[np.ix_(order, order)]
     runs = _runs(alike)
@@ -80,7 +113,6 @@ def critical_groups(scores: Any, level: float = 0.05, test: str = "wilcoxon") ->
         for i, j in zip(*np.nonzero(np.triu(alike, 1)), strict=True)
         if not any(a <= i and j < b for a, b in runs)
     )
-    difference = critical_difference(found.k, found.n, level) if test == "nemenyi" else None
     return CriticalDifference(
         tuple(ranks.tolist()),
         tuple(order.tolist()),

@@ -10,7 +10,7 @@ import numpy as np
 
 from metaopt.core.errors import StatisticsError
 from metaopt.core.types import FloatArray
-from metaopt.stats.checks import as_sample
+from metaopt.stats.checks import as_array, as_sample, numeric, shown
 
 
 def best_so_far(values: Any, direction: str = "minimize") -> FloatArray:
@@ -29,28 +29,18 @@ def best_so_far(values: Any, direction: str = "minimize") -> FloatArray:
             number, or `direction` is not valid.
     """
     best = _best_of(direction)
-    array = _values(values)
-    if array.ndim == 0:
-        raise StatisticsError(f"values must be a sequence over trials, got {values!r}")
+    if as_array(values, "values").ndim == 0:
+        raise StatisticsError(f"values must be a sequence over trials, got {shown(values)}")
+    array = numeric(values, "values", "numbers or None")
     array[~np.isfinite(array)] = np.nan
     return best.accumulate(array, axis=-1)
-
-
-def _values(values: Any) -> FloatArray:
-    try:
-        return np.array(values, dtype=np.float64)  # None becomes NaN
-    except (TypeError, ValueError) as error:
-        raise StatisticsError(
-            f"values must be numbers or None, in rows of equal length, got {values!r:.80};"
-            f" call best_so_far for each row, and band with the list of results"
-        ) from error
 
 
 def _best_of(direction: str) -> np.ufunc:
     # fmin and fmax ignore NaN where there is a number.
     table = {"minimize": np.fmin, "maximize": np.fmax}
-    if direction not in table:
-        raise StatisticsError(f"direction must be 'minimize' or 'maximize', got {direction!r}")
+    if not isinstance(direction, str) or direction not in table:
+        raise StatisticsError(f"direction must be 'minimize' or 'maximize', got {shown(direction)}")
     return table[direction]
 
 
@@ -75,7 +65,7 @@ def at_times(times: Any, values: Any, grid: Any, direction: str = "minimize") ->
             valid.
     """
     when, asked = as_sample(times, "times", least=0), as_sample(grid, "grid")
-    found = _values(values)
+    found = numeric(values, "values", "numbers or None")
     if found.shape != when.shape:
         raise StatisticsError(
             f"times must have one entry for each value, got {len(when)} for shape {found.shape}"
@@ -125,21 +115,31 @@ def band(curves: Iterable[Any], direction: str = "minimize") -> Band:
             not valid.
     """
     worst = np.inf if _best_of(direction) is np.fmin else -np.inf
-    rows = [np.asarray(row, dtype=np.float64) for row in curves]
-    if not rows:
-        raise StatisticsError("a band needs at least one curve, got none")
-    for i, row in enumerate(rows):
-        if row.ndim != 1 or not len(row):
-            raise StatisticsError(
-                f"curves must be sequences of at least one value, got shape {row.shape} for"
-                f" repeat {i}; give curves of the shape (repeats, trials)"
-            )
+    rows = _rows(curves)
     length = max(map(len, rows))
     table = np.stack([np.pad(row, (0, length - len(row)), mode="edge") for row in rows])
     known = np.isfinite(table)
     ordered = np.sort(np.where(known, table, worst), axis=0)
     lower, median, upper = (_quantile(ordered, level) for level in (0.25, 0.5, 0.75))
     return Band(lower, median, upper, known.sum(axis=0))
+
+
+def _rows(curves: Iterable[Any]) -> list[FloatArray]:
+    """The curves, each of shape (trials,)."""
+    if isinstance(curves, (str, bytes, dict)) or not isinstance(curves, Iterable):
+        raise StatisticsError(f"curves must be a list of curves, got {shown(curves)}")
+    rows = []
+    for i, row in enumerate(curves):
+        shape = as_array(row, f"curves[{i}]").shape
+        if len(shape) != 1 or not shape[0]:
+            raise StatisticsError(
+                f"curves must be sequences of at least one value, got shape {shape} for"
+                f" repeat {i}; give curves of the shape (repeats, trials)"
+            )
+        rows.append(numeric(row, f"curves[{i}]", "numbers or None"))
+    if not rows:
+        raise StatisticsError("a band needs at least one curve, got none")
+    return rows
 
 
 def _quantile(ordered: FloatArray, level: float) -> FloatArray:

@@ -12,14 +12,24 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from metaopt.core.errors import StatisticsError
+from metaopt.core.text import counted
 from metaopt.core.types import FloatArray
 from metaopt.stats.bayes import Posterior
-from metaopt.stats.checks import as_fraction, as_whole
+from metaopt.stats.checks import (
+    MOST,
+    as_flag,
+    as_fraction,
+    as_function,
+    as_level,
+    as_whole,
+    is_real,
+    shown,
+)
 from metaopt.stats.friedman import holm
 from metaopt.stats.references import references
 
 Resampling = Literal["independent", "repeated k-fold", "5x2cv", "holdout"]
-Unit = Literal["problem", "repeat", "split", "example"]
+Unit = Literal["problem", "repeat of a problem", "repeat", "split", "example"]
 Role = Literal["omnibus", "pairs", "posterior"]
 MOST_UNITS = 10_000  # repeats or problems that no experiment reaches
 RESAMPLINGS = ("independent", "repeated k-fold", "5x2cv", "holdout")
@@ -41,6 +51,8 @@ class Design:
         test_fraction: share of the data in each test set: 1 / k for k folds; needed for "repeated
             k-fold" and for several "holdout" splits, else None.
         control: whether all treatments are compared with one of them only, not all pairs.
+        looks: whether one looks at the results after each repeat and may stop then; `repeats` is
+            the largest number. For independent, paired repeats and a control.
     """
 
     treatments: int = 2
@@ -50,21 +62,24 @@ class Design:
     resampling: Resampling = "independent"
     test_fraction: float | None = None
     control: bool = False
+    looks: bool = False
 
     def __post_init__(self) -> None:
         """Check the design.
 
         Raises:
-            StatisticsError: a count is too small, there is no such resampling, or the parts do
-                not fit together.
+            StatisticsError: a count is too small, `paired` or `control` is neither True nor False,
+                there is no such resampling, or the parts do not fit together.
         """
         as_whole(self.treatments, "treatments", 2)
         as_whole(self.problems, "problems")
         as_whole(self.repeats, "repeats")
-        if self.resampling not in RESAMPLINGS:
+        as_flag(self.paired, "paired")
+        as_flag(self.control, "control")
+        if not isinstance(self.resampling, str) or self.resampling not in RESAMPLINGS:
             raise StatisticsError(
                 f"resampling must be one of {', '.join(map(repr, RESAMPLINGS))},"
-                f" got {self.resampling!r}"
+                f" got {shown(self.resampling)}"
             )
         if self.resampling != "independent" and not self.paired:
             raise StatisticsError(
@@ -72,6 +87,10 @@ class Design:
             )
         if self.resampling == "5x2cv" and self.repeats != 5:
             raise StatisticsError(f"5x2cv has 5 repeats of 2 folds, got repeats={self.repeats}")
+        if self.looks and not (self.resampling == "independent" and self.paired and self.control):
+            raise StatisticsError(
+                "looks after each repeat need independent, paired repeats and a control"
+            )
         self._check_fraction()
 
     def _check_fraction(self) -> None:
@@ -80,12 +99,14 @@ class Design:
             if self.test_fraction is not None and self.resampling != "holdout":
                 raise StatisticsError(
                     f"test_fraction belongs to 'repeated k-fold' and 'holdout', got"
-                    f" {self.test_fraction!r} for {self.resampling!r}"
+                    f" {shown(self.test_fraction)} for {self.resampling!r}"
                 )
+            if self.test_fraction is not None:
+                as_fraction(self.test_fraction)
             return
         fraction = as_fraction(self.test_fraction)
         k = 1 / fraction
-        if not splits and (abs(k - round(k)) > 1e-6 * k or k < 1.5):
+        if not splits and (k > MOST or abs(k - round(k)) > 1e-6 * k or k < 1.5):
             raise StatisticsError(
                 f"test_fraction of k folds must be 1 / k, such as 0.1, got {fraction!r};"
                 f" for random splits the resampling is 'holdout'"
@@ -122,7 +143,17 @@ class Setting:
     @property
     def blocks(self) -> bool:
         """Whether the units are independent blocks that hold all treatments."""
-        return self.unit == "problem" or (self.unit == "repeat" and self.design.paired)
+        return self.unit == "problem" or (self.repeats and self.design.paired)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the units are independent repeats, on one problem or on several."""
+        return self.unit in ("repeat", "repeat of a problem")
+
+    @property
+    def several(self) -> bool:
+        """Whether independent repeats of several problems are compared within each problem."""
+        return self.design.problems > 1 and self.design.resampling == "independent"
 
     @property
     def many(self) -> bool:
@@ -138,6 +169,25 @@ class Setting:
         return self.unit == "split" and self.design.resampling == resampling
 
 
+def direction(outcome: Any) -> int:
+    """Return the direction of x - y that a test of two treatments found.
+
+    Args:
+        outcome: of the test, with an attribute `sign`, or `difference` (x - y).
+
+    Raises:
+        StatisticsError: it has neither.
+    """
+    for name in ("sign", "difference"):
+        found = getattr(outcome, name, None)
+        if found is not None:
+            return int(found > 0) - int(found < 0)
+    raise StatisticsError(
+        f"the outcome of a planned test must have an attribute sign or difference, or the entry a"
+        f" function sign_of, got {type(outcome).__name__}"
+    )
+
+
 @dataclass(frozen=True)
 class PlannedTest:
     """One test of the table.
@@ -149,19 +199,23 @@ class PlannedTest:
         suits: whether it is right for a `Setting`.
         run: calls the function: with (scores, design) for "omnibus", scores (n, treatments); with
             (x, y, design) for "pairs", each (n,), or (repeats, folds) for splits by folds; with
-            (x, y, rope, design) for "posterior". An outcome of "pairs" for splits also has
-            `difference`, `low` and `high`. Scores of test examples are 1 where a model is
-            right, else 0.
+            (x, y, rope, design) for "posterior". For two treatments, independent repeats of
+            several problems come as (problems, repeats). An outcome of "pairs" for splits also has
+            `difference`, `low` and `high`. Scores of test examples are 1 where a model is right,
+            else 0.
         title: with its article, for a sentence: "Wilcoxon's signed-rank test".
         short: for a table or parentheses: "signed-rank test".
         why: why it is chosen, as a sentence.
         sources: keys in `references.bib`.
         detail: how its p-value is found, to follow a comma; sources in braces; may be empty.
         p_of: takes the p-value from the outcome.
+        sign_of: takes the direction of x - y from an outcome of "pairs": -1 if the test says that x
+            is lower, 1 if higher, 0 if neither.
         smallest_p: the smallest p-value that n units can give; None if there is no such limit.
 
     Raises:
-        StatisticsError: the role or a source is unknown, or there is no source.
+        StatisticsError: the role or a source is unknown, there is no source, or a text or a
+            function is missing.
     """
 
     name: str
@@ -174,20 +228,29 @@ class PlannedTest:
     sources: tuple[str, ...]
     detail: str = ""
     p_of: Callable[[Any], float] = lambda outcome: float(outcome.p)
+    sign_of: Callable[[Any], int] = lambda outcome: direction(outcome)
     smallest_p: Callable[[int], float] | None = None
 
     def __post_init__(self) -> None:
-        if self.role not in get_args(Role):
+        where = f"planned test {shown(self.name)}"
+        if not isinstance(self.role, str) or self.role not in get_args(Role):
             known = ", ".join(map(repr, get_args(Role)))
+            raise StatisticsError(f"{where}: role must be one of {known}, got {shown(self.role)}")
+        keys = self.sources if isinstance(self.sources, tuple) else ()
+        if not keys or any(not isinstance(k, str) or k not in references() for k in keys):
             raise StatisticsError(
-                f"planned test {self.name!r}: role must be one of {known}, got {self.role!r}"
+                f"{where}: sources must be keys of references.bib, at least one in a tuple, got"
+                f" {shown(self.sources)}; known are {', '.join(references())}"
             )
-        unknown = [key for key in self.sources if key not in references()]
-        if unknown or not self.sources:
-            raise StatisticsError(
-                f"planned test {self.name!r}: sources must be keys of references.bib, at least"
-                f" one, got {self.sources!r}; known are {', '.join(references())}"
-            )
+        for part in ("name", "title", "short", "why", "detail"):
+            if not isinstance(getattr(self, part), str):
+                raise StatisticsError(
+                    f"{where}: {part} must be a text, got {shown(getattr(self, part))}"
+                )
+        for part in ("suits", "run", "p_of", "sign_of", "smallest_p"):
+            found = getattr(self, part)
+            if not callable(found) and (part != "smallest_p" or found is not None):
+                raise StatisticsError(f"{where}: {part} must be a function, got {shown(found)}")
 
     def fewest(self, level: float, comparisons: int) -> int:
         """Return how many units are needed to reject at all after Holm's correction.
@@ -197,16 +260,23 @@ class PlannedTest:
             comparisons: hypotheses in the family.
 
         Raises:
-            StatisticsError: `smallest_p` does not fall with n.
+            StatisticsError: `level` is not between 0 and 1, `comparisons` is not a positive whole
+                number, or `smallest_p` does not return numbers that fall with n.
         """
+        level, comparisons = as_level(level), as_whole(comparisons, "comparisons")
         if self.smallest_p is None:
             return 1
-        for n in range(1, MOST_UNITS):
-            if self.smallest_p(n) * comparisons <= level:
+        of_units = as_function(self.smallest_p, "smallest_p", "stats.smallest_p")
+        least: Any = None
+        for n in range(1, MOST_UNITS + 1):
+            least = of_units(n)
+            if not is_real(least):
+                break
+            if least * comparisons <= level:
                 return n
         raise StatisticsError(
             f"the planned test {self.name!r} rejects with no number of units: its smallest_p must"
-            f" fall with n, got {self.smallest_p(MOST_UNITS)} for {MOST_UNITS} units"
+            f" fall with n, got {shown(least)} for {counted(n, 'unit')}"
         )
 
 
@@ -219,7 +289,8 @@ class Recommendation:
             reject, whatever the scores.
         correction: for multiple comparisons, in words.
         effects: names of functions for what to report beside, or in place of, p-values.
-        unit: what is independent and counted: "problem", "repeat", "split" or "example".
+        unit: what is independent and counted: "problem", "repeat of a problem" (in strata, one per
+            problem), "repeat", "split" or "example".
         n: number of such units, 0 where the design does not say (examples).
         comparisons: hypotheses that the correction covers.
         enough: whether n units can reject at all at the level after correction.

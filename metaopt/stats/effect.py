@@ -15,11 +15,24 @@ from numpy.typing import NDArray
 
 from metaopt.core.errors import StatisticsError
 from metaopt.core.types import FloatArray
-from metaopt.stats.checks import as_floats, as_level, as_pairs, as_sample, as_whole
+from metaopt.stats.checks import (
+    MOST_DRAWN,
+    as_flag,
+    as_floats,
+    as_function,
+    as_level,
+    as_number,
+    as_pairs,
+    as_sample,
+    as_seed,
+    as_whole,
+)
+from metaopt.stats.extremes import median, unit_of, with_room
 
 # Vargha and Delaney (2000), table 1: distances of A from 1/2.
 MAGNITUDES = ((0.21, "large"), (0.14, "medium"), (0.06, "small"))
 TABLE = 1_000_000  # pairs whose wins are in memory at once
+RESAMPLED = 10**9  # values in all resamples together; they are in memory at once
 
 
 def a12(x: Any, y: Any) -> float:
@@ -64,12 +77,11 @@ def magnitude(a: float) -> str:
         "negligible", "small", "medium" or "large".
 
     Raises:
-        StatisticsError: `a` is not between 0 and 1.
+        StatisticsError: `a` is not a number between 0 and 1.
 
     Source: Vargha and Delaney (2000, table 1).
     """
-    if not 0 <= a <= 1:
-        raise StatisticsError(f"A12 must lie between 0 and 1, got {a!r}")
+    a = as_number(a, "a", "an A12, a number between 0 and 1", 0.0, 1.0)
     distance = abs(a - 0.5) + 1e-12  # 0.56 - 0.5 is below 0.06 due to rounding
     return next((word for least, word in MAGNITUDES if distance >= least), "negligible")
 
@@ -112,8 +124,8 @@ def shift(x: Any, y: Any) -> float:
 
     Source: Hodges and Lehmann (1963).
     """
-    x, y = as_sample(x, "x"), as_sample(y, "y")
-    return float(np.median(x[:, None] - y))
+    (x, y), unit = with_room(as_sample(x, "x"), as_sample(y, "y"))
+    return unit * float(np.median(x[:, None] - y))
 
 
 def median_difference(x: Any, y: Any) -> float:
@@ -133,10 +145,10 @@ def median_difference(x: Any, y: Any) -> float:
 
     Source: Hodges and Lehmann (1963).
     """
-    x, y = as_pairs(x, y)
+    (x, y), unit = with_room(*as_pairs(x, y))
     d = x - y
     i, j = np.triu_indices(len(d))
-    return float(np.median((d[i] + d[j]) / 2))
+    return unit * float(np.median((d[i] + d[j]) / 2))
 
 
 @dataclass(frozen=True)
@@ -160,7 +172,7 @@ class Interval:
 
 def bootstrap(
     x: Any,
-    statistic: Callable[..., Any] = np.median,
+    statistic: Callable[..., Any] = median,
     level: float = 0.95,
     n: int = 2000,
     seed: int = 0,
@@ -184,21 +196,18 @@ def bootstrap(
         The statistic with its interval.
 
     Raises:
-        StatisticsError: `x` has fewer than 2 values or a value that is not finite, `statistic` does
-            not return one finite number per sample, or `level` or `n` is not valid.
+        StatisticsError: `x` has fewer than 2 values or a value that is not finite, `statistic` is
+            no function, raises an exception or does not return one finite number per sample, or
+            `level`, `n` or `seed` is not valid.
 
     Source: Efron (1979).
     """
     x = as_sample(x, "x", least=2)
-    level = as_level(level)
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise StatisticsError(f"n must be a positive number of resamples, got {n!r}")
-    rng = np.random.Generator(np.random.PCG64(seed))
-    estimates = _on_rows(statistic, x[rng.integers(len(x), size=(int(n), len(x)))])
-    tail = (1 - level) / 2
-    low, high = np.quantile(estimates, [tail, 1 - tail])
+    level, n, rng = as_level(level), _as_resamples(n, len(x)), _generator(seed)
+    as_function(statistic, "statistic", "numpy.mean")
     estimate = float(_on_rows(statistic, x[None, :])[0])
-    return Interval(estimate, float(low), float(high), level, f"percentile bootstrap, n={n}")
+    estimates = _on_rows(statistic, x[rng.integers(len(x), size=(n, len(x)))])
+    return _percentiles(estimate, estimates, level, f"percentile bootstrap, n={n}")
 
 
 def bootstrap_two(
@@ -231,27 +240,45 @@ def bootstrap_two(
 
     Raises:
         StatisticsError: a sample has fewer than 2 values or NaN, or an infinity where `effect` is
-            not `a12` or `cliffs_delta`, pairs differ in length, or `level` or `n` is not valid.
+            not `a12` or `cliffs_delta`, pairs differ in length, `effect` is no function, raises an
+            exception or does not return a finite number, or `paired`, `level`, `n` or `seed` is not
+            valid.
 
     Source: Efron and Tibshirani (1993, chapter 8).
     """
-    infinite = effect in (a12, cliffs_delta)  # only the order counts for these effects
+    infinite = effect is a12 or effect is cliffs_delta  # only the order counts for these effects
     x, y = (as_sample(v, k, least=2, infinite=infinite) for v, k in ((x, "x"), (y, "y")))
-    if paired:
+    if as_flag(paired, "paired"):
         x, y = as_pairs(x, y, infinite=infinite)
-    level, n = as_level(level), as_whole(n, "n")
-    rng = np.random.Generator(np.random.PCG64(seed))
+    level, n, rng = as_level(level), _as_resamples(n, len(x) + len(y)), _generator(seed)
+    of_two = as_function(effect, "effect", "stats.shift")
+    (estimate,) = as_sample([of_two(x, y)], "the values of effect")
     rows = rng.integers(len(x), size=(n, len(x)))
     columns = rows if paired else rng.integers(len(y), size=(n, len(y)))
     if infinite and x.size * y.size <= TABLE:
         chances = _a12_of(x, y, rows, columns)
         estimates = chances if effect is a12 else 2 * chances - 1
     else:
-        estimates = np.array([effect(x[i], y[j]) for i, j in zip(rows, columns, strict=True)])
-    tail = (1 - level) / 2
-    low, high = np.quantile(estimates, [tail, 1 - tail])
+        found = [of_two(x[i], y[j]) for i, j in zip(rows, columns, strict=True)]
+        estimates = as_sample(found, "the values of effect")
     method = f"percentile bootstrap of {'pairs' if paired else 'both samples'}, n={n}"
-    return Interval(float(effect(x, y)), float(low), float(high), level, method)
+    return _percentiles(float(estimate), estimates, level, method)
+
+
+def _as_resamples(n: Any, size: int) -> int:
+    """The number of resamples of `size` values each."""
+    most = min(MOST_DRAWN, RESAMPLED // size)
+    return as_whole(n, "n", most=max(1, most))
+
+
+def _generator(seed: Any) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(as_seed(seed)))
+
+
+def _percentiles(estimate: float, estimates: FloatArray, level: float, method: str) -> Interval:
+    unit, tail = unit_of(estimates), (1 - level) / 2
+    low, high = (np.quantile(estimates / unit, [tail, 1 - tail]) * unit).tolist()
+    return Interval(estimate, low, high, level, method)
 
 
 def _a12_of(
@@ -276,8 +303,9 @@ def _on_rows(statistic: Callable[..., Any], rows: FloatArray) -> FloatArray:
         vectorised = "axis" in inspect.signature(statistic).parameters
     except (TypeError, ValueError):  # some built-ins have no signature
         vectorised = False
-    values = statistic(rows, axis=-1) if vectorised else [statistic(row) for row in rows]
-    values = as_floats(values, "the statistic's values")
+    of_one = as_function(statistic, "statistic", "numpy.mean")
+    found = of_one(rows, axis=-1) if vectorised else [of_one(row) for row in rows]
+    values = as_floats(found, "the values of statistic")
     if values.shape != (len(rows),):
         raise StatisticsError(
             f"the statistic must return one number per sample, got shape {values.shape[1:]}"

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metaopt.core.errors import StatisticsError
 from metaopt.core.types import FloatArray
-from metaopt.stats.checks import as_blocks, as_column, as_sample
+from metaopt.stats.checks import as_blocks, as_column, as_flag, as_level, as_sample, shown
 from metaopt.stats.effect import a12, median_difference
+from metaopt.stats.extremes import unit_of
 from metaopt.stats.signed_rank import wilcoxon
+
+WEIGHT_RATIO = 1e-12  # of two weights; sums of others would lose the smaller one
 
 
 def block_ranks(scores: Any) -> FloatArray:
@@ -31,7 +35,11 @@ def block_ranks(scores: Any) -> FloatArray:
     Raises:
         StatisticsError: fewer than 2 blocks or treatments, or NaN.
     """
-    s = as_blocks(scores, infinite=True)
+    return ranks_within(as_blocks(scores, infinite=True))
+
+
+def ranks_within(s: FloatArray) -> FloatArray:
+    """Ranks within each row of checked scores, (N, k), which may also be a single row or column."""
     below = (s[:, None, :] < s[:, :, None]).sum(axis=2)
     equal = (s[:, None, :] == s[:, :, None]).sum(axis=2)  # itself included
     ranks: FloatArray = below + (equal + 1) / 2
@@ -99,7 +107,8 @@ def friedman(scores: Any, *, correct_ties: bool = True) -> Friedman:
         Both statistics with their p-values, and the mean ranks.
 
     Raises:
-        StatisticsError: fewer than 2 blocks or treatments, or NaN.
+        StatisticsError: fewer than 2 blocks or treatments, NaN, or `correct_ties` is neither True
+            nor False.
 
     Source: Friedman (1937); F by Iman and Davenport (1980).
 
@@ -114,7 +123,7 @@ def friedman(scores: Any, *, correct_ties: bool = True) -> Friedman:
     """
     from scipy.special import chdtrc, fdtrc
 
-    ranks = block_ranks(scores)
+    ranks, correct_ties = block_ranks(scores), as_flag(correct_ties, "correct_ties")
     n, k = ranks.shape
     squares = n * float(((ranks.mean(axis=0) - (k + 1) / 2) ** 2).sum())
     # The spread of the actual ranks, or of untied ranks 1..k.
@@ -129,32 +138,82 @@ def friedman(scores: Any, *, correct_ties: bool = True) -> Friedman:
     return Friedman(chi, p, f, f_p, tuple(ranks.mean(axis=0).tolist()), n, method)
 
 
-def holm(p: Any) -> FloatArray:
+def holm(p: Any, weights: Any = None) -> FloatArray:
     """Adjust the p-values of m tests for multiple testing.
 
     The i-th smallest p-value is multiplied by m - i + 1, and is at least as large as the adjusted
     values before it. Rejecting all hypotheses with an adjusted p-value up to a level keeps the
-    family-wise error rate at that level.
+    family-wise error rate at that level. With weights w, hypotheses are ordered by p / w, and p is
+    multiplied by the sum of the weights that are left, divided by its own.
 
     Args:
         p: p-values, shape (m,); may be empty.
+        weights: of the hypotheses, shape (m,), above 0; None weighs all alike.
 
     Returns:
         The adjusted p-values in the same order, shape (m,), at most 1.
 
     Raises:
-        StatisticsError: a value is not between 0 and 1.
+        StatisticsError: a value is not between 0 and 1, or a weight is not above 0.
 
     Source: Holm (1979).
     """
+    raw, order, factors = _steps(p, weights)
+    adjusted = np.empty_like(raw)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(raw[order] * factors))
+    return adjusted
+
+
+def holm_levels(p: Any, level: float = 0.05, weights: Any = None) -> FloatArray:
+    """Return the level at which Holm's procedure tests each hypothesis.
+
+    p is at most this level exactly where the adjusted p-value is at most `level`. So a confidence
+    interval of this level, made from the same test, excludes 0 exactly where the adjusted p-value
+    is significant. After the step at which the procedure stops, the levels are those of that step.
+
+    Args:
+        p: p-values, shape (m,); may be empty.
+        level: family-wise level, between 0 and 1.
+        weights: of the hypotheses, shape (m,), above 0; None weighs all alike.
+
+    Returns:
+        The levels in the same order, shape (m,), at most `level`.
+
+    Raises:
+        StatisticsError: a value or `level` is not between 0 and 1, or a weight is not above 0.
+
+    Source: Holm (1979).
+    """
+    raw, order, factors = _steps(p, weights)
+    level, w = as_level(level), _weights(weights, len(raw))[order]
+    open_ = np.flatnonzero(np.maximum.accumulate(raw[order] * factors) > level)
+    if len(open_):
+        stop = int(open_[0])
+        factors = np.concatenate([factors[:stop], w[stop:].sum() / w[stop:]])
+    levels = np.empty_like(raw)
+    levels[order] = level / factors
+    return levels
+
+
+def _steps(p: Any, weights: Any) -> tuple[FloatArray, NDArray[np.intp], FloatArray]:
+    """The p-values, their order in Holm's procedure, and the factor of each step, (m,) each."""
     raw = as_sample(p, "p", least=0)
     if ((raw < 0) | (raw > 1)).any():
-        raise StatisticsError(f"p-values lie between 0 and 1, got {raw.tolist()}")
-    order = np.argsort(raw, kind="stable")
-    scaled = raw[order] * np.arange(len(raw), 0, -1)
-    adjusted = np.empty_like(raw)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(scaled))
-    return adjusted
+        raise StatisticsError(f"p-values lie between 0 and 1, got {shown(raw.tolist())}")
+    w = _weights(weights, len(raw))
+    order = np.argsort(raw / w, kind="stable")
+    left = np.cumsum(w[order][::-1])[::-1]
+    return raw, order, left / w[order]
+
+
+def _weights(weights: Any, m: int) -> FloatArray:
+    w = np.ones(m) if weights is None else as_sample(weights, "weights", least=0)
+    if len(w) != m or (w <= WEIGHT_RATIO * w.max(initial=0.0)).any():
+        raise StatisticsError(
+            f"weights must be {m} numbers above 0, the largest at most {1 / WEIGHT_RATIO:g} times"
+            f" the smallest, got {shown(w.tolist())}"
+        )
+    return w / unit_of(w)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ perform differently (Dietterich 1998, section 3.1).
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaopt.core.errors import StatisticsError
-from metaopt.stats.checks import as_whole
+from metaopt.stats.checks import MOST_DRAWN, as_array, as_seed, as_whole, shown
 from metaopt.stats.permutation import arranged
 
 
@@ -120,14 +121,15 @@ def cochran_q(truth: Any, predictions: Any, samples: int = 20_000, seed: int = 0
 
     Raises:
         StatisticsError: shapes do not match, fewer than 2 models, no example, a label is missing
-            (NaN or None), only one of truth and predictions holds strings, or `samples` is not a
-            positive whole number.
+            (NaN or None), only one of truth and predictions holds strings, `samples` is not a
+            positive whole number, or `seed` is not a whole number of at least 0.
 
     Source: Cochran (1950).
     """
     from scipy.special import chdtrc
 
-    table = np.asarray(predictions)
+    samples, seed = as_whole(samples, "samples", most=MOST_DRAWN), as_seed(seed)
+    table = as_array(predictions, "predictions")
     if table.ndim != 2 or table.shape[1] < 2:
         raise StatisticsError(
             f"predictions must have the shape (examples, models) with at least 2 models,"
@@ -139,7 +141,7 @@ def cochran_q(truth: Any, predictions: Any, samples: int = 20_000, seed: int = 0
     by_model, by_example, total = right.sum(axis=0), right.sum(axis=1), int(right.sum())
     spread = k * total - int((by_example**2).sum())
     q = (k - 1) * (k * int((by_model**2).sum()) - total**2) / spread if spread else 0.0
-    p, exact = arranged(right, as_whole(samples, "samples"), seed)
+    p, exact = arranged(right, samples, seed)
     how = "exact" if exact else f"{samples} arrangements drawn, +1 rule"
     shares = tuple((by_model / n).tolist())
     method = f"Cochran's Q test of {k} models on {n} examples, permutation p, {how}"
@@ -168,10 +170,16 @@ def _right(truth: Any, predictions: dict[str, Any]) -> NDArray[np.bool_]:
 
 
 def _labels(values: Any, name: str) -> NDArray[Any]:
-    labels = np.asarray(values)
+    labels = as_array(values, name)
     if labels.ndim != 1 or not len(labels):
         raise StatisticsError(f"{name} must be a sequence of labels, got shape {labels.shape}")
-    missing = [i for i, v in enumerate(labels.tolist()) if v is None or v != v]
+    found = labels.tolist()
+    other = [v for v in found if not isinstance(v, (str, numbers.Real, type(None)))]
+    if other:
+        raise StatisticsError(
+            f"{name} must hold numbers, strings or booleans, got {shown(other[0])}"
+        )
+    missing = [i for i, v in enumerate(found) if v is None or v != v]
     if missing:
         raise StatisticsError(
             f"{name} must have a label for every example, got none at [{missing[0]}];"

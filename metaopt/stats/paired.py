@@ -7,12 +7,14 @@ the d_i. Differences that are only rounding errors count as 0.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from metaopt.stats.checks import as_level, as_pairs, deviation, differences
+from metaopt.core.errors import StatisticsError
+from metaopt.stats.checks import as_level, as_pairs
+from metaopt.stats.extremes import deviation, differences, scaled_differences
 
 
 @dataclass(frozen=True)
@@ -41,18 +43,49 @@ class TTest:
     level: float
     method: str
 
+    def at_level(self, level: float) -> TTest:
+        """Return the same test with the interval of another confidence level.
 
-def student(mean: float, error: float, n: int, level: float, method: str) -> TTest:
+        Args:
+            level: confidence level, between 0 and 1.
+
+        Raises:
+            StatisticsError: `level` is not between 0 and 1, or this test has a level of almost 0,
+                so that its interval has no length to change.
+        """
+        level = as_level(level)
+        old, new = _quantile(self.df, self.level), _quantile(self.df, level)
+        if old == 0:
+            raise StatisticsError(
+                f"the interval must have a length, got one of the level {self.level!r}; call the"
+                f" test again with level={level!r}"
+            )
+        reach = (self.high / 2 - self.low / 2) * new / old
+        return replace(self, low=self.difference - reach, high=self.difference + reach, level=level)
+
+
+def student(
+    mean: float, error: float, n: int, level: float, method: str, unit: float = 1.0
+) -> TTest:
     """Make a t test from a mean difference and its standard error, with n - 1 degrees of freedom.
 
-    An error of 0 occurs only with a mean of 0 (see `checks.deviation`); then p is 1.
+    An error of 0 occurs only with a mean of 0 (see `extremes.deviation`); then p is 1. Mean and
+    error are in units of `unit`, which the difference and its interval are not.
     """
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import stdtr
 
     t = mean / error if error > 0 else 0.0
     p = min(1.0, 2 * float(stdtr(n - 1, -abs(t))))
-    reach = float(stdtrit(n - 1, (1 + level) / 2)) * error
-    return TTest(t, p, n, n - 1, mean, mean - reach, mean + reach, level, method)
+    reach = _quantile(n - 1, level) * error
+    low, high = (mean - reach) * unit, (mean + reach) * unit
+    return TTest(t, p, n, n - 1, mean * unit, low, high, level, method)
+
+
+def _quantile(df: int, level: float) -> float:
+    """Half the length of a t interval in standard errors; exact also for levels close to 1."""
+    from scipy.special import stdtrit
+
+    return -float(stdtrit(df, (1 - level) / 2))
 
 
 def paired_t(x: Any, y: Any, level: float = 0.95) -> TTest:
@@ -77,9 +110,9 @@ def paired_t(x: Any, y: Any, level: float = 0.95) -> TTest:
     """
     level = as_level(level)
     x, y = as_pairs(x, y, least=2)
-    d, slack = differences(x, y)
-    error = deviation(d, slack) / math.sqrt(len(d))
-    return student(float(d.mean()), error, len(d), level, f"paired t test, {len(d)} pairs")
+    d, slack, unit = scaled_differences(x, y)
+    error = deviation(d, slack, unit) / math.sqrt(len(d))
+    return student(float(d.mean()), error, len(d), level, f"paired t test, {len(d)} pairs", unit)
 
 
 @dataclass(frozen=True)

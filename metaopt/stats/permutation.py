@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaopt.core.types import FloatArray
-from metaopt.stats.checks import as_pairs, as_whole, differences
+from metaopt.stats.checks import MOST_DRAWN, as_pairs, as_seed, as_whole
+from metaopt.stats.extremes import EPS, scaled_differences
 from metaopt.stats.friedman import block_ranks, friedman
 
 IntArray = NDArray[np.int64]
@@ -65,23 +66,23 @@ def permutation(x: Any, y: Any, samples: int = 50_000, seed: int = 0) -> Permuta
         The test; its statistic is the mean of x - y.
 
     Raises:
-        StatisticsError: lengths differ, there is no pair, a value is not finite, or `samples` is
-            not a positive whole number.
+        StatisticsError: lengths differ, there is no pair, a value is not finite, `samples` is not
+            a positive whole number, or `seed` is not a whole number of at least 0.
 
     Source: Fisher (1935).
     """
     x, y = as_pairs(x, y)
-    samples = as_whole(samples, "samples")
-    d, slack = differences(x, y)
+    samples, seed = as_whole(samples, "samples", most=MOST_DRAWN), as_seed(seed)
+    d, slack, unit = scaled_differences(x, y)
     signed = d[d != 0]
     # Sums of m terms count as equal if they differ only by rounding errors.
-    m, eps = len(signed), np.finfo(np.float64).eps
-    least = abs(float(signed.sum())) - m * (slack + eps * float(np.abs(signed).sum()))
+    m = len(signed)
+    least = abs(float(signed.sum())) - m * (slack + EPS * float(np.abs(signed).sum()))
     exact = m <= EXACT_SIGNS
     p = _all_signs(signed, least) if exact else _some_signs(signed, least, samples, seed)
     how = "all sign vectors" if exact else f"{samples} sign vectors drawn, +1 rule"
     method = f"paired permutation test of the mean, {how}, {len(d)} pairs"
-    return PermutationTest(float(d.mean()), p, len(d), exact, method)
+    return PermutationTest(float(d.mean()) * unit, p, len(d), exact, method)
 
 
 def _all_signs(d: FloatArray, least: float) -> float:
@@ -119,12 +120,12 @@ def friedman_permutation(scores: Any, samples: int = 20_000, seed: int = 0) -> P
         The test; its statistic is Friedman's chi-square.
 
     Raises:
-        StatisticsError: fewer than 2 blocks or treatments, NaN, or `samples` is not a positive
-            whole number.
+        StatisticsError: fewer than 2 blocks or treatments, NaN, `samples` is not a positive whole
+            number, or `seed` is not a whole number of at least 0.
 
     Source: Friedman (1937).
     """
-    samples = as_whole(samples, "samples")
+    samples, seed = as_whole(samples, "samples", most=MOST_DRAWN), as_seed(seed)
     twice = np.rint(2 * block_ranks(scores)).astype(np.int64)
     p, exact = arranged(twice, samples, seed)
     n, k = twice.shape

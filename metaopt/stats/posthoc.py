@@ -18,9 +18,19 @@ import numpy as np
 
 from metaopt.core.errors import StatisticsError
 from metaopt.core.types import FloatArray
-from metaopt.stats.checks import as_column, as_level, as_whole
+from metaopt.stats.checks import (
+    as_array,
+    as_blocks,
+    as_column,
+    as_function,
+    as_level,
+    as_whole,
+    is_real,
+    shown,
+)
 from metaopt.stats.effect import median_difference
 from metaopt.stats.friedman import block_ranks, holm
+from metaopt.stats.shaffer import shaffer
 from metaopt.stats.signed_rank import wilcoxon
 
 
@@ -188,10 +198,11 @@ def conover(scores: Any, control: int | None = None) -> Pairwise:
 def pairwise(
     scores: Any, test: Callable[[Any, Any], Any] = wilcoxon, control: int | None = None
 ) -> Pairwise:
-    """Compare treatments two at a time with any test, adjusted by Holm.
+    """Compare treatments two at a time with any test, adjusted by Shaffer or Holm.
 
     Benavoli, Corani and Mangili (2016) recommend this, with signed-rank tests, instead of tests on
-    mean ranks.
+    mean ranks. The p-values of all pairs are adjusted by Shaffer's method, because not all
+    combinations of them can be true (see `shaffer`); those against a control by Holm's method.
 
     Args:
         scores: shape (..., k), treatments in the last axis; (N, k) for `wilcoxon`, (5, 2, k) for
@@ -206,10 +217,11 @@ def pairwise(
         `wilcoxon`, else the `difference` of the test's result, if it has one.
 
     Raises:
-        StatisticsError: fewer than 2 treatments, or `control` is not a column; and what `test`
-            raises.
+        StatisticsError: fewer than 2 treatments, `control` is not a column, `test` is no function,
+            raises an exception or returns a result without `statistic` and `p`; and what `test`
+            raises itself.
 
-    Source: the adjustment by Holm (1979).
+    Source: the adjustments by Shaffer (1986) and Holm (1979).
 
     Example:
         >>> from metaopt.stats import pairwise
@@ -219,21 +231,37 @@ def pairwise(
         1 0 1.5 0.015625
         2 0 2.0 0.015625
     """
-    table = np.asarray(scores)
+    run = as_function(test, "test", "stats.wilcoxon")
+    table = as_array(scores, "scores")
     if table.ndim < 2 or table.shape[-1] < 2:
         raise StatisticsError(
             f"scores must have the shape (blocks, treatments) with at least 2 treatments,"
             f" got shape {table.shape}"
         )
-    pairs = _pairs(table.shape[-1], control)
-    found = [test(table[..., i], table[..., j]) for i, j in pairs]
-    gaps = [getattr(o, "difference", None) for o in found]
+    if test is wilcoxon:
+        table = as_blocks(table)
+    k = table.shape[-1]
+    pairs = _pairs(k, control)
+    found = [_outcome(run(table[..., i], table[..., j])) for i, j in pairs]
+    statistics, p = (np.array([row[at] for row in found]) for at in (0, 1))
+    gaps = [row[2] for row in found]
     if test is wilcoxon:
         gaps = [median_difference(table[:, i], table[:, j]) for i, j in pairs]
-    p = np.array([float(o.p) for o in found])
-    name = getattr(test, "__name__", "test").replace("<lambda>", "test")
-    statistics = np.array([float(o.statistic) for o in found])
-    return _gather(pairs, statistics, p, holm(p), gaps, table, f"pairwise {name}, Holm")
+    name = str(getattr(test, "__name__", "test")).replace("<lambda>", "test")
+    adjusted, how = (shaffer(p, k), "Shaffer") if control is None else (holm(p), "Holm")
+    return _gather(pairs, statistics, p, adjusted, gaps, table, f"pairwise {name}, {how}")
+
+
+def _outcome(result: Any) -> tuple[float, float, float | None]:
+    """Statistic, p-value and difference, None without one, of the result of a test."""
+    statistic, p = getattr(result, "statistic", None), getattr(result, "p", None)
+    if statistic is None or p is None or not (is_real(statistic) and is_real(p)):
+        raise StatisticsError(
+            f"test must return a result with the numbers statistic and p, as stats.wilcoxon does,"
+            f" got {shown(result)}"
+        )
+    gap: Any = getattr(result, "difference", None)
+    return float(statistic), float(p), float(gap) if is_real(gap) else None
 
 
 def _ranked(scores: Any, control: int | None) -> tuple[FloatArray, list[tuple[int, int]]]:

@@ -17,7 +17,16 @@ import numpy as np
 
 from metaopt.core.errors import StatisticsError
 from metaopt.core.types import FloatArray
-from metaopt.stats.checks import as_fraction, as_level, as_whole
+from metaopt.stats.checks import (
+    MOST_DRAWN,
+    as_choice,
+    as_fraction,
+    as_level,
+    as_number,
+    as_seed,
+    as_whole,
+    shown,
+)
 from metaopt.stats.corrected_t import corrected_error
 from metaopt.stats.signed_rank import EXACT_PAIRS, fewest_pairs, signed_rank_chances
 
@@ -86,18 +95,17 @@ def power(
     Raises:
         StatisticsError: an argument is not valid, or no number of repeats reaches `target`.
     """
-    if test not in TESTS:
-        raise StatisticsError(f"test must be one of {', '.join(TESTS)}, got {test!r}")
-    delta = _as_effect(effect)
+    test, delta = as_choice(test, "test", TESTS), _as_effect(effect)
+    target, seed = as_level(target, "target"), as_seed(seed)
     alpha = as_level(level) / as_whole(comparisons, "comparisons")
-    samples = as_whole(samples, "samples")
+    samples = as_whole(samples, "samples", most=MOST_DRAWN)
     at = _function(test, delta, alpha, test_fraction, samples, seed)
     if n is not None:
-        n = as_whole(n, "n", 1 if test in ("wilcoxon", "sign") else 2)
+        n = as_whole(n, "n", 1 if test in ("wilcoxon", "sign") else 2, MOST)
     elif delta == 0:
         raise StatisticsError("effect must not be 0 if n is None: no number of repeats can show it")
     else:
-        n = _fewest(test, delta, alpha, as_level(target), test_fraction, at)
+        n = _fewest(test, delta, alpha, target, test_fraction, at)
     value = at(n)
     error = _error(value, samples) if test == "wilcoxon" and n <= SIMULATED else 0.0
     return Power(test, n, value, float(effect), alpha, error, _method(test, n, samples, alpha))
@@ -109,12 +117,8 @@ def _error(share: float, samples: int) -> float:
 
 
 def _as_effect(effect: Any) -> float:
-    number = isinstance(effect, (int, float, np.number)) and not isinstance(effect, bool)
-    if not number or not math.isfinite(effect):
-        raise StatisticsError(
-            f"effect must be the mean difference over its standard deviation, got {effect!r}"
-        )
-    return abs(float(effect))
+    what = "the mean difference over its standard deviation"
+    return abs(as_number(effect, "effect", what, -math.inf))
 
 
 def _method(test: str, n: int, samples: int, alpha: float) -> str:
@@ -136,7 +140,7 @@ def _function(
     if (fraction is not None) != (test == "corrected t"):
         raise StatisticsError(
             f"test_fraction must be given for the corrected t test and only for it, got"
-            f" {fraction!r} for {test!r}"
+            f" {shown(fraction)} for {test!r}"
         )
     if test == "t":
         return lambda n: _noncentral(delta * math.sqrt(n), n, alpha)

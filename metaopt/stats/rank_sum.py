@@ -39,6 +39,11 @@ class RankSum:
     a12: float
     method: str
 
+    @property
+    def sign(self) -> int:
+        """The direction of the difference x - y: -1 if x is lower, 1 if it is higher, else 0."""
+        return (self.a12 < 0.5) - (self.a12 > 0.5)
+
 
 def rank_sum(x: Any, y: Any) -> RankSum:
     """Test whether unpaired samples come from the same distribution; two-sided.

@@ -1,221 +1,30 @@
-"""Which test suits which design: the table of tests, and the rules that pick from it.
+"""Which tests suit a design: the rules for the unit, and what a plan says.
 
 `recommend` never looks at data. It decides what the independent unit of a design is, and picks the
-tests for it from `PLANNED_TESTS`; `compare` and `compare_models` run what was picked, and their
-reports take the words from it. To add a test, write its function in a file of `metaopt.stats` and
-add one entry to `PLANNED_TESTS`, before others that suit the same designs: for each role the first
-one that suits is used. Its sources must be in `references.bib`.
+tests for it from the table in `metaopt.stats.planned_tests`.
 """
 
 from __future__ import annotations
 
-import copyreg
 import math
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
+from metaopt.stats.checks import as_level, as_result, as_whole
+from metaopt.stats.design import Design, PlannedTest, Recommendation, Setting
+from metaopt.stats.planned_tests import pick
 
-from metaopt.core.errors import StatisticsError
-from metaopt.stats.bayes import bayes_signed_rank, correlated_t
-from metaopt.stats.checks import as_level, as_whole
-from metaopt.stats.corrected_t import corrected_t, five_by_two_f, repeated_kfold_t
-from metaopt.stats.design import Design, PlannedTest, Recommendation, Role, Setting
-from metaopt.stats.friedman import friedman
-from metaopt.stats.mcnemar import cochran_q, mcnemar
-from metaopt.stats.permutation import friedman_permutation
-from metaopt.stats.rank_sum import rank_sum
-from metaopt.stats.signed_rank import smallest_p, wilcoxon
-
-FRIEDMAN_F_BLOCKS = 10  # from so many blocks on, the Iman-Davenport F keeps its level
-
-SIGNED_RANK = PlannedTest(
-    name="wilcoxon",
-    role="pairs",
-    suits=lambda s: s.blocks,
-    run=lambda x, y, design: wilcoxon(x, y),
-    title="Wilcoxon's signed-rank test",
-    short="signed-rank test",
-    why="The two treatments are compared by the signed-rank test.",
-    sources=("wilcoxon1945",),
-    smallest_p=smallest_p,
-)
-
-PLANNED_TESTS: list[PlannedTest] = [
-    PlannedTest(
-        name="friedman",
-        role="omnibus",
-        suits=lambda s: s.blocks and s.many and s.n >= FRIEDMAN_F_BLOCKS,
-        run=lambda scores, design: friedman(scores),
-        title="Friedman's test",
-        short="Friedman",
-        why=(
-            "Friedman's test asks whether any treatments differ; with this number of blocks its"
-            " Iman-Davenport F keeps its level."
-        ),
-        sources=("friedman1937", "iman1980"),
-        detail="with the F approximation of Iman and Davenport {iman1980}",
-        p_of=lambda outcome: float(outcome.f_p),
-    ),
-    PlannedTest(
-        name="friedman_permutation",
-        role="omnibus",
-        suits=lambda s: s.blocks and s.many,
-        run=lambda scores, design: friedman_permutation(scores),
-        title="Friedman's test",
-        short="Friedman",
-        why=(
-            "Friedman's test asks whether any treatments differ; with so few blocks its"
-            " approximations do not hold, so permutations are counted."
-        ),
-        sources=("friedman1937",),
-        detail="with permutations of ranks counted or drawn, since blocks are few",
-    ),
-    PlannedTest(
-        name="cochran_q",
-        role="omnibus",
-        suits=lambda s: s.unit == "example" and s.many,
-        run=lambda scores, design: cochran_q(np.ones(len(scores)), scores),
-        title="Cochran's Q test",
-        short="Cochran's Q",
-        why="Cochran's Q test asks whether any models differ.",
-        sources=("cochran1950",),
-    ),
-    replace(
-        SIGNED_RANK,
-        suits=lambda s: s.blocks and s.many,
-        why=(
-            "Two treatments are compared by the signed-rank test of these two alone, since tests on"
-            " mean ranks let the other treatments decide on a pair (Benavoli et al. 2016)."
-        ),
-        sources=("wilcoxon1945", "benavoli2016"),
-    ),
-    SIGNED_RANK,
-    PlannedTest(
-        name="rank_sum",
-        role="pairs",
-        suits=lambda s: s.unit == "repeat",
-        run=lambda x, y, design: rank_sum(x, y),
-        title="the Wilcoxon-Mann-Whitney rank-sum test",
-        short="rank-sum test",
-        why=(
-            "Two treatments are compared by the ranks of their values among all repeats of both."
-            " Pairing repeats by seed would make the test more powerful."
-        ),
-        sources=("mann1947", "vargha2000"),
-        # All of one sample below all of the other: one choice of n in 2 n, in either direction.
-        smallest_p=lambda n: 2 / math.comb(2 * n, n),
-    ),
-    PlannedTest(
-        name="repeated_kfold_t",
-        role="pairs",
-        suits=lambda s: s.split_by("repeated k-fold"),
-        run=lambda x, y, design: repeated_kfold_t(x, y),
-        title="the corrected repeated k-fold t test",
-        short="corrected t test",
-        why=(
-            "The corrected repeated k-fold t test adds n2 / n1 to the variance for the correlation."
-        ),
-        sources=("bouckaert2004", "nadeau2003"),
-    ),
-    PlannedTest(
-        name="corrected_t",
-        role="pairs",
-        suits=lambda s: s.split_by("holdout"),
-        run=lambda x, y, design: corrected_t(x, y, design.test_fraction),
-        title="the corrected resampled t test",
-        short="corrected t test",
-        why=("The corrected resampled t test adds n2 / n1 to the variance for the correlation."),
-        sources=("nadeau2003",),
-    ),
-    PlannedTest(
-        name="five_by_two_f",
-        role="pairs",
-        suits=lambda s: s.split_by("5x2cv"),
-        run=lambda x, y, design: five_by_two_f(x, y),
-        title="the combined 5x2cv F test",
-        short="5x2cv F test",
-        why=(
-            "Two-fold training sets do not overlap, and the combined F test takes the variance from"
-            " within each repetition. It does not see what all five repetitions share, so repeated"
-            " k-fold with its corrected test is the safer plan."
-        ),
-        sources=("alpaydin1999", "dietterich1998"),
-    ),
-    PlannedTest(
-        name="mcnemar",
-        role="pairs",
-        suits=lambda s: s.unit == "example",
-        run=lambda x, y, design: mcnemar(np.ones(len(x)), x, y),
-        title="McNemar's test",
-        short="McNemar",
-        why=(
-            "McNemar's test compares two models by the examples on which only one of them is right."
-        ),
-        sources=("mcnemar1947", "dietterich1998"),
-    ),
-    PlannedTest(
-        name="bayes_signed_rank",
-        role="posterior",
-        suits=lambda s: s.unit == "problem" and not s.many,
-        run=lambda x, y, rope, design: bayes_signed_rank(x, y, rope),
-        title="the Bayesian signed-rank test",
-        short="Bayesian signed-rank test",
-        why="Its Bayesian form states how probable a practical difference is.",
-        sources=("benavoli2017",),
-    ),
-    PlannedTest(
-        name="correlated_t",
-        role="posterior",
-        suits=lambda s: s.split_by("repeated k-fold") or s.split_by("holdout"),
-        run=lambda x, y, rope, design: correlated_t(
-            np.ravel(x), np.ravel(y), rope, design.test_fraction
-        ),
-        title="the Bayesian correlated t test",
-        short="Bayesian correlated t test",
-        why=(
-            "With a stated region of practical equivalence, its Bayesian form gives the probability"
-            " of a practical difference."
-        ),
-        sources=("corani2015",),
-    ),
-]
-
-
-def _planned(role: Role, name: str, why: str) -> PlannedTest:
-    for test in PLANNED_TESTS:
-        if (test.role, test.name, test.why) == (role, name, why):
-            return test
-    raise StatisticsError(f"the pickled plan uses the test {name!r}, which is not in PLANNED_TESTS")
-
-
-def _reduce(test: PlannedTest) -> tuple[Any, ...] | str:
-    """Pickle a test of the table by what identifies it there: its functions have no names."""
-    if any(known is test for known in PLANNED_TESTS):
-        return _planned, (test.role, test.name, test.why)
-    return test.__reduce_ex__(2)
-
-
-copyreg.pickle(PlannedTest, _reduce)
-
-
-def pick(role: Role, setting: Setting) -> PlannedTest | None:
-    """Return the first test of the table with this role that suits the setting, or None.
-
-    Args:
-        role: what the test is for.
-        setting: what it must suit.
-    """
-    return next((t for t in PLANNED_TESTS if t.role == role and t.suits(setting)), None)
+# With fewer problems, a test over problems has little power.
+LEAST_PROBLEMS = 10
 
 
 def recommend(design: Design, level: float = 0.05, *, families: int = 1) -> Recommendation:
     """Choose tests, correction and effects for a stated design; data play no part.
 
-    With several problems, the problem is the unit if there are enough problems to reject at all;
-    the finding then holds for problems of that kind. Otherwise each problem is tested on its own,
-    and Holm's correction covers all of them. On one problem the unit is the paired repeat, the
-    split of a corrected test, or the test example.
+    With 10 problems or more, and enough to reject at all, the problem is the unit; the finding then
+    holds for problems of that kind. With fewer, independent repeats are tested in strata, one per
+    problem, and the finding holds for these problems. Scores of resampled data are then tested on
+    each problem on its own, under one correction. On one problem the unit is the repeat, the split
+    of a corrected test, or the test example.
 
     Args:
         design: of the experiment.
@@ -233,23 +42,23 @@ def recommend(design: Design, level: float = 0.05, *, families: int = 1) -> Reco
     Example:
         >>> plan = recommend(Design(treatments=4, repeats=12, control=True))
         >>> plan.tests
-        ('friedman', 'pairwise')
+        ('friedman_permutation', 'pairwise')
     """
-    if not isinstance(design, Design):
-        raise StatisticsError(f"design must be a stats.Design, got {design!r:.80}")
+    design = as_result(design, "design", Design)
     level, families = as_level(level), as_whole(families, "families")
     if design.problems == 1:
         return _one_problem(design, level, families)
     whole = Setting(design, "problem", design.problems)
-    need = _fewest(whole, level, design.comparisons * families)
-    if design.problems >= need:
+    need = max(LEAST_PROBLEMS, _fewest(whole, level, design.comparisons * families))
+    if design.problems >= need and not design.looks:
         return _over_problems(whole, families)
+    if whole.several:
+        return _in_strata(design, level, families, need)
     each = _one_problem(replace(design, problems=1), level, design.problems * families)
     advice = (
-        f"{design.problems} problems cannot show p <= {level:g}"
-        f" for {_comparisons(design.comparisons)} with the problem as the unit, whatever the"
-        f" scores: that needs at least {need}. Instead each problem is tested on its own: findings"
-        f" hold for these ones only."
+        f"A test with the problem as the unit needs at least {need} problems to be of use for"
+        f" {_comparisons(design.comparisons)}, and there are {design.problems}. Instead each"
+        f" problem is tested on its own: findings hold for these ones only."
     )
     return replace(each, advice=f"{advice} {each.advice}".rstrip())
 
@@ -266,8 +75,27 @@ def _over_problems(setting: Setting, families: int) -> Recommendation:
         " others, however its repeats or folds are correlated (Demsar 2006). Scores of different"
         " problems have different scales, so ranks are compared and not means."
     )
-    effects = ("mean_ranks", "a12", "critical_groups") if setting.many else ("median_difference",)
+    effects = ("win_shares", "critical_groups") if setting.several else ("median_difference",)
     return _plan(setting, families, why, effects, ("demsar2006",))
+
+
+def _in_strata(design: Design, level: float, families: int, wanted: int) -> Recommendation:
+    """The plan for independent repeats of fewer problems than a test over problems needs."""
+    setting = Setting(design, "repeat of a problem", design.problems * design.repeats)
+    need = _fewest(setting, level, design.comparisons * families)
+    if setting.n < need:
+        return _too_few(setting, level, families, math.ceil(need / design.problems))
+    reason = (
+        "Problems are strata"
+        if design.problems >= wanted
+        else f"{design.problems} problems are too few to be a sample of problems (at least {wanted}"
+        f" are needed), so they are strata"
+    )
+    why = (
+        f"{reason}: repeats are compared within each problem, since scales differ, and the evidence"
+        f" is added up. The finding holds for these problems."
+    )
+    return _plan(setting, families, why, ("win_shares", "wins"), ())
 
 
 def _one_problem(design: Design, level: float, families: int) -> Recommendation:
@@ -306,17 +134,19 @@ def _independent(design: Design, level: float, families: int) -> Recommendation:
         " are seldom normal; this is decided beforehand and not looked up in the data."
     )
     if setting.many:
-        effects = ("mean_ranks", "a12", "critical_groups")
-        return _plan(setting, families, why, effects, ("demsar2006",))
-    effects = ("a12", "median_difference", "bootstrap_two")
-    return _plan(setting, families, why, effects, ("demsar2006", "vargha2000"))
+        many = ("median_difference", "wins", "rank_biserial", "critical_groups")
+        return _plan(setting, families, why, many, ("demsar2006",))
+    effects = ("median_difference", "wins", "rank_biserial")
+    return _plan(setting, families, why, effects, ("demsar2006",))
 
 
 def _too_few(setting: Setting, level: float, families: int, need: int) -> Recommendation:
     """The plan of a design in which no test could reject: effect sizes, and what is needed."""
-    design, n, m = setting.design, setting.n, setting.design.comparisons * families
-    effects = ("a12", "median_difference" if design.paired else "shift", "bootstrap_two")
-    what = "paired repeats" if design.paired else "repeats of each treatment"
+    design, m = setting.design, setting.design.comparisons * families
+    n = design.repeats
+    effects = ("wins", "median_difference") if design.paired else ("a12", "shift")
+    what = f"paired repeat{'s' * (n != 1)}" if design.paired else "repeats of each treatment"
+    what += " of each problem" if design.problems > 1 else ""
     advice = (
         f"{n} {what} cannot show p <= {level:g} for {_comparisons(m)}, whatever the scores:"
         f" at least {need} are needed (and more to see a small effect: stats.power). Instead"
@@ -326,8 +156,8 @@ def _too_few(setting: Setting, level: float, families: int, need: int) -> Recomm
     why = "No test: its smallest possible p-value lies above the level."
     correction, keys = _correction(design.comparisons, families)
     return Recommendation(
-        (), correction, effects[: 3 if n > 1 else 2], setting.unit, n, m, False, advice, why,
-        ("vargha2000", *keys), design,
+        (), correction, effects, setting.unit, setting.n, m, False, advice, why,
+        ("hodges1963" if design.paired else "vargha2000", *keys), design,
     )  # fmt: skip
 
 
@@ -336,8 +166,8 @@ def _plan(
 ) -> Recommendation:
     """Pick the tests for a setting; words and sources are those of the unit and of the tests."""
     design = setting.design
-    omnibus, pairs = pick("omnibus", setting), pick("pairs", setting)
-    posterior = pick("posterior", setting)
+    omnibus = None if design.looks else pick("omnibus", setting)
+    pairs, posterior = pick("pairs", setting), pick("posterior", setting)
     used = [test for test in (omnibus, pairs, posterior) if test is not None]
     correction, corrected = _correction(design.comparisons, families)
     sources_ = [*keys, *(key for test in used for key in test.sources), *corrected]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-ACCENTS = {r"{\v{s}}": "s", r"{\i}": "i", r"{\'a}": "a"}
+ACCENTS = {r"{\v{s}}": "s", r"{\i}": "i", r"{\'a}": "a", r"{\'e}": "e"}
 
 
 @dataclass(frozen=True)

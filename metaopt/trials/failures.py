@@ -85,7 +85,9 @@ def worse_than_all(costs: FloatArray) -> FloatArray:
     known = costs[np.isfinite(costs)]
     if not len(known):
         return np.zeros_like(costs)
-    return np.where(np.isfinite(costs), costs, known.max() + max(1.0, float(np.ptp(known))))
+    with np.errstate(over="ignore"):
+        beyond = known.max() + max(1.0, float(np.ptp(known)))
+    return np.where(np.isfinite(costs), costs, min(beyond, np.finfo(np.float64).max))
 
 
 def loses_to_all(costs: FloatArray) -> FloatArray:

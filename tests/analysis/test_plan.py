@@ -55,7 +55,7 @@ PLAIN_T = stats.PlannedTest(
 def table(monkeypatch):
     """The table of tests; what is put first in it is used first."""
     tests = list(stats.PLANNED_TESTS)
-    monkeypatch.setattr(import_module("metaopt.stats.recommend"), "PLANNED_TESTS", tests)
+    monkeypatch.setattr(import_module("metaopt.stats.planned_tests"), "PLANNED_TESTS", tests)
     return tests
 
 
@@ -68,7 +68,6 @@ def test_compare_runs_an_added_test_and_takes_its_words(table, capsys):
     found = {s.label: s.p for s in analysis.standings if s.p is not None}
     assert [found["sobol"], found["grid"]] == pytest.approx(stats.holm(raw).tolist())
     assert analysis.friedman_p == pytest.approx(min(p.p for p in stats.nemenyi(values).pairs))
-    assert "(Nemenyi, p" in c.conclusion()
     assert "judged by Student's paired t test" in c.conclusion()
     how = methods.paragraph(c)
     assert "by Student's paired t test (Dietterich 1998)" in how.plain()
@@ -83,7 +82,7 @@ def test_the_report_of_strategies_names_the_tests_that_were_made(table, tmp_path
     c = metaopt.compare(["random", "sobol", "grid"], "branin", n_trials=5, repeats=7)
     page = c.report(tmp_path / "page.html").read_text(encoding="utf-8")
     tests = page[page.index("Which strategies differ from") :][:3000]
-    assert "(paired t tests)" in tests and "(Nemenyi)" in tests
+    assert "(paired t test)" in tests
     assert "p is of Student" in tests and "signed-rank" not in tests
 
 
@@ -101,7 +100,7 @@ def test_compare_models_runs_an_added_test_and_takes_its_words(table, tmp_path):
     assert "Differences in score by the plain t test over folds" in page
     assert "Folds are taken to be independent." in page
     assert "corrected repeated k-fold" not in page
-    assert "Nadeau and Bengio (2003)" in page and "Bouckaert" not in page
+    assert "(Nadeau and Bengio 2003)" in page and "Bouckaert" not in page
 
 
 def test_every_planned_test_names_a_function_and_known_sources():
@@ -143,26 +142,33 @@ def test_each_design_gets_the_words_that_suit_it():
 
 
 def test_the_caption_names_the_test_also_if_it_was_made_over_problems_only(tmp_path):
-    problems = ["branin", "sphere", "ackley", "rosenbrock", "rastrigin", "hartmann6", "mixed"]
+    problems = ["branin", "sphere", "ackley", "rosenbrock"]
     c = metaopt.compare(["random", "sobol"], problems, n_trials=3, repeats=2)
     assert c.analyses[0].plan.pairs is None and c.analyses[-1].plan.pairs is not None
     page = c.report(tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "(signed-rank tests)" in page
+    assert "(stratified signed-rank test)" in page
 
 
 def test_the_p_value_of_a_pair_is_read_as_the_entry_says(table):
     table.insert(
-        0, replace(PAIRED_T, run=lambda x, y, d: {"value": 0.01}, p_of=lambda o: o["value"])
+        0,
+        replace(
+            PAIRED_T,
+            run=lambda x, y, d: {"value": 0.01},
+            p_of=lambda o: o["value"],
+            sign_of=lambda o: -1,
+        ),
     )
     c = metaopt.compare(["random", "sobol"], "branin", n_trials=3, repeats=6)
     assert [s.p for s in c.analyses[0].standings if s.p is not None] == [0.01]
+    assert "Better than random: sobol" in c.conclusion()
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"role": "pair"}, "role must be one of 'omnibus', 'pairs', 'posterior', got 'pair'"),
-        ({"sources": ()}, "at least one, got"),
+        ({"sources": ()}, "at least one in a tuple, got"),
         ({"sources": ("student1908",)}, "must be keys of references.bib.*student1908"),
     ],
 )

@@ -37,10 +37,20 @@ def _small(**changes: object) -> Comparison:
     return metaopt.compare(["random", "sobol", "grid"], BOWL, **given)  # type: ignore[arg-type]
 
 
-def test_all_strategies_of_a_repeat_share_their_seed_and_repeats_do_not() -> None:
-    seeds = {(r.repeat, r.seed) for r in _small().runs}
-    assert len(seeds) == 8
-    assert len({seed for _, seed in seeds}) == 8
+def test_strategies_share_the_seed_of_a_repeat_but_problems_and_repeats_do_not() -> None:
+    c = metaopt.compare(["random", "sobol"], [BOWL, "branin"], n_trials=2, repeats=3)
+    seeds = {(r.problem, r.repeat, r.seed) for r in c.runs}
+    assert len(seeds) == 6
+    assert len({seed for *_, seed in seeds}) == 6
+
+
+def test_random_search_tries_other_points_on_each_problem() -> None:
+    c = metaopt.compare(["random"], ["sphere", "rastrigin"], n_trials=3, repeats=1)
+    one, two = (
+        metaopt.problems.get(r.problem).space.encode([t.params for t in r.trials])[0]
+        for r in c.runs
+    )
+    assert not np.isclose(one, two).any()
 
 
 def test_strategies_with_an_initial_design_start_at_the_same_points() -> None:
@@ -133,7 +143,8 @@ def test_too_few_repeats_get_no_p_value_but_the_number_needed(
     text = " ".join(a.sentences())
     assert "No test was made" in text
     assert f"at least {need} are needed" in text
-    assert all(s.a12 is not None for s in a.standings if s.label != "s0")  # reported instead
+    assert all(s.contrast is not None for s in a.standings if s.label != "s0")  # told instead
+    assert "1 paired repeats" not in text
 
 
 def test_a_single_strategy_has_nothing_to_be_tested_against() -> None:
@@ -142,50 +153,168 @@ def test_a_single_strategy_has_nothing_to_be_tested_against() -> None:
     assert all(s.p is None for s in c.analyses[0].standings)
 
 
-def test_few_problems_are_tested_on_their_own_and_corrected_together() -> None:
-    tables = [_apart(10, 3, seed) for seed in range(3)]
+def test_few_problems_are_strata_and_all_claims_are_one_family() -> None:
+    tables = [_apart(12, 3, seed) for seed in range(3)]
     *each, overall = _analyse(*tables)
-    raw = [stats.wilcoxon(t[:, j], t[:, 0]).p for t in tables for j in (1, 2)]
-    expected = stats.holm(raw)
-    assert sorted(p for a in each for p in _ps(a)) == pytest.approx(sorted(expected))
-    assert min(_ps(each[0])) == pytest.approx(6 * 2.0 ** (1 - 10))
-    assert not _ps(overall)
-    assert "Instead each problem is tested on its own" in " ".join(overall.sentences())
-    assert each[0].friedman_p == pytest.approx(
-        3 * stats.friedman(tables[0]).f_p  # the smallest of three equal ones
-    )
+    stacked = np.array(tables)
+    over = [stats.stratified_signed_rank(stacked[..., j], stacked[..., 0]).p for j in (1, 2)]
+    single = [stats.wilcoxon(t[:, j], t[:, 0]).p for t in tables for j in (1, 2)]
+    weights = [0.8 / 2] * 2 + [0.2 / 6] * 6
+    expected = stats.holm(over + single, weights)
+    assert _ps(overall) == pytest.approx(expected[:2])
+    assert [p for a in each for p in _ps(a)] == pytest.approx(expected[2:])
+    assert overall.family == 8
+    assert "The finding holds for these 3 problems" in overall.sentences()[-1]
 
 
-def test_with_enough_problems_the_problem_is_the_unit() -> None:
-    tables = [_apart(3, 3, seed) for seed in range(8)]
+def test_single_problems_are_not_tested_where_their_share_of_the_level_shows_nothing() -> None:
+    *each, overall = _analyse(*[_apart(8, 3, seed) for seed in range(3)])
+    assert not any(_ps(a) for a in each)
+    assert overall.family == 2
+    assert "too few for tests on single problems" in each[0].sentences()[-1]
+
+
+def test_with_many_problems_the_problem_is_the_unit() -> None:
+    tables = [_apart(3, 3, seed) for seed in range(10)]
     *each, overall = _analyse(*tables)
     assert not any(_ps(a) for a in each)  # 3 repeats show nothing by themselves
+    share = np.array([[(t[:, j] < t[:, 0]).mean() for j in (1, 2)] for t in tables])
+    raw = [stats.wilcoxon(1 - share[:, j], share[:, j]).p for j in (0, 1)]
+    assert _ps(overall) == pytest.approx(stats.holm(raw))
     blocks = np.array([stats.mean_ranks(t) for t in tables])
-    expected = [c.p_holm for c in stats.against_control(blocks, 0)]
-    assert sorted(_ps(overall)) == pytest.approx(sorted(expected))
     assert overall.friedman_p == pytest.approx(stats.friedman_permutation(blocks).p)
-    assert "Worse than s0: s1, s2." in overall.sentences()
+    assert "Worse than s0: s1 (better in 0 % of repeats" in " ".join(overall.sentences())
 
 
 def test_two_strategies_over_problems_get_the_probability_of_a_practical_difference() -> None:
-    overall = _analyse(*[_apart(3, 2, seed) for seed in range(8)], control="s1")[-1]
+    overall = _analyse(*[_apart(3, 2, seed) for seed in range(10)], control="s1")[-1]
     assert overall.friedman_p is None  # for three and more
     assert overall.posterior is not None
     assert overall.posterior.below > 0.95
-    assert "s0 is practically better than s1 with probability 1.00" in " ".join(overall.sentences())
+    text = " ".join(overall.sentences())
+    assert "that s0 is practically better than s1 is the most probable result" in text
+    assert "equal: better in 44 to 56 % of repeats" in text
+    # Ten differences beyond the rope, and a prior of half an observation at 0.
+    assert "On the next problem of this kind s0 is better with probability 0.95" in text
 
 
-def test_under_the_null_a_comparison_rejects_no_more_often_than_its_level() -> None:
+def test_the_direction_of_a_claim_is_that_of_its_test_and_not_of_mean_ranks() -> None:
+    """Of ten repeats, a wins eight by far and loses two by a hair, with others in between."""
+    rng = np.random.default_rng(0)
+    control = 10.0 + np.arange(10)
+    a = np.where(np.arange(10) < 8, control - 1 - 0.1 * np.arange(10), control + 0.5)
+    far, near = control + 5, control + 0.1
+    others = np.where(np.arange(10) < 8, far, near)[:, None] + 0.1 * rng.random((10, 6))
+    (found,) = _analyse(np.column_stack([control, a, others]))
+    by = {s.label: s for s in found.standings}
+    assert by["s1"].rank > by["s0"].rank
+    raw = [stats.wilcoxon(x, control).p for x in (a, *others.T)]
+    assert by["s1"].p == pytest.approx(stats.holm(raw)[0])
+    assert by["s1"].contrast.difference.estimate < 0
+    assert "Better than s0: s1 (typical difference" in " ".join(found.sentences())
+
+
+def test_a_pair_over_problems_is_not_decided_by_other_strategies() -> None:
+    def verdict(others: int) -> tuple[bool | None, str]:
+        tables = []
+        for problem in range(10):
+            wins = np.arange(10) < 6 + problem % 2
+            control, a = np.ones(10), np.where(wins, 0.9, 2.0)
+            rest = np.where(wins, 3.0, 1.5)[:, None] + 0.01 * np.arange(others)
+            tables.append(np.column_stack([control, a, rest]))
+        found = next(s for s in _analyse(*tables)[-1].standings if s.label == "s1")
+        verdict = found.contrast.verdict
+        return verdict.better, f"{found.contrast.wins.estimate:.3f}"
+
+    assert verdict(0) == verdict(6) == (True, "0.650")
+
+
+def test_ten_wins_of_ten_are_no_negligible_effect() -> None:
+    control = np.linspace(1, 3, 10)
+    (found,) = _analyse(np.column_stack([control, control - 0.1]))
+    effect = next(s.contrast for s in found.standings if s.label == "s1")
+    assert effect.wins.estimate == effect.rank_biserial == 1.0
+    assert effect.difference.estimate == pytest.approx(-0.1)
+
+
+def test_an_interval_excludes_zero_exactly_where_its_adjusted_p_is_significant() -> None:
+    rng = np.random.default_rng(3)
+    for shift in np.linspace(0, 1.5, 12):
+        table = rng.normal(size=(12, 4)) - shift * np.arange(4)
+        for s in _analyse(table)[0].standings:
+            if s.contrast is not None:
+                d = s.contrast.difference
+                assert (d.low > 0 or d.high < 0) == (s.p <= 0.05)
+
+
+def test_hidden_test_values_that_contradict_a_claim_are_named() -> None:
+    rng = np.random.default_rng(0)
+    low, high = rng.random(10), rng.random(10) + 1
+    values, tests = np.column_stack([high, low]), np.column_stack([low, high])
+    sample = ranking.Sample("p", values, tests)
+    text = " ".join(ranking.analyse([sample], ["random", "a"], "random")[0].sentences())
+    assert "Better than random: a" in text
+    assert "The hidden test values contradict it, with a difference in the other direction" in text
+    same = ranking.Sample("p", values, values)
+    text = " ".join(ranking.analyse([same], ["random", "a"], "random")[0].sentences())
+    assert "The hidden test values confirm it: a (p = 0.002)" in text
+
+
+def test_equivalence_within_a_stated_margin_is_a_verdict_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=20)
+    near, far = base + 0.01 * rng.normal(size=20), base + 5
+    table = np.column_stack([base, near, far])
+    for margin, equal in ((0.1, True), (0.001, False)):
+        sample = ranking.Sample("p", table, margin=margin)
+        (found,) = ranking.analyse([sample], ["random", "near", "far"], "random")
+        text = " ".join(found.sentences())
+        told = f"No relevant difference from random (a difference within ±{margin:g} does not"
+        assert (told in text) == equal
+        assert "Worse than random: far" in text
+    # Both one-sided tests, against scipy.
+    one = scipy.stats.wilcoxon(near + 0.1, base, alternative="greater").pvalue
+    two = scipy.stats.wilcoxon(near - 0.1, base, alternative="less").pvalue
+    sample = ranking.Sample("p", table[:, :2], margin=0.1)
+    (found,) = ranking.analyse([sample], ["random", "near"], "random")
+    p = next(s.contrast.equivalent for s in found.standings if s.contrast)
+    assert p == pytest.approx(max(one, two))
+
+
+@pytest.mark.parametrize("margin", [0, -1, float("nan"), "a", {"bowls": 1.0}])
+def test_a_margin_must_be_a_number_above_zero_for_each_problem(margin) -> None:
+    with pytest.raises(StudyError, match="margin"):
+        metaopt.compare(["random", "sobol"], BOWL, 2, 2, margin=margin)
+
+
+def test_problems_without_any_value_are_not_compared() -> None:
+    empty, full = np.full((8, 2), np.nan), _apart(8, 2)
+    each = _analyse(empty, full)
+    assert each[0].sentences() == ["No run on p0 has a value, so nothing is compared there."]
+    assert _ps(each[-1])
+
+
+def test_comparisons_with_shared_seeds_are_not_tested_over_problems() -> None:
+    samples = [ranking.Sample(f"p{i}", _apart(12, 2, i)) for i in range(3)]
+    *each, overall = ranking.analyse(samples, ["s0", "s1"], "s0", shared_seeds=True)
+    assert not _ps(overall)
+    assert "the problems share the seed of each repeat" in overall.sentences()[-1]
+    assert [len(_ps(a)) for a in each] == [1, 1, 1]
+    assert each[0].family == 3
+
+
+@pytest.mark.parametrize("shape", [(1, 9, 4), (3, 10, 2), (3, 15, 3), (12, 4, 3)])
+def test_under_the_null_a_comparison_claims_no_more_often_than_its_level(shape) -> None:
     rng = np.random.default_rng(5)
-    runs = [_analyse(*rng.random((2, 9, 4))) for _ in range(300)]
+    runs = [_analyse(*rng.random(shape)) for _ in range(150)]
     false = sum(any(p < 0.05 for a in found for p in _ps(a)) for found in runs)
-    assert false <= scipy.stats.binom.ppf(0.999, 300, 0.05)
+    assert false <= scipy.stats.binom.ppf(0.999, 150, 0.05)
 
 
-def test_several_problems_are_the_blocks_of_a_common_analysis() -> None:
+def test_several_problems_have_a_common_analysis_with_the_means_of_their_ranks() -> None:
     c = metaopt.compare(["random", "sobol"], [BOWL, "branin"], n_trials=5, repeats=3)
     overall = c.analyses[-1]
-    assert (overall.blocks, overall.over) == (2, "problems")
+    assert overall.blocks == "2 problems with 3 paired repeats each"
     by_problem = [{s.label: s.rank for s in a.standings} for a in c.analyses[:-1]]
     for s in overall.standings:
         assert s.rank == pytest.approx(np.mean([r[s.label] for r in by_problem]))
@@ -194,13 +323,13 @@ def test_several_problems_are_the_blocks_of_a_common_analysis() -> None:
 def test_all_pairs_are_those_of_metaopt_stats_in_either_direction() -> None:
     up = Problem("up", SPACE, _Negated(), "maximize")
     c = metaopt.compare(["random", "sobol", "grid"], [BOWL, up], n_trials=8, repeats=8, seed=1)
-    np.testing.assert_allclose(c.scores("up"), c.values("bowl"))
-    np.testing.assert_array_equal(
-        c.pairwise("up").table(), stats.pairwise(c.values("bowl")).table()
-    )
-    blocks = np.array([stats.mean_ranks(c.values("bowl"))] * 2)
-    np.testing.assert_allclose(c.scores(), blocks)
-    assert c.pairwise().n == 2
+    np.testing.assert_allclose(c.scores("up"), -c.values("up"))
+    np.testing.assert_array_equal(c.pairwise("up").table(), stats.pairwise(-c.values("up")).table())
+    both = np.array([c.scores("bowl"), c.scores("up")])
+    np.testing.assert_allclose(c.scores(), [stats.mean_ranks(table) for table in both])
+    expected = stats.pairwise(both, stats.stratified_signed_rank)
+    np.testing.assert_array_equal(c.pairwise().table(), expected.table())
+    assert c.pairwise().n == 16
     with pytest.raises(UnknownNameError, match="'bowls'; did you mean 'bowl'"):
         c.pairwise("bowls")
 

@@ -16,7 +16,7 @@ from torch import nn
 
 import metaopt
 from metaopt import stats
-from metaopt.comparison.models import compare_models
+from metaopt.comparison.models import ModelComparison, compare_models
 from metaopt.comparison.splits import make_splits
 from metaopt.core.errors import StudyError, UnknownNameError
 
@@ -76,13 +76,41 @@ def test_pairs_are_tested_by_the_corrected_test_and_adjusted_by_holm() -> None:
     assert [p.p for p in c.pairs] == pytest.approx(stats.holm(p).tolist())
     pair = c.pair("dummy", "line")
     assert (pair.first, pair.second) == ("line", "dummy")
-    assert pair.test == stats.repeated_kfold_t(c.scores["line"], c.scores["dummy"])
+    levels = [1 - stats.holm_levels(p)[i] for i, q in enumerate(c.pairs) if q is pair]
+    expected = stats.repeated_kfold_t(c.scores["line"], c.scores["dummy"], levels[0])
+    assert (pair.test.low, pair.test.high) == pytest.approx((expected.low, expected.high))
+    assert pair.test.level == expected.level > 0.95
     assert pair.posterior == stats.correlated_t(
         c.scores["line"].ravel(), c.scores["dummy"].ravel(), 0.01, 1 / 4
     )
     assert pair.posterior.above > 0.99
-    assert "line scores" in c.conclusion()
-    assert "above dummy, beyond chance" in c.conclusion()
+    assert "line scores above dummy, beyond chance (" in c.conclusion()
+
+
+def test_an_interval_contains_zero_exactly_where_its_adjusted_p_is_not_significant() -> None:
+    rng = np.random.default_rng(3)
+    base = rng.normal(0.8, 0.02, (5, 5))
+    for size in np.linspace(0, 0.04, 9):
+        scores = {
+            f"m{i}": base - i * size + rng.normal(0, 0.015, (5, 5)) for i in range(4)
+        }  # fmt: skip
+        seconds = {k: np.ones((5, 5)) for k in scores}
+        c = ModelComparison(scores, seconds, {}, "accuracy", None, 0.01, 0, 500)
+        for p in c.pairs:
+            assert (p.test.low <= 0 <= p.test.high) == (p.p > 0.05)
+
+
+def test_a_constant_difference_is_told_and_kills_nothing(tmp_path) -> None:
+    y = np.repeat([0, 1], 50)
+    X = 10.0 * y[:, None] + np.arange(100)[:, None] / 100
+    models = {"dummy": DummyClassifier(), "line": LogisticRegression(), "copy": DummyClassifier()}
+    c = metaopt.compare_models(models, X, y, folds=5, repeats=2)
+    assert "line scores 0.5 above dummy on every fold" in c.conclusion()
+    assert c.pair("line", "dummy").p is None
+    assert c.pair("dummy", "copy").p == 1
+    c.print()
+    assert "no variation" in c.to_markdown()
+    c.report(tmp_path / "page.html")
 
 
 def test_equal_models_are_practically_equal_and_not_called_different() -> None:
@@ -163,9 +191,10 @@ def test_the_tables_name_every_model_and_pair(capsys) -> None:
     text = c.to_markdown()
     for out in (printed, text):
         assert all(label in out for label in c.scores)
-        assert all(f"{p.first} - {p.second}" in out for p in c.pairs)
+        assert all(f"{p.first} - {p.second}" in " ".join(out.split()) for p in c.pairs)
     assert "Bouckaert and Frank (2004)" in text
-    assert "Holm (1979) over all 3 comparisons" in text
+    assert "Holm (1979)" in text
+    assert "p-values of the 3 pairs are one family" in " ".join(text.split())
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import sqlite3
 from pathlib import Path
 
@@ -9,7 +11,9 @@ import pytest
 
 import metaopt
 from metaopt import Categorical, Float, Problem, Space, Study
+from metaopt.analysis.setup import NOTE, ComparisonSetup, study_name
 from metaopt.core.errors import StoreError, StudyError
+from metaopt.storage.opening import open_store
 
 SPACE = Space(x=Float(-1, 1))
 
@@ -151,3 +155,54 @@ def test_a_damaged_note_is_named(body: str, words: str, tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(StoreError, match=words):
         metaopt.load_comparison(store)
+
+
+def of_an_earlier_version(store: Path) -> None:
+    """Rewrite the setup as versions did in which all problems shared the seed of a repeat."""
+    with sqlite3.connect(store) as db:
+        for key, text in db.execute("SELECT rowid, body FROM metaopt_notes").fetchall():
+            note = json.loads(text)
+            del note["shared_seeds"], note["margin"]
+            db.execute("UPDATE metaopt_notes SET body = ? WHERE rowid = ?", (json.dumps(note), key))
+
+
+def test_a_comparison_of_an_earlier_version_is_read_and_not_tested_over_problems(
+    tmp_path: Path,
+) -> None:
+    store = tmp_path / "c.db"
+    twin = Problem("twin", SPACE, square)
+    metaopt.compare(["random", "sobol"], [SQUARE, twin], 3, 6, storage=store)
+    of_an_earlier_version(store)
+    read = metaopt.load_comparison(store)
+    assert read.shared_seeds
+    assert "An earlier version made this comparison" in read.conclusion()
+    assert "all problems shared the seed of a repeat" in read.report(
+        tmp_path / "page.html"
+    ).read_text(encoding="utf-8")
+    assert all(s.p is None for s in read.analyses[-1].standings)
+    with pytest.raises(StudyError, match="share the seed of each repeat"):
+        read.pairwise()
+
+
+def test_an_interrupted_comparison_of_an_earlier_version_goes_on_with_its_own_seeds(
+    tmp_path: Path,
+) -> None:
+    store, problems = tmp_path / "c.db", [SQUARE, Problem("twin", SPACE, square)]
+    setup = ComparisonSetup.of(problems, ["random"], 3, 2, 0, "random")
+    old = dataclasses.replace(setup, shared_seeds=True)
+    for repeat, name, strategy in list(old.runs())[:2]:
+        study = Study(
+            SPACE,
+            metaopt.make_strategy(strategy, SPACE, old.seed_of(name, repeat), 3),
+            storage=store,
+            name=study_name(name, strategy, repeat),
+        )
+        study.optimize(square, 3)
+        study.close()
+    kept = open_store(store)
+    kept.note(NOTE, {k: v for k, v in old.to_json().items() if k not in ("shared_seeds", "margin")})
+    kept.close()
+    c = metaopt.compare(["random"], problems, 3, 2, storage=store)
+    assert c.shared_seeds and len(c.runs) == 4
+    assert [r.seed for r in c.runs[:2]] == [old.seed_of("square", 0)] * 2
+    assert metaopt.load_comparison(store).shared_seeds

@@ -1,8 +1,10 @@
 """Figures of a comparison show the numbers of `stats`, and texts that do not overlap."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from plotting import comparison, lines, overlapping_texts, random_comparison
+from plotting import comparison, lines, overlapping_texts, random_comparison, record
 
 from metaopt import plots, stats
 from metaopt.core.errors import MetaoptError, StudyError
@@ -71,7 +73,7 @@ def test_pairs_without_a_bar_are_listed_below_the_diagram():
 
 def test_a_diagram_of_several_problems_uses_the_mean_ranks_of_each():
     tables = {
-        p: {"a": [[1.0]] * 2, "b": [[2.0]] * 2, "c": [[x]] * 2} for p, x in (("p", 3.0), ("q", 0.0))
+        p: {"a": [[1.0]] * 6, "b": [[2.0]] * 6, "c": [[x]] * 6} for p, x in (("p", 3.0), ("q", 0.0))
     }
     (axes,) = plots.critical_difference(comparison(tables)).axes
     assert {k: v.get_xdata()[0] for k, v in lines(axes).items()} == {"a": 1.5, "b": 2.5, "c": 2.0}
@@ -95,6 +97,102 @@ def test_the_improvement_matrix_shows_the_probabilities_with_the_best_on_top():
         sure = expected.low[at] > 0.5 or expected.high[at] < 0.5
         assert (text.get_fontweight() == "bold") == sure
     assert len(cells) == 6
+
+
+def cells(c):
+    """Texts of the comparison matrix by labels of row and column, and which are bold."""
+    (axes,) = plots.comparison_matrix(c).axes
+    rows = [t.get_text() for t in axes.get_yticklabels()]
+    columns = [t.get_text() for t in axes.get_xticklabels()]
+    found = {}
+    for text in axes.texts:
+        x, y = text.get_position()
+        key = rows[round(y)], columns[round(x)]
+        found[key] = text.get_text().replace("−", "-").split("\n"), text.get_fontweight() == "bold"
+    return found
+
+
+def test_a_cell_of_the_matrix_shows_effect_counts_and_the_test_of_the_two():
+    rng = np.random.default_rng(2)
+    means = {"a": 0.0, "b": 1.0, "c": 2.0, "d": 1.4}
+    c = comparison({p: {k: rng.normal(m, 1, (8, 1)) for k, m in means.items()} for p in "pq"})
+    shown, tests = cells(c), c.pairwise().pairs
+    assert len(shown) == 12 and any(pair.p <= 0.05 < pair.p_adjusted for pair in tests)
+    table = np.array([c.scores(p.name) for p in c.problems])
+    for pair in tests:
+        x, y = table[:, :, pair.first], table[:, :, pair.second]
+        (effect,) = stats.hierarchical(np.stack([x, y], axis=2), control=1)
+        key = c.strategies[pair.first], c.strategies[pair.second]
+        counts = f"{(x < y).sum()} / {(x == y).sum()} / {(x > y).sum()}"
+        p = f"p = {pair.p:.3f}" if pair.p >= 0.001 else "p < 0.001"
+        assert shown[key][0] == [f"{effect.mean.estimate:+.2f}", counts, p]
+        assert shown[key][1] == shown[key[::-1]][1] == (pair.p_adjusted <= 0.05)
+        assert float(shown[key[::-1]][0][0]) == -float(shown[key][0][0])
+
+
+def test_another_strategy_changes_no_cell_but_its_own():
+    rng = np.random.default_rng(5)
+    whole = {p: {k: rng.normal(j, 1, (12, 1)).tolist() for j, k in enumerate("abcd")} for p in "pq"}
+    part = {p: {k: v for k, v in table.items() if k != "b"} for p, table in whole.items()}
+    before, after = cells(comparison(part)), cells(comparison(whole))
+    assert {k: v[0] for k, v in after.items() if "b" not in k} == {
+        k: v[0] for k, v in before.items()
+    }
+    assert any(bold for _, bold in after.values())
+
+
+def test_with_more_than_eight_strategies_the_matrix_has_the_control_as_its_only_column():
+    labels = [f"s{i}" for i in range(9)]
+    assert set(cells(random_comparison(labels[:8]))) == {
+        (a, b) for a in labels[:8] for b in labels[:8] if a != b
+    }
+    assert set(cells(random_comparison(labels))) == {(a, "s0") for a in labels[1:]}
+
+
+def test_without_a_test_the_matrix_shows_no_p_values_and_says_why():
+    c = random_comparison(["a", "b", "c"], repeats=4)
+    assert all(len(lines) == 2 and not bold for lines, bold in cells(c).values())
+    caption = plots.comparison_figures(c)["comparison-matrix"].caption
+    assert "There are no p-values" in caption and "at least" in caption
+
+
+def test_effects_by_problem_are_those_of_the_hierarchical_model():
+    c = random_comparison(["a", "b", "c"], ["p", "q", "r"], repeats=6)
+    table = np.array([c.scores(p.name) for p in c.problems])
+    figure = plots.effects_by_problem(c)
+    for axes, found in zip(figure.axes, stats.hierarchical(table, control=0), strict=False):
+        drawn = axes.get_lines()
+        assert axes.get_title(loc="left") == c.strategies[found.treatment]
+        raw = [line.get_xdata()[0] for line in drawn if line.get_label() == "_observed"]
+        assert raw == list(found.observed)
+        (mean,) = [line for line in drawn if line.get_label() == "_mean"]
+        (ahead,) = [line for line in drawn if line.get_label() == "_next"]
+        assert mean.get_xdata()[0] == found.mean.estimate
+        assert list(ahead.get_xdata()) == [found.next_problem.low, found.next_problem.high]
+        spans = [list(line.get_xdata()) for line in drawn if len(line.get_xdata()) == 2]
+        assert [[x.low, x.high] in spans for x in [*found.effects, found.mean]] == [True] * 4
+    rows = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert rows == ["p", "q", "r", "mean", "next problem"]
+
+
+def test_effects_by_problem_need_several_independent_problems():
+    for c in (
+        random_comparison(["a", "b"], ["p"]),
+        random_comparison(["a", "b"], ["p", "q"], repeats=1),
+        dataclasses.replace(random_comparison(["a", "b"], ["p", "q"]), shared_seeds=True),
+    ):
+        assert "effects-by-problem" not in plots.comparison_figures(c)
+        with pytest.raises(StudyError, match="effects by problem cannot be estimated"):
+            plots.effects_by_problem(c)
+
+
+def test_a_problem_in_which_all_runs_failed_counts_as_ties():
+    table = {"a": [[None]] * 6, "b": [[None]] * 6}
+    assert "comparison-matrix" not in plots.comparison_figures(comparison({"p": table}))
+    mixed = {"p": table, "q": {"a": [[1.0]] * 6, "b": [[2.0]] * 6}}
+    assert cells(comparison(mixed))["a", "b"][0][1] == "6 / 6 / 0"
+    found = plots.comparison_figures(comparison(mixed))
+    found["effects-by-problem"].draw().draw_without_rendering()
 
 
 def test_interquartile_means_are_scaled_from_the_best_known_to_a_first_trial():
@@ -146,13 +244,94 @@ def test_validation_against_test_shows_each_run_and_the_diagonal():
     assert drawn["equal"].get_xdata().tolist() == drawn["equal"].get_ydata().tolist() == [0.5, 3.0]
 
 
+def with_tests(tables, tests, **how):
+    """A comparison of {problem: {label: rows of values}} with a test value of every trial."""
+    c = comparison(tables, **how)
+    runs = []
+    for run in c.runs:
+        row = tests[run.problem][run.strategy][run.repeat]
+        trials = [
+            record(t.number, t.value, 1.0, {"test": v})
+            for t, v in zip(run.trials, row, strict=True)
+        ]
+        runs.append(dataclasses.replace(run, trials=tuple(trials)))
+    return dataclasses.replace(c, runs=tuple(runs))
+
+
+def test_overtuning_is_drawn_as_the_share_of_runs_with_at_most_so_much():
+    tables = {"p": {"a": [[3.0, 2.0, 1.0]] * 4, "b": [[3.0, 2.0, None]] * 4}}
+    tests = {
+        "p": {  # relative overtuning of a: 0, 0.5, 2 and undefined
+            "a": [[9.0, 8.0, 7.0], [9.0, 5.0, 7.0], [9.0, 8.0, 10.0], [1.0, 2.0, 3.0]],
+            "b": [[9.0, 8.0, 0.0]] * 4,
+        }
+    }
+    c = with_tests(tables, tests)
+    (axes,) = plots.overtuning(c).axes
+    x, y = lines(axes)["a"].get_data()
+    height = {at: y[np.flatnonzero(x <= at)[-1]] for at in (0.0, 0.49, 0.51, 1.9, 2.05)}
+    third = 1 / 3
+    assert height == pytest.approx(
+        {0.0: third, 0.49: third, 0.51: 2 * third, 1.9: 2 * third, 2.05: 1.0}
+    )
+    x, y = lines(axes)["b"].get_data()
+    assert x[0] == y[0] == 0 and (y[x > 0] == 1).all()
+    spec = plots.comparison_figures(c)["overtuning-p"]
+    assert "Not drawn: 1 run that never improved the test value." in spec.caption
+    assert "a 0.333 and b 1." in spec.alt
+
+
+def test_overtuning_of_a_maximised_problem_is_that_of_its_negative():
+    rng = np.random.default_rng(5)
+    values = {"p": {k: rng.normal(size=(6, 9)).tolist() for k in "ab"}}
+    tests = {"p": {k: rng.normal(size=(6, 9)).tolist() for k in "ab"}}
+
+    def flip(table):
+        return {p: {k: (-np.array(v)).tolist() for k, v in t.items()} for p, t in table.items()}
+
+    (one,) = plots.overtuning(with_tests(values, tests)).axes
+    (two,) = plots.overtuning(with_tests(flip(values), flip(tests), direction="maximize")).axes
+    for label in "ab":
+        assert (lines(one)[label].get_xydata() == lines(two)[label].get_xydata()).all()
+
+
+def test_the_axis_of_overtuning_ends_where_the_runs_of_each_strategy_can_be_seen():
+    tables = {"p": {"a": [[3.0, 2.0, 1.0]] * 2, "b": [[3.0, 2.0, 1.0]] * 2}}
+    far, near = [9.0, 8.0, 29.0], [9.0, 8.0, 8.0]  # relative overtuning 21 and 0
+    (axes,) = plots.overtuning(
+        with_tests(tables, {"p": {"a": [near, far], "b": [near, near]}})
+    ).axes
+    assert 3 < axes.get_xlim()[1] < 4
+    (axes,) = plots.overtuning(with_tests(tables, {"p": {"a": [far, far], "b": [near, near]}})).axes
+    assert axes.get_xlim()[1] > 21
+
+
+def test_overtuning_needs_a_test_value_of_every_trial_and_a_gain():
+    with pytest.raises(StudyError, match="every complete trial; the problem 'p' has none"):
+        plots.overtuning(comparison(TWO))
+    flat = comparison(TWO, tests={"p": {"a": [2.5, 1.5], "b": [3.0, 0.5]}})
+    with pytest.raises(StudyError, match="no run on 'p' improved its test value"):
+        plots.overtuning(flat)
+    assert "overtuning-p" not in plots.comparison_figures(flat)
+    some = with_tests(TWO, {"p": {k: [[1.0, 2.0, float("nan")]] * 2 for k in "ab"}})
+    assert "overtuning-p" not in plots.comparison_figures(some)
+
+
+@pytest.mark.parametrize("k", [2, 12])
+def test_no_texts_of_the_figure_of_overtuning_overlap(k):
+    rng = np.random.default_rng(2)
+    labels = [LONG.format("$strategy", i) for i in range(k)]
+    made = [{"p": {x: rng.normal(size=(5, 9)).tolist() for x in labels}} for _ in range(2)]
+    assert overlapping_texts(plots.overtuning(with_tests(*made))) == ([], [])
+
+
 def test_all_figures_that_apply_are_returned_and_can_be_drawn():
     c = random_comparison(["a", "b", "c"], ["p", "q"], tests=None)
     found = plots.comparison_figures(c)
     assert set(found) == {
         "curves-p", "curves-q", "seconds-p", "seconds-q", "rank-over-time", "critical-difference",
-        "values", "improvement", "interquartile-means", "performance-profiles",
-        "runtime-distribution",
+        "values", "improvement", "comparison-matrix", "effects-by-problem",
+        "interquartile-means", "performance-profiles", "runtime-distribution",
     }  # fmt: skip
     for name, spec in found.items():
         assert spec.name == name and spec.title and len(spec.caption) > 40 and len(spec.alt) > 20
@@ -172,7 +351,25 @@ def test_a_comparison_of_one_run_has_only_the_figures_for_one_run():
 def test_alt_texts_state_the_numbers():
     found = plots.comparison_figures(comparison(TWO))
     assert "a 1.5 and b 2." in found["curves-p"].alt
-    assert "a 1.25" in found["critical-difference"].alt
+    assert "a 1.25" in found["ranks"].alt
+
+
+def test_a_diagram_that_could_show_nothing_is_not_drawn_and_the_caption_says_why():
+    labels = [f"s{i}" for i in range(8)]
+    found = plots.comparison_figures(random_comparison(labels, ["p"], repeats=9))
+    assert "critical-difference" not in found
+    assert "9 repeats are too few for 28 pairs" in found["ranks"].caption
+    found = plots.comparison_figures(random_comparison(labels[:3], ["p", "q"], repeats=8))
+    assert "ranks" not in found
+    caption = found["critical-difference"].caption
+    assert "the signed-rank test stratified by problem" in caption
+
+
+def test_mean_ranks_of_the_diagram_are_those_of_the_standings():
+    c = random_comparison(["a", "b", "c"], ["p", "q"], repeats=8)
+    (axes,) = plots.critical_difference(c).axes
+    drawn = {k: v.get_xdata()[0] for k, v in lines(axes).items()}
+    assert drawn == pytest.approx({s.label: s.rank for s in c.analyses[-1].standings})
 
 
 def test_names_of_figures_are_unique_and_valid_file_names_and_ids():

@@ -202,14 +202,37 @@ def test_parallel_coordinates_show_the_encoded_parameters():
     assert [t.get_text() for t in axes.get_xticklabels()] == [*names, "value"]
 
 
-def test_the_bars_show_the_importances():
+def test_the_bars_show_the_importances_and_what_is_left_over():
     study = searched(40)
     figure = plots.importances(study)
-    for axes, method in zip(figure.axes, ("fanova", "ped-anova"), strict=True):
-        expected = parameter_importance(study, method)
-        order = [t.get_text() for t in figure.axes[0].get_yticklabels()]
-        assert [b.get_width() for b in axes.patches] == pytest.approx([expected[k] for k in order])
-    assert order == list(parameter_importance(study, "fanova"))
+    rows = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    left, right = (parameter_importance(study, m) for m in ("fanova", "ped-anova"))
+    assert rows == [*left, "interactions", "not explained"]
+    bars, other = ([b.get_width() for b in axes.patches] for axes in figure.axes)
+    assert bars == pytest.approx([*left.values(), left.interactions, left.unexplained])
+    assert sum(bars) == pytest.approx(1)
+    assert other == pytest.approx([right[name] for name in left])
+    (ordered,) = plots.importances(study, ["ped-anova"]).axes
+    assert [t.get_text() for t in ordered.get_yticklabels()] == list(right)
+
+
+def test_intervals_are_lines_and_shares_that_may_be_0_are_pale():
+    study = searched(40)
+    found = parameter_importance(study)
+    (axes,) = plots.importances(study, ["fanova"]).axes
+    drawn = [line.get_xdata() for line in axes.get_lines()]
+    assert [tuple(ends) for ends in drawn] == [found.intervals[name] for name in found]
+    solid = [bar.get_alpha() == 1 for bar in axes.patches[: len(found)]]
+    assert solid == [found.intervals[name][0] > 0 for name in found]
+    assert True in solid and False in solid
+    assert axes.get_xlabel() == "share of the variance\nof the observed values"
+
+
+def test_a_single_parameter_has_no_interactions():
+    study = searched(20, space=Space(x=Float(0, 1)), function=lambda c: c["x"])
+    (axes,) = plots.importances(study, ["fanova"]).axes
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["x", "not explained"]
+    assert len(axes.patches) == 2
 
 
 def test_resources_show_the_pareto_front():

@@ -38,7 +38,7 @@ def test_every_source_can_be_cited_and_entries_are_complete() -> None:
     for key, source in references().items():
         assert source.bibtex.count("{") == source.bibtex.count("}")
         assert source.short.split()[-1] == key[-4:] == source.field("year")
-        assert source.surnames[0].lower() == key[:-4]
+        assert source.surnames[0].lower().replace(" ", "") == key[:-4]
         assert re.search(r"\d+-\d+$", source.full)
         assert not set("{}\\") & set(source.full + source.short)
     for test in stats.PLANNED_TESTS:
@@ -50,8 +50,8 @@ def test_every_source_can_be_cited_and_entries_are_complete() -> None:
     [
         (3, ["random", "sobol"], "No test was made", ["wilcoxon1945", "friedman1937", "holm1979"]),
         (6, ["random", "sobol"], "Wilcoxon's signed-rank", ["friedman1937", "holm1979"]),
-        (8, ["random", "sobol", "grid"], "counted or drawn", ["iman1980"]),
-        (12, ["random", "sobol", "grid"], "Iman and Davenport", ["benavoli2017"]),
+        (8, ["random", "sobol", "grid"], "20,000 of them drawn", ["iman1980"]),
+        (22, ["random", "sobol", "grid"], "Iman and Davenport", ["benavoli2017"]),
         (1, ["random"], "1 search strategy", ["wilcoxon1945", "friedman1937", "vargha2000"]),
     ],
 )

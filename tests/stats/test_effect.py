@@ -186,7 +186,7 @@ def test_equal_values_give_an_interval_of_length_zero():
         (lambda: bootstrap([1.0]), "at least 2 values, got 1"),
         (lambda: bootstrap([1.0, np.inf]), "finite"),
         (lambda: bootstrap([1.0, 2.0], level=95), "between 0 and 1, such as 0.95, got 95"),
-        (lambda: bootstrap([1.0, 2.0], n=0), "number of resamples, got 0"),
+        (lambda: bootstrap([1.0, 2.0], n=0), "n must be a whole number of at least 1, got 0"),
         (lambda: bootstrap([1.0, 2.0], lambda v: v), "one number per sample, got shape"),
     ],
 )

@@ -36,7 +36,7 @@ OTHERS = {
     "pairwise": lambda: stats.pairwise(S),
     "critical_groups": lambda: stats.critical_groups(S, test="nemenyi"),
     "bootstrap_two": lambda: stats.bootstrap_two(X, Y, n=50),
-    "interquartile_mean": lambda: stats.interquartile_mean(S.T, n=50),
+    "interquartile_mean": lambda: stats.interquartile_mean(S.T),
     "power": lambda: stats.power("wilcoxon", 1.0),
     "recommend": lambda: stats.recommend(stats.Design(3, 1, 4)),
 }

@@ -13,13 +13,13 @@ from metaopt.stats import (
     conover,
     critical_difference,
     friedman,
-    holm,
     mean_ranks,
     nemenyi,
     pairwise,
     permutation,
     rank_sum,
     rank_z,
+    shaffer,
     wilcoxon,
 )
 
@@ -110,12 +110,13 @@ def test_conover_is_a_t_test_on_the_residual_of_the_ranks():
     assert first.p == pytest.approx(2 * oracle.t.sf(abs(t), 21), rel=1e-10)
 
 
-def test_pairwise_is_the_signed_rank_test_of_each_pair_with_holm():
+def test_pairwise_is_the_signed_rank_test_of_each_pair_with_shaffer_or_against_a_control_holm():
     s = np.random.default_rng(3).normal([0, 0.8, 1, 0], size=(11, 4))
     found = pairwise(s)
     raw = [wilcoxon(s[:, p.first], s[:, p.second]).p for p in found.pairs]
     assert [p.p for p in found.pairs] == raw
-    assert [p.p_adjusted for p in found.pairs] == list(holm(raw))
+    assert [p.p_adjusted for p in found.pairs] == list(shaffer(raw, 4))
+    assert "Shaffer" in found.method and "Holm" in pairwise(s, control=1).method
     ours, known = pairwise(s, control=1), against_control(s, 1)
     assert [p.p_adjusted for p in ours.pairs] == [c.p_holm for c in known]
     assert [p.difference for p in ours.pairs] == [c.difference for c in known]

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,7 +76,14 @@ def test_no_difference_at_all_gives_p_one():
 def test_swapping_the_samples_changes_nothing():
     rng = np.random.default_rng(5)
     x, y = rng.normal(size=(2, 9))
-    assert wilcoxon(x, y) == wilcoxon(y, x)
+    one, other = wilcoxon(x, y), wilcoxon(y, x)
+    assert one == replace(other, plus=other.minus, minus=other.plus)
+    assert one.sign == -other.sign == (1 if one.plus > one.minus else -1)
+
+
+def test_differences_of_the_largest_floats_are_ranked_and_not_infinite():
+    found = wilcoxon([1e308] * 6, [-1e308] * 6)
+    assert (found.p, found.sign, found.zeros) == (smallest_p(6), 1, 0)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 8, 20])
@@ -133,5 +141,5 @@ def test_fewest_pairs_rejects_invalid_levels_and_numbers(level, comparisons, mes
 
 @pytest.mark.parametrize("n", [0, -1, 2.5, True])
 def test_smallest_p_rejects_invalid_numbers_of_pairs(n):
-    with pytest.raises(StatisticsError, match="positive number of pairs"):
+    with pytest.raises(StatisticsError, match="n must be a whole number of at least 1"):
         smallest_p(n)
