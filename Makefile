@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 install: $(STAMP)  ## Make .venv and install into it; nothing to do when nothing changed
 
-study: install  ## The main job: tune a network on digits with every strategy and compare them
+study: install  ## The main job: tune a network on digits with five strategies and compare them
 	@$(BIN)/python studies/digits.py
 
 test: install  ## Run all tests

@@ -323,8 +323,8 @@ class Study(StudyView, Reported):
         The best of many noisy values is too good, and it need not belong to the best configuration.
         Here the `top` best different configurations get the same fresh seeds, so that their values
         are paired. The configuration with the best median is the one to use; signed-rank tests of
-        all pairs, adjusted by Shaffer, say which others are not shown to be worse. The study does not
-        change: the evaluations are no trials. Nothing is pruned.
+        all pairs, adjusted by Shaffer, say which others are not shown to be worse. The study does
+        not change: the evaluations are no trials. Nothing is pruned.
 
         Fresh seeds vary what depends on `trial.seed`, such as the first weights of a network. The
         data seed stays the study's, so that a hidden test part stays hidden. If the search fitted

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from metaopt import stats
-from metaopt.analysis import ranking
+from metaopt.analysis import judgement, ranking
 from metaopt.analysis.family import ADDED, LEVEL, SHARED, untested
 from metaopt.analysis.ranking import Analysis
 from metaopt.analysis.setup import EXPLORATORY
@@ -18,6 +18,7 @@ from metaopt.core.errors import StudyError, unknown_name
 from metaopt.core.types import FloatArray
 from metaopt.problems.problem import Problem
 from metaopt.pruning import Pruner
+from metaopt.stats.checks import shown
 from metaopt.trials.failures import worse_than_all
 from metaopt.trials.records import Json, TrialRecord, best_of
 
@@ -81,7 +82,8 @@ class ComparisonData:
     most: int | None = None
 
     def _of(self, problem: str, strategy: str) -> list[Run]:
-        found = [r for r in self.runs if (r.problem, r.strategy) == (problem, strategy)]
+        name = self.problem(problem).name
+        found = [r for r in self.runs if (r.problem, r.strategy) == (name, strategy)]
         return sorted(found, key=lambda r: r.repeat)
 
     def values(self, problem: str) -> FloatArray:
@@ -146,7 +148,7 @@ class ComparisonData:
         """Whether no further repeat is needed, where they are added until all is decided."""
         if self.most is None or len(self.strategies) < 2 or self.repeats == self.most:
             return True
-        return ranking.decided(
+        return judgement.decided(
             self._samples(), self.strategies, self.control, self.most, self.level
         )
 
@@ -219,8 +221,10 @@ class ComparisonData:
 
         Raises:
             UnknownNameError: the comparison has none of that name.
-            StudyError: no name was given and there are several problems.
+            StudyError: no name was given and there are several problems, or `name` is no text.
         """
+        if name is not None and not isinstance(name, str):
+            raise StudyError(f"problem must be a name or None, got {shown(name)}")
         known = {p.name: p for p in self.problems}
         if name is None:
             if len(known) > 1:

@@ -124,7 +124,7 @@ class ModelComparisonData:
             UnknownNameError: that pair was not compared.
         """
         for p in self.pairs:
-            if {p.first, p.second} == {first, second}:
+            if (first, second) in ((p.first, p.second), (p.second, p.first)):
                 return p
         known = [f"{p.first} and {p.second}" for p in self.pairs]
         raise unknown_name("pair", f"{first} and {second}", known)

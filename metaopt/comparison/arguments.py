@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -121,3 +121,38 @@ def _check_problem(p: Problem) -> None:
         raise StudyError(f"the name of a problem must be text on one line, got {shown(p.name)}")
     if p.optimum is not None:
         as_size(f"the optimum of {p.name}", p.optimum, -math.inf, "a finite number or None")
+
+
+def as_alpha(value: Any) -> float:
+    """Return a level between 0 and 1.
+
+    Raises:
+        StudyError: `value` is no such number.
+    """
+    number = as_size("alpha", value, math.ulp(0.0), "a level between 0 and 1, such as 0.05")
+    if number >= 1:
+        raise StudyError(f"alpha must be a level between 0 and 1, such as 0.05, got {value!r}")
+    return number
+
+
+def margins_of(
+    given: float | Mapping[str, float] | None, chosen: Sequence[Problem]
+) -> dict[str, float] | None:
+    """Return the margin of equivalence of each problem by name, or None.
+
+    Raises:
+        StudyError: `given` is neither a number above 0 nor one per problem.
+    """
+    names = [p.name for p in chosen]
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        given = dict.fromkeys(names, given)
+    missing = [name for name in names if name not in given]
+    if missing or len(given) > len(names):
+        raise StudyError(
+            f"margin must be a number, or hold one for each problem ({', '.join(names)}), got"
+            f" {shown(dict(given))}"
+        )
+    what, most = "a finite number above 0", 1e290  # a value plus a margin stays finite
+    return {n: as_size(f"margin of {n}", given[n], math.ulp(0.0), what, most) for n in names}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 from metaopt.core.errors import StoreError, StudyError
+from metaopt.pruning import Pruner, find_pruner
 from metaopt.stats.checks import as_flag as as_true_or_false
-from metaopt.stats.checks import as_number, as_whole, shown
+from metaopt.stats.checks import as_number, as_whole, is_real, shown
 
 __all__ = ["as_count", "as_flag", "as_label", "as_seed", "as_size", "as_storage"]
 
@@ -25,9 +27,9 @@ def as_count(name: str, value: Any, least: int = 1, most: int = MOST) -> int:
     try:
         return as_whole(value, name, least, most)
     except ValueError:
-        raise StudyError(
-            f"{name} must be an integer of at least {least} and at most {most}, got {shown(value)}"
-        ) from None
+        above = is_real(value) and value > most
+        bound = f"at most {most}" if above else f"at least {least}"
+        raise StudyError(f"{name} must be an integer of {bound}, got {shown(value)}") from None
 
 
 def as_seed(seed: Any) -> int:
@@ -51,14 +53,14 @@ def as_flag(name: str, value: Any) -> bool:
         raise StudyError(str(error)) from None
 
 
-def as_size(name: str, value: Any, least: float, what: str) -> float:
-    """Return a finite number of at least `least`; `what` describes it.
+def as_size(name: str, value: Any, least: float, what: str, most: float = math.inf) -> float:
+    """Return a finite number from `least` to `most`; `what` describes it.
 
     Raises:
         StudyError: `value` is not such a number.
     """
     try:
-        return as_number(value, name, what, least)
+        return as_number(value, name, what, least, most)
     except ValueError as error:
         raise StudyError(str(error)) from None
 
@@ -78,6 +80,18 @@ def as_label(label: Any, what: str) -> str:
             f"the label of a {what} must be a text of 1 to {LONGEST} characters, got {shown(label)}"
         )
     return str(label)
+
+
+def as_pruner(pruner: Any) -> Pruner | None:
+    """Return the pruner that was given as an object or as a text.
+
+    Raises:
+        StudyError: `pruner` is neither, or a setting is wrong.
+        UnknownNameError: there is no such pruner.
+    """
+    if pruner is not None and not isinstance(pruner, (str, Pruner)):
+        raise StudyError(f"pruner must be a Pruner, its name or None, got {shown(pruner)}")
+    return find_pruner(pruner)
 
 
 def as_storage(storage: Any) -> str:

@@ -31,6 +31,8 @@ from metaopt.stats.checks import shown
 # Scores for which 0.01 is the usual region of practical equivalence (Benavoli et al. 2017).
 SHARES = ("accuracy", "balanced_accuracy", "f1", "roc_auc", "precision", "recall", "r2", "jaccard")
 
+LARGEST_SCORE = 1e150  # squares of larger scores overflow
+
 
 class ModelComparison(ModelComparisonData, Reported):
     """Scores of models by folds and their conclusions; see `compare_models`."""
@@ -94,7 +96,7 @@ class FoldFit:
             return np.nan, np.nan, f"{type(error).__name__}: {error}"
         tick()
         score = float(found["test_score"][0])
-        wrong = "" if np.isfinite(score) else f"the score was {score}"
+        wrong = "" if abs(score) < LARGEST_SCORE else f"the score was {score}"
         seconds = float(found["fit_time"][0] + found["score_time"][0])
         return (np.nan if wrong else score), seconds, wrong
 
@@ -150,7 +152,9 @@ def compare_models(
     """
     classify = is_classification(_checked(models), y)
     estimators = {label: _estimator(label, m, classify) for label, m in models.items()}
-    if control is not None and not (isinstance(control, str) and control in estimators):
+    if control is not None and not isinstance(control, str):
+        raise StudyError(f"control must be a label or None, got {shown(control)}")
+    if control is not None and control not in estimators:
         raise unknown_name("control", control, estimators)
     name, scorer = _scorer(scoring, classify)
     repeats, seed = as_count("repeats", repeats), as_seed(seed)

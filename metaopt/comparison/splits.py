@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,8 @@ def is_classification(models: Mapping[str, Any], y: Any) -> bool:
     estimators = {
         k: m for k, m in models.items() if hasattr(m, "get_params") and not isinstance(m, type)
     }
-    classifiers = [k for k, m in estimators.items() if is_classifier(m)]
-    regressors = [k for k, m in estimators.items() if is_regressor(m)]
+    classifiers = [k for k, m in estimators.items() if _is(is_classifier, k, m)]
+    regressors = [k for k, m in estimators.items() if _is(is_regressor, k, m)]
     if classifiers and regressors:
         raise StudyError(
             f"models must all be classifiers or all regressors, got the classifier"
@@ -47,6 +47,16 @@ def is_classification(models: Mapping[str, Any], y: Any) -> bool:
         return targets.dtype.kind != "f"
     _check_kind(targets, classifiers, regressors)
     return bool(classifiers)
+
+
+def _is(kind: Callable[[Any], bool], label: str, model: Any) -> bool:
+    try:
+        return bool(kind(model))
+    except Exception as error:  # an estimator without the tags of scikit-learn
+        raise StudyError(
+            f"the model {label!r} must be a scikit-learn estimator, derived from"
+            f" sklearn.base.BaseEstimator; asked for its kind, it raised {type(error).__name__}"
+        ) from error
 
 
 def _targets(y: Any) -> NDArray[Any]:

@@ -7,7 +7,6 @@ study of its own (see `metaopt.analysis.setup`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,31 +17,36 @@ from metaopt.analysis.comparison import ComparisonData, Run
 from metaopt.analysis.family import LEVEL
 from metaopt.analysis.setup import (
     EXPLORATORY,
-    NOTE,
-    PURPOSES,
     SETTINGS,
     ComparisonSetup,
     study_name,
 )
-from metaopt.comparison.arguments import Factory, check_made, factories_of, problems_of
+from metaopt.comparison.arguments import (
+    Factory,
+    as_alpha,
+    check_made,
+    factories_of,
+    margins_of,
+    problems_of,
+)
 from metaopt.comparison.checks import (
     MOST_WORKERS,
     as_count,
     as_flag,
+    as_pruner,
     as_seed,
-    as_size,
     as_storage,
 )
-from metaopt.core.errors import StudyError, did_you_mean
+from metaopt.comparison.stored import keep, purpose_of, started_by_earlier_version
+from metaopt.core.errors import StudyError
 from metaopt.core.progress import counter
 from metaopt.execution.process_pool import run_all
 from metaopt.problems.problem import Problem
-from metaopt.pruning import Pruner, find_pruner
+from metaopt.pruning import Pruner
 from metaopt.report import terminal
 from metaopt.report.comparison import write
 from metaopt.report.reported import Reported
 from metaopt.stats.checks import shown
-from metaopt.storage.opening import open_store
 from metaopt.study import Study
 
 Given = str | Mapping[str, Any] | Factory
@@ -217,7 +221,7 @@ def compare(
     if added and repeats != "until":
         raise StudyError(f'repeats must be a number or "until", got {repeats!r}')
     named = ("max_repeats", max_repeats) if added else ("repeats", repeats)
-    most, alpha = as_count(*named), _alpha(alpha)
+    most, alpha = as_count(*named), as_alpha(alpha)
     seed, workers = as_seed(seed), as_count("workers", workers, most=MOST_WORKERS)
     progress = as_flag("progress", progress)
     if control is None:
@@ -225,15 +229,15 @@ def compare(
     if not isinstance(control, str) or control not in factories:
         raise StudyError(f"control {shown(control)} is not among {', '.join(factories)}")
     where = None if storage is None else as_storage(storage)
-    pruner = find_pruner(pruner)
-    margins = _margins(margin, chosen)
+    pruner = as_pruner(pruner)
+    margins = margins_of(margin, chosen)
     check_made(factories, chosen, n_trials)
     if added and margins is not None:
         raise StudyError('margin needs a fixed number of repeats, got repeats="until"')
     setup = ComparisonSetup.of(chosen, list(factories), n_trials, most, seed, control, margins)
-    setup = replace(setup, purpose=_purpose(purpose, setup, where), level=alpha, added=added)
+    setup = replace(setup, purpose=purpose_of(purpose, setup, where), level=alpha, added=added)
     if where is not None:
-        setup = replace(setup, shared_seeds=_started_by_earlier_version(where))
+        setup = replace(setup, shared_seeds=started_by_earlier_version(where))
     by_name = {p.name: p for p in chosen}
     jobs = [
         Job(by_name[p], s, factories[s], r, setup.seed_of(p, r), n_trials, where, pruner)
@@ -246,7 +250,7 @@ def compare(
         most=most if added else None,
     )  # fmt: skip
     if where is not None:  # what is there is of these runs: an interrupted one can be read, too
-        _note(setup, where)
+        keep(setup, where)
     done = {i: run for i, run in stored.items() if run is not None}
     if added:
         return _add_repeats(comparison, jobs, done, workers, progress)
@@ -270,76 +274,6 @@ def _add_repeats(
             if found.decided:
                 break
     return found
-
-
-def _alpha(value: Any) -> float:
-    number = as_size("alpha", value, math.ulp(0.0), "a level between 0 and 1, such as 0.05")
-    if number >= 1:
-        raise StudyError(f"alpha must be a level between 0 and 1, such as 0.05, got {value!r}")
-    return number
-
-
-def _margins(
-    given: float | Mapping[str, float] | None, chosen: Sequence[Problem]
-) -> dict[str, float] | None:
-    names = [p.name for p in chosen]
-    if given is None:
-        return None
-    if not isinstance(given, Mapping):
-        given = dict.fromkeys(names, given)
-    missing = [name for name in names if name not in given]
-    if missing or len(given) > len(names):
-        raise StudyError(
-            f"margin must be a number, or hold one for each problem ({', '.join(names)}), got"
-            f" {shown(dict(given))}"
-        )
-    what = "a finite number above 0"
-    return {n: as_size(f"margin of {n}", given[n], math.ulp(0.0), what) for n in names}
-
-
-def _purpose(given: str, setup: ComparisonSetup, storage: str | None) -> str:
-    """Check a purpose: what began as exploratory cannot become confirmatory after the fact."""
-    if not isinstance(given, str) or given not in PURPOSES:
-        known = " or ".join(map(repr, PURPOSES))
-        hint = did_you_mean(given, PURPOSES) if isinstance(given, str) else ""
-        raise StudyError(f"purpose must be {known}, got {shown(given)}{hint}")
-    earlier = None if storage is None else _stored_setup(storage)
-    if given == EXPLORATORY or earlier is None or earlier.purpose == given:
-        return given
-    if set(earlier.study_names()) & set(setup.study_names()):
-        raise StudyError(
-            f"the comparison in {storage} began as exploratory, and its data have been seen; to"
-            f" confirm its findings, run a new one with another storage and another seed"
-        )
-    return given
-
-
-def _stored_setup(storage: str) -> ComparisonSetup | None:
-    """The setup that the storage holds; None if it holds no comparison."""
-    if "://" not in storage and not Path(storage).exists():
-        return None
-    store = open_store(storage)
-    try:
-        notes = store.notes(NOTE)
-    finally:
-        store.close()
-    return ComparisonSetup.from_json(notes[-1]) if notes else None
-
-
-def _started_by_earlier_version(storage: str) -> bool:
-    """Whether the storage holds a comparison in which problems share their seeds; it is resumed."""
-    earlier = _stored_setup(storage)
-    return earlier is not None and earlier.shared_seeds
-
-
-def _note(setup: ComparisonSetup, storage: str) -> None:
-    """Keep in the store what the studies themselves do not hold, for `load_comparison`."""
-    store = open_store(storage)
-    try:
-        if store.notes(NOTE)[-1:] != [setup.to_json()]:
-            store.note(NOTE, setup.to_json())
-    finally:
-        store.close()
 
 
 def _run(jobs: list[Job], done: dict[int, Run], workers: int, progress: bool) -> list[Run]:

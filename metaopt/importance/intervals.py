@@ -14,7 +14,7 @@ fourth moments, and is combined with the first interval on the logarithmic scale
 true share where the estimate is too small.
 
 Why not resample? A bootstrap of the trials puts copies of a trial on both sides of "unseen", so it
-would take noise for an effect; half samples keep the bias of the forest and double it.
+would take noise for an effect; forests of half samples are more biased than the forest itself.
 """
 
 from __future__ import annotations

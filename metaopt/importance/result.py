@@ -77,6 +77,11 @@ class Importance(_Fixed):
         end = "s" if len(names) == 1 else ""
         if self.method != "fanova":
             return f"{listed(names)} separate{end} the best trials." if names else NO_SEPARATION
+        if names and not self.explains:
+            return (
+                f"{listed(names)} may have an effect, but the forest explains {self.r2:.2f} of the"
+                " variance, no more than it would by chance."
+            )
         if names:
             rest = [name for name in self if name not in names]
             unsure = f"; whether {listed(rest, 'or')} has one stays open" if rest else ""

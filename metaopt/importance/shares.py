@@ -12,7 +12,7 @@ Why not V_j / V times the plain out-of-bag R2, 1 - mean (y - f)^2 / variance of 
 five shapes of effects, 2 and 5 parameters, 30 to 300 trials and noise from none to all of the
 variance, its root mean square error is 1.1 to 2.6 times as large: the plain R2 counts the shrinkage
 as unexplained, and V counts fitted noise as interaction. With y = x + noise of equal variance and
-100 trials it gives x a share of 0.35 instead of 0.5, the regression 0.45. A correction of R2 for
+100 trials it gives x a share of 0.33 instead of 0.5, the regression 0.43. A correction of R2 for
 the number of coefficients makes the error larger, too: the regression is pessimistic already,
 because a forest of few trials misses part of every effect.
 """

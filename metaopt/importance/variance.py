@@ -73,10 +73,11 @@ def fanova(
     depend on a conditional parameter where it is inactive, so a parameter that is seldom active
     explains little. Combinations that `forbid` excludes are integrated like all others.
 
-    The intervals hold for each parameter by itself. They assume trials that were chosen without
-    regard to their values, as by random or Sobol search; of other searches they are approximate. In
-    simulations with random search and at least 30 trials, they held the true share in at least
-    94 % of cases; with 10 to 20 trials in about 90 %.
+    The intervals hold for each parameter by itself, but begin above 0 only if the parameter's
+    effect is beyond chance also among all parameters. They assume trials that were chosen without
+    regard to their values, as by random or Sobol search; for other searches they are approximate.
+    With additive functions and from 30 trials on, they hold the true share in at least 94 % of
+    cases, often in more; strong interactions need more trials than that.
 
     Args:
         space: space of the configurations.

@@ -66,7 +66,7 @@ def as_texts(values: Any, name: str) -> list[str]:
     listed = None
     if isinstance(values, Iterable) and not isinstance(values, (str, bytes)):
         listed = list(values)
-    if listed is None or not all(isinstance(v, str) for v in listed):
+    if listed is None or not all(isinstance(v, str) and "\0" not in v for v in listed):
         raise StatisticsError(f"{name} must be a list of texts, got {shown(values)}")
     return listed
 
@@ -77,7 +77,7 @@ def as_text(value: Any, name: str) -> str:
     Raises:
         StatisticsError: `value` is none.
     """
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "\0" in value:
         raise StatisticsError(f"{name} must be a text, got {shown(value)}")
     return value
 

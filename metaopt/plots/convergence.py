@@ -56,8 +56,9 @@ def curves(
             another length than a curve, or another argument is not valid.
     """
     repeats = as_table(repeats, "repeats", "curves")
-    for text, name in ((title, "title"), (xlabel, "xlabel"), (ylabel or "", "ylabel")):
-        as_text(text, name)
+    for text, name in ((title, "title"), (xlabel, "xlabel"), (ylabel, "ylabel")):
+        if text is not None or name != "ylabel":
+            as_text(text, name)
     if optimum is not None:
         optimum = as_number(optimum, "optimum", "a finite number or None", -math.inf)
     if at is not None:

@@ -47,7 +47,7 @@ def ranks(
             valid.
     """
     means = as_table(means, "means", "mean ranks")
-    intervals = as_table(intervals or {}, "intervals", "intervals")
+    intervals = as_table({} if intervals is None else intervals, "intervals", "intervals")
     as_text(title, "title"), as_text(xlabel, "xlabel")
     looks = styles(means, colors)
     for label, mean in means.items():

@@ -200,4 +200,5 @@ def _bars(axes: Axes, found: Importance, order: list[str], more: list[str]) -> N
         shares += left
     for y, value in enumerate(shares):
         write_right_of(axes, y, f"{value:.2f}")
-    axes.set_xlim(0, max(0.05, 1.05 * max([*shares, *(high for _, high in ends)])))
+    longest = max([*shares, *(high for _, high in ends)])
+    axes.set_xlim(0, 1.05 * longest if longest > 0 else 1)

@@ -115,9 +115,7 @@ def table(analysis: AnalysisData) -> tuple[list[str], list[list[str]]]:
         "p (test)": [
             _of(s, lambda c: "" if c.test is None else p_cell(c.test.p)) for s in analysis.standings
         ],
-        "p (equivalent)": [
-            _of(s, lambda c: p_cell(c.equivalent)) for s in analysis.standings
-        ],
+        "p (equivalent)": [_of(s, lambda c: p_cell(c.equivalent)) for s in analysis.standings],
         "runs without value": [str(s.without) if s.without else "" for s in analysis.standings],
     }
     kept = {name: cells for name, cells in columns.items() if any(cells)}

@@ -32,10 +32,12 @@ def interquartile_mean(scores: Any, level: float = 0.95) -> Interval:
     The interval is that of Tukey and McLaughlin for a trimmed mean, with the winsorized variances
     within problems and the degrees of freedom f of Satterthwaite. Its length is multiplied by
     1 + 1 / f, because trimmed means of few skewed scores vary more than these variances say. It is
-    still too short for 2 or 3 problems with scores far apart and of very different spread. With
-    such problems, the number of scores should be divisible by 4: otherwise the quarter cut off at
-    each end is rounded down, as usual, and unequal gaps between the problems bias the IQM by more
-    than the length of the interval. If all scores between the quartiles are equal, it has length 0.
+    still too short for 2 or 3 problems with scores far apart and of very different spread. If all
+    scores between the quartiles are equal, it has length 0.
+
+    The quarter that is cut off at each end is rounded down to whole scores. If problems are far
+    apart, with unequal gaps, and the number of all scores is not divisible by 4, this biases the
+    IQM by several standard errors, and the interval seldom holds the true value.
 
     Args:
         scores: shape (problems, repeats), finite, at least 2 repeats.

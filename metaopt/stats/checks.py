@@ -18,6 +18,7 @@ from metaopt.core.errors import MetaoptError, StatisticsError, did_you_mean
 from metaopt.core.types import FloatArray
 
 MOST = 10**9  # counts above it are mistakes, or would take years
+HIGHEST_LEVEL = 1 - 1e-12
 MOST_DRAWN = 10**7  # the simulation error is then below 0.0002, and memory suffices
 KINDS = {"b": "truth values", "c": "complex numbers", "U": "strings", "S": "bytes"}
 
@@ -158,9 +159,10 @@ def as_number(value: Any, name: str, what: str, low: float, high: float = math.i
     Raises:
         StatisticsError: `value` is not such a number.
     """
-    if not is_real(value) or not (low <= value <= high) or not math.isfinite(_float(value)):
+    number = _float(value) if is_real(value) else math.nan
+    if not low <= number <= high or math.isinf(number):
         raise StatisticsError(f"{name} must be {what}, got {shown(value)}")
-    return _float(value)
+    return number
 
 
 def _float(value: Any) -> float:
@@ -174,11 +176,13 @@ def as_level(level: Any, name: str = "level") -> float:
     """Return a confidence or test level, strictly between 0 and 1.
 
     Raises:
-        StatisticsError: `level` is not such a number.
+        StatisticsError: `level` is not such a number, or so close to 1 that the quantiles for it
+            would be infinite.
     """
-    if not is_real(level) or not 0 < _float(level) < 1:
+    if not is_real(level) or not 0 < _float(level) <= HIGHEST_LEVEL:
+        close = ", which is too close to 1" if is_real(level) and 0.9 < _float(level) < 1 else ""
         raise StatisticsError(
-            f"{name} must be a number between 0 and 1, such as 0.95, got {shown(level)}"
+            f"{name} must be a number between 0 and 1, such as 0.95, got {shown(level)}{close}"
         )
     return _float(level)
 

@@ -68,14 +68,14 @@ class Design:
         """Check the design.
 
         Raises:
-            StatisticsError: a count is too small, `paired` or `control` is neither True nor False,
-                there is no such resampling, or the parts do not fit together.
+            StatisticsError: a count is too small, a flag is neither True nor False, there is no
+                such resampling, or the parts do not fit together.
         """
         as_whole(self.treatments, "treatments", 2)
         as_whole(self.problems, "problems")
         as_whole(self.repeats, "repeats")
-        as_flag(self.paired, "paired")
-        as_flag(self.control, "control")
+        for flag in ("paired", "control", "looks"):
+            as_flag(getattr(self, flag), flag)
         if not isinstance(self.resampling, str) or self.resampling not in RESAMPLINGS:
             raise StatisticsError(
                 f"resampling must be one of {', '.join(map(repr, RESAMPLINGS))},"

@@ -123,7 +123,8 @@ def critical_difference(k: int, n: int, level: float = 0.05) -> float:
         The smallest difference of two mean ranks that is significant at `level`.
 
     Raises:
-        StatisticsError: k is below 2, n is below 1, or `level` is not between 0 and 1.
+        StatisticsError: k is below 2, n is below 1, or `level` is not between 0 and 1, or so
+            small that no difference would be large enough.
 
     Source: Demsar (2006, section 3.2.2).
     """
@@ -131,6 +132,8 @@ def critical_difference(k: int, n: int, level: float = 0.05) -> float:
 
     k, n, level = as_whole(k, "k", 2), as_whole(n, "n"), as_level(level)
     q = float(studentized_range.ppf(1 - level, k, np.inf)) / math.sqrt(2)
+    if not math.isfinite(q):
+        raise StatisticsError(f"level must be at least about 1e-15 here, got {level!r}")
     return q * math.sqrt(k * (k + 1) / (6 * n))
 
 

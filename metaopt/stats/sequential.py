@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from metaopt.core.errors import StatisticsError
 from metaopt.core.types import FloatArray
-from metaopt.stats.checks import as_choice, as_floats, as_level, as_whole
+from metaopt.stats.checks import as_choice, as_floats, as_level, as_whole, shown
 from metaopt.stats.effect import Interval
 from metaopt.stats.extremes import unit_of
 from metaopt.stats.signed_rank import signed_ranks
@@ -167,7 +167,7 @@ def sequential_against_control(
     m = len(treatments) if isinstance(treatments, Sized) else 0
     if m < 1:
         raise StatisticsError(
-            f"treatments must hold the scores of at least one treatment, got {treatments!r:.80}"
+            f"treatments must hold the scores of at least one treatment, got {shown(treatments)}"
         )
     plan = _as_plan(most, looks, level, spending, parts=m)
     runs = []
@@ -412,7 +412,9 @@ def _as_repeats(
 
 def _as_looks(looks: Any, most: int) -> tuple[int, ...]:
     if not isinstance(looks, Iterable):
-        raise StatisticsError(f"looks must be numbers of repeats such as [10, 20], got {looks!r}")
+        raise StatisticsError(
+            f"looks must be numbers of repeats such as [10, 20], got {shown(looks)}"
+        )
     at = tuple(as_whole(k, "looks") for k in looks)
     if not at or at[-1] > most or any(b <= a for a, b in pairwise(at)):
         raise StatisticsError(f"looks must rise and end at {most} or before, got {list(at)}")

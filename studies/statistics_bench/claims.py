@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metaopt.analysis.ranking import ALL, Sample, verdicts
+from metaopt.analysis.judgement import ALL, Sample, verdicts
 
 RUNS = 1000
 LEVEL = 0.05

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 import metaopt
 from metaopt import Float, Problem, Space, Study, plots, stats
@@ -61,8 +60,12 @@ def _bad() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _faults(call: Callable[[Any], Any], legal: set[str]) -> Iterator[str]:
+def _faults(
+    call: Callable[[Any], Any], legal: set[str], without: tuple[str, ...] = ()
+) -> Iterator[str]:
     for label, value in _bad().items():
+        if label in without:
+            continue
         CALLS.clear()
         try:
             call(value)
@@ -103,9 +106,13 @@ def test_a_bad_argument_of_compare_is_refused_before_anything_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     valid, legal = {k: v for k, (v, _) in COMPARE.items()}, COMPARE[parameter][1]
-    bad = _faults(lambda value: metaopt.compare(**{**valid, parameter: value}), legal)
-    skip = {"workers": ("2:", "3:"), "storage": ("text:", "a number as text:", "texts:", "line:")}
-    faults = [f for f in bad if not f.startswith(skip.get(parameter, ("never",)))]
+    # Left out is what is legal and slow, or an unusual name of a file.
+    out = {"workers": ("2", "3"), "storage": ("text", "a number as text", "line")}
+
+    def call(value: Any) -> Any:
+        return metaopt.compare(**{**valid, parameter: value})
+
+    faults = list(_faults(call, legal, out.get(parameter, ())))
     assert not faults, "\n".join(faults)
 
 
@@ -127,10 +134,10 @@ def _factory(space: Space, seed: int = 0, budget: int | None = None) -> Strategy
         ({"a": {"name": 3}}, "'name'"),
         ({"a": {1: 2, "name": "random"}}, "it raised TypeError"),
         ({"a": None}, "must be a name"),
-        ({"": "random"}, "visible text"),
-        ({" ": "random"}, "visible text"),
-        ({"a\nb": "random"}, "visible text"),
-        ({"a" * 500: "random"}, "at most 200"),
+        ({"": "random"}, "1 to 200 characters"),
+        ({" ": "random"}, "1 to 200 characters"),
+        ({"a\0b": "random"}, "1 to 200 characters"),
+        ({"a" * 500: "random"}, "1 to 200 characters"),
         ({1: "random"}, "must be a text, got 1"),
         ({None: "random"}, "must be a text, got None"),
     ],
@@ -209,22 +216,22 @@ STUDY_FIGURES: dict[str, dict[str, set[str]]] = {
     "history": {},
     "intermediate": {},
     "resources": {"resource": set()},
-    "parallel_coordinates": {"names": {"None"}},
+    "parallel_coordinates": {"names": {"None", "text", "space"}},
     "importances": {"methods": set()},
-    "slices": {"names": {"None"}, "model": {"None"}, "columns": WHOLE},
-    "contours": {"first": set(), "second": set()},
+    "slices": {"names": {"None", "text", "space"}, "model": {"None"}, "columns": WHOLE},
+    "contours": {"first": {"text"}, "second": set()},
     "study_figures": {},
 }
 
 
 @pytest.mark.parametrize("name", STUDY_FIGURES)
 def test_wrong_arguments_of_a_figure_of_a_study(name: str) -> None:
-    study = Study(Space(x=Float(0, 1), y=Float(0, 1)), "random")
+    study = Study(Space(x=Float(0, 1), z=Float(0, 1)), "random")
     study.optimize(lambda trial: trial["x"], n_trials=6)
     draw = getattr(plots, name)
     faults = list(_faults(draw, set()))
     for parameter, legal in STUDY_FIGURES[name].items():
-        given: dict[str, Any] = {"first": "x", "second": "y"} if name == "contours" else {}
+        given: dict[str, Any] = {"first": "x", "second": "z"} if name == "contours" else {}
 
         def call(value: Any, given: dict[str, Any] = given, key: str = parameter) -> Any:
             return draw(study, **{**given, key: value})
@@ -235,7 +242,7 @@ def test_wrong_arguments_of_a_figure_of_a_study(name: str) -> None:
 
 RUNS = {"a": [[3.0, 2.0], [2.0, 1.0]], "b": [[1.0, 1.0], [4.0, 3.0]]}
 GROUPS = stats.critical_groups([[1.0, 2.0], [1.0, 3.0], [2.0, 3.0]])
-TEXT = {"text", "empty text", "spaces", "null", "line", "a number as text"}
+TEXT = {"text", "empty text", "spaces", "line", "a number as text"}
 ARRAY_FIGURES: dict[str, tuple[dict[str, Any], dict[str, set[str]]]] = {
     "curves": (
         {"repeats": RUNS},
@@ -262,7 +269,7 @@ ARRAY_FIGURES: dict[str, tuple[dict[str, Any], dict[str, set[str]]]] = {
     ),
     "styles": (
         {"labels": ["a", "b"]},
-        {"labels": {"texts", "set", "dict"}, "colors": {"None", "texts"}},
+        {"labels": {"texts", "set", "dict", "space"}, "colors": {"None", "texts"}},
     ),
     "spread_apart": (
         {"wanted": np.array([0.1, 0.2]), "gap": 0.1},
@@ -282,8 +289,7 @@ def test_wrong_arguments_of_a_figure_of_arrays(name: str) -> None:
     for parameter, legal in parameters.items():
 
         def call(value: Any, key: str = parameter) -> Any:
-            made = getattr(plots, name)(**{**valid, key: value})
-            return plots.svg(made, "x") if isinstance(made, Figure) else made
+            return getattr(plots, name)(**{**valid, key: value})
 
         faults += [f"{parameter}: {fault}" for fault in _faults(call, legal)]
     assert not faults, "\n".join(faults)
@@ -300,7 +306,7 @@ def test_wrong_arguments_of_save_and_svg(tmp_path: Path) -> None:
             plots.save(figure, wrong)  # type: ignore[arg-type]
     faults += _faults(lambda v: plots.svg(v, "x"), set())
     faults += _faults(lambda v: plots.svg(figure, v), {"text", "a number as text"})
-    faults += _faults(lambda v: plots.svg(figure, "x", v), TEXT)
+    faults += _faults(lambda v: plots.svg(figure, "x", v), TEXT | {"null"})
     assert not faults, "\n".join(faults)
     assert not list(tmp_path.glob("*.png.png"))
 
@@ -336,11 +342,11 @@ EXTREMES: dict[str, Callable[[float], float]] = {
 }
 
 
-@pytest.mark.parametrize("direction", ["minimize", "maximize"])
 @pytest.mark.parametrize("extreme", EXTREMES)
 def test_extreme_values_are_compared_printed_reported_and_drawn(
-    extreme: str, direction: Any, tmp_path: Path
+    extreme: str, tmp_path: Path
 ) -> None:
+    direction: Any = "minimize" if extreme.startswith("the") else "maximize"
     problem = Problem("p", SPACE, lambda t: EXTREMES[extreme](t["x"]), direction)
     made = metaopt.compare(["random", "sobol"], [problem, CHEAP], 5, 8, margin=1.0)
     made.print()
@@ -382,8 +388,12 @@ def test_a_bad_argument_of_compare_models_is_refused(parameter: str) -> None:
         "models": {"a": _dummy(), "b": _dummy(strategy="stratified")}, "X": X, "y": Y, "folds": 2,
         "repeats": 2,
     }  # fmt: skip
-    bad = _faults(lambda v: metaopt.compare_models(**{**valid, parameter: v}), MODELS[parameter])
-    faults = [f for f in bad if not (parameter == "workers" and f[:2] in ("2:", "3:"))]
+    out = ("2", "3") if parameter == "workers" else ()  # legal and slow
+
+    def call(value: Any) -> Any:
+        return metaopt.compare_models(**{**valid, parameter: value})
+
+    faults = list(_faults(call, MODELS[parameter], out))
     assert not faults, "\n".join(faults)
 
 
@@ -423,5 +433,5 @@ def test_an_estimator_that_cannot_be_copied_is_named() -> None:
         def get_params(self, deep: bool = True) -> Any:
             raise RuntimeError("no parameters")
 
-    with pytest.raises(StudyError, match="'b' must be a scikit-learn estimator that"):
+    with pytest.raises(StudyError, match="'b' must be a scikit-learn estimator"):
         metaopt.compare_models({"a": _dummy(), "b": Stubborn()}, X, Y, folds=2)

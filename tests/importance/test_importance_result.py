@@ -116,3 +116,7 @@ def test_parameters_that_explain_only_together_are_not_called_noise():
     assert made(0.02).conclusion == "These trials do not show that any parameter matters."
     assert made(1.0).explains and not made(0.0).explains
     assert made(0.6, low=0.01).conclusion == "x, y and z have an effect."
+    assert made(0.03, low=0.01).conclusion == (
+        "x, y and z may have an effect, but the forest explains 0.03 of the variance, no more than"
+        " it would by chance."
+    )

@@ -68,6 +68,16 @@ def test_an_interval_reflects_the_repeats_and_not_the_differences_between_proble
     assert far.high - far.low < 4
 
 
+def test_cutting_off_whole_scores_biases_the_mean_of_problems_far_apart_with_unequal_gaps():
+    places = np.array([[0.0], [17.0], [71.0]])
+    for repeats in (4, 8, 20):  # a quarter of 0, all of 17 and a quarter of 71
+        found = interquartile_mean(np.repeat(places, repeats, axis=1))
+        assert found.estimate == pytest.approx((17 + 71 / 4) / 1.5)
+    for repeats in (5, 6, 10):
+        found = interquartile_mean(np.repeat(places, repeats, axis=1))
+        assert found.estimate > (17 + 71 / 4) / 1.5 + 0.5
+
+
 def test_equal_scores_in_the_middle_give_an_interval_of_length_zero():
     ours = interquartile_mean([[1.0, 1.0, 1.0, 1.0, 9.0, 1.0, -3.0, 1.0]])
     assert ours.low == ours.estimate == ours.high == 1.0

@@ -240,6 +240,15 @@ def test_the_limit_of_an_a12_of_one_has_a_formula(m, n, level):
         assert ends(a12_interval(x, 0 * y, level)) == pytest.approx((exact.low, exact.high))
 
 
+@pytest.mark.parametrize("n", [5, 20, 50])
+@pytest.mark.parametrize("level", LEVELS)
+def test_one_tie_and_no_win_lies_in_the_interval(n, level):
+    x, y = np.r_[np.arange(1.0, n), 0.0], np.r_[np.arange(-n, -1.0), 0.0]
+    found = a12_interval(x, y, level)
+    assert found.estimate == 1 / (2 * n * n)
+    assert found.low <= found.estimate < found.high
+
+
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.sampled_from(LEVELS))
 def test_against_equal_values_it_is_the_exact_interval_of_the_wins(won, level):
     x, y = np.where(won, -1.0, 1.0) * np.arange(1, len(won) + 1), np.zeros(len(won))
@@ -378,6 +387,16 @@ def test_the_limit_after_winning_all_pairs_has_a_formula(n, level):
     s = (1 - level) ** (1 / n)
     found = rank_biserial(np.zeros(n), np.arange(1.0, n + 1), level)
     assert (found.estimate, *ends(found)) == pytest.approx((1.0, 2 * s**2 - 1, 1.0))
+
+
+@pytest.mark.parametrize("n", [10, 20])
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_limit_after_winning_the_pair_with_the_largest_difference_has_a_formula(n, level):
+    # The least P has the largest differences in the pairs won: P = 1 - (1 - s)^2.
+    d = np.r_[np.arange(1.0, n), -n]
+    s = optimize.brentq(lambda s: oracle.binom.sf([0, 1], n, s).mean() - (1 - level) / 2, 0, 1)
+    found = rank_biserial(d, np.zeros(n), level)
+    assert found.low == pytest.approx(2 * (1 - (1 - s) ** 2) - 1)
 
 
 @pytest.mark.parametrize("n", [4, 5, 8, 10, 20])

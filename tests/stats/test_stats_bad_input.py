@@ -60,9 +60,9 @@ ARRAYS: dict[str, set[str]] = {
 }  # fmt: skip
 SCALARS: dict[str, set[str]] = {
     "level": {"0.5", "a fraction"},
-    "share": {"0.5", "a fraction"},
+    "share": {"0.5", "a fraction", "almost 1"},
     "fraction of folds": {"0.5", "a fraction"},
-    "probability": {"0", "1", "0.5", "a fraction"},
+    "probability": {"0", "1", "0.5", "a fraction", "almost 1"},
     "whole": {"1", "95"},
     "whole from 2": {"95"},
     "whole from 9": {"95"},
@@ -76,11 +76,11 @@ SCALARS: dict[str, set[str]] = {
     "word": set(),
     "column": {"0", "1"},
     "column or None": {"0", "1", "None"},
-    "size": {"0", "1", "0.5", "2.5", "95", "2 ** 70", "a fraction"},
-    "above 0": {"1", "0.5", "2.5", "95", "2 ** 70", "a fraction"},
-    "size or None": {"0", "1", "0.5", "2.5", "95", "2 ** 70", "a fraction", "None"},
-    "number": {"0", "1", "0.5", "2.5", "95", "-1", "2 ** 70", "a fraction"},
-    "effect": {"0", "1", "0.5", "2.5", "95", "-1", "2 ** 70", "a fraction"},
+    "size": {"0", "1", "0.5", "2.5", "95", "2 ** 70", "a fraction", "almost 1"},
+    "above 0": {"1", "0.5", "2.5", "95", "2 ** 70", "a fraction", "almost 1"},
+    "size or None": {"0", "1", "0.5", "2.5", "95", "2 ** 70", "a fraction", "almost 1", "None"},
+    "number": {"0", "1", "0.5", "2.5", "95", "-1", "2 ** 70", "a fraction", "almost 1"},
+    "effect": {"0", "1", "0.5", "2.5", "95", "-1", "2 ** 70", "a fraction", "almost 1"},
     "budget": {"95", "2 ** 70"},
     "function": set(),
     "result": set(),
@@ -116,7 +116,9 @@ SEQUENTIAL: dict[str, tuple[str, Any]] = {
 
 CALLS = {
     "a12": Call(stats.a12, **_two("infinite")),
-    "a12_interval": Call(stats.a12_interval, **_two("infinite"), level=LEVEL),
+    "a12_interval": Call(
+        stats.a12_interval, **_two("infinite"), level=LEVEL, method=("word", "newcombe")
+    ),
     "against_control": Call(
         stats.against_control, scores=("finite", BLOCKS), control=("column", 1)
     ),
@@ -280,7 +282,7 @@ CALLS = {
     "Design": Call(
         stats.Design, treatments=("whole from 2", 3), problems=("whole", 2), repeats=("whole", 4),
         paired=("true", True), resampling=("word", "repeated k-fold"),
-        test_fraction=("fraction of folds", 0.2), control=("flag", False),
+        test_fraction=("fraction of folds", 0.2), control=("flag", False), looks=("word", False),
     ),
     "Posterior.verdict": Call(POSTERIOR.verdict, level=LEVEL),
     "TTest.at_level": Call(T.at_level, level=LEVEL),
@@ -309,7 +311,8 @@ def _scalars() -> dict[str, Any]:
     return {
         "None": None, "text": "x", "empty text": "", "a number as text": "1", "bytes": b"x",
         "True": True, "complex": 1 + 2j, "NaN": math.nan, "inf": math.inf, "-inf": -math.inf,
-        "-1": -1, "0": 0, "1": 1, "0.5": 0.5, "2.5": 2.5, "95": 95, "2 ** 70": 2**70,
+        "-1": -1, "almost 1": 1 - 1e-16, "0": 0, "1": 1, "0.5": 0.5, "2.5": 2.5, "95": 95,
+        "2 ** 70": 2**70,
         "10 ** 400": 10**400, "10 ** 5000": 10**5000, "a fraction": np.float32(0.5),
         "decimal": Decimal("0.5"), "complex of numpy": np.complex64(1),
         "duration": np.timedelta64(1, "s"), "date": np.datetime64("2020-01-01"), "object": object(),
@@ -522,6 +525,16 @@ def test_what_a_function_of_the_caller_raised_stays_readable_as_its_cause() -> N
     with pytest.raises(stats.StatisticsError, match="KeyError: 'a'") as caught:
         stats.bootstrap(X, lambda sample: {}["a"])
     assert isinstance(caught.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble])
+def test_numbers_of_numpy_are_numbers(kind: Any) -> None:
+    half = kind(0.5)
+    assert stats.magnitude(half) == "negligible"
+    assert stats.correlated_t(X, Y, half, half).rope == 0.5
+    assert stats.wins(X, Y, half).level == 0.5
+    assert stats.power("t", half, np.int8(9), level=half).n == 9
+    assert stats.bootstrap(X, n=np.uint8(9), seed=np.int16(3)).low <= np.median(X)
 
 
 def test_bars_need_the_tests_of_all_pairs() -> None:

@@ -1,0 +1,59 @@
+"""What a store knows of a comparison besides the studies of its runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from metaopt.analysis.setup import EXPLORATORY, NOTE, PURPOSES, ComparisonSetup
+from metaopt.core.errors import StudyError, did_you_mean
+from metaopt.stats.checks import shown
+from metaopt.storage.opening import open_store
+
+
+def purpose_of(given: str, setup: ComparisonSetup, storage: str | None) -> str:
+    """Return the purpose; what began as exploratory cannot become confirmatory after the fact.
+
+    Raises:
+        StudyError: there is no such purpose, or the stored comparison began as exploratory.
+    """
+    if not isinstance(given, str) or given not in PURPOSES:
+        known = " or ".join(map(repr, PURPOSES))
+        hint = did_you_mean(given, PURPOSES) if isinstance(given, str) else ""
+        raise StudyError(f"purpose must be {known}, got {shown(given)}{hint}")
+    earlier = None if storage is None else stored_setup(storage)
+    if given == EXPLORATORY or earlier is None or earlier.purpose == given:
+        return given
+    if set(earlier.study_names()) & set(setup.study_names()):
+        raise StudyError(
+            f"the comparison in {storage} began as exploratory, and its data have been seen; to"
+            f" confirm its findings, run a new one with another storage and another seed"
+        )
+    return given
+
+
+def stored_setup(storage: str) -> ComparisonSetup | None:
+    """The setup that the storage holds; None if it holds no comparison."""
+    if "://" not in storage and not Path(storage).exists():
+        return None
+    store = open_store(storage)
+    try:
+        notes = store.notes(NOTE)
+    finally:
+        store.close()
+    return ComparisonSetup.from_json(notes[-1]) if notes else None
+
+
+def started_by_earlier_version(storage: str) -> bool:
+    """Whether the storage holds a comparison in which problems share their seeds; it is resumed."""
+    earlier = stored_setup(storage)
+    return earlier is not None and earlier.shared_seeds
+
+
+def keep(setup: ComparisonSetup, storage: str) -> None:
+    """Keep in the store what the studies themselves do not hold, for `load_comparison`."""
+    store = open_store(storage)
+    try:
+        if store.notes(NOTE)[-1:] != [setup.to_json()]:
+            store.note(NOTE, setup.to_json())
+    finally:
+        store.close()
