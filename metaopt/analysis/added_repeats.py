@@ -28,19 +28,6 @@ def last_looks(costs: FloatArray, control: int, most: int, level: float) -> dict
     return {j: looks[-1] for j, looks in zip(others, found, strict=True)}
 
 
-def all_decided(costs: FloatArray, control: int, most: int, level: float) -> bool:
-    """Whether no further repeat is needed.
-
-    Args:
-        costs: as for `last_looks`.
-        control: column of the control.
-        most: planned largest number of repeats.
-        level: of the family of all claims.
-    """
-    looks = last_looks(costs, control, most, level)
-    return all(look.decision != "open" for look in looks.values())
-
-
 def verdict(look: stats.Look, level: float) -> Verdict | None:
     """Return what a look says at the level of the family; None while repeats go on.
 

@@ -148,9 +148,10 @@ class ComparisonData:
         """Whether no further repeat is needed, where they are added until all is decided."""
         if self.most is None or len(self.strategies) < 2 or self.repeats == self.most:
             return True
-        return judgement.decided(
+        found = judgement.decisions(
             self._samples(), self.strategies, self.control, self.most, self.level
         )
+        return "open" not in found
 
     def pairwise(self, problem: str | None = None) -> stats.Pairwise:
         """Compare all pairs of strategies, each by its own values alone, adjusted by Shaffer.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metaopt import stats
-from metaopt.analysis.added_repeats import all_decided, last_looks, verdict
+from metaopt.analysis.added_repeats import last_looks, verdict
 from metaopt.analysis.family import LEVEL, Adjusted, Key, Plans, adjust, plans
 from metaopt.analysis.standings import Sample, Verdict
 from metaopt.core.types import FloatArray
@@ -122,10 +122,10 @@ def verdicts(samples: Sequence[Sample], labels: Sequence[str], control: str) -> 
     return _verdicts(samples, costs, planned)
 
 
-def decided(
+def decisions(
     samples: Sequence[Sample], labels: Sequence[str], control: str, most: int, level: float
-) -> bool:
-    """Return whether all strategies are decided, where repeats are added until they are.
+) -> list[str]:
+    """Return the decision on each strategy but the control, where repeats are added.
 
     Args:
         samples: one per problem, all of the same shape.
@@ -133,9 +133,13 @@ def decided(
         control: the label that all others are compared with.
         most: planned largest number of repeats.
         level: of the family of all claims.
+
+    Returns:
+        "better", "worse" or "open" for each, in the order of labels.
     """
-    costs = scores_of(samples, [s.values for s in samples], labels, control)
-    return all_decided(costs.costs, costs.labels.index(control), most, level)
+    scores = scores_of(samples, [s.values for s in samples], labels, control)
+    looks = last_looks(scores.costs, scores.labels.index(control), most, level)
+    return [look.decision for look in looks.values()]
 
 
 def scores_of(

@@ -13,6 +13,7 @@ from metaopt.core.errors import MetaoptError, StudyError
 from metaopt.problems.problem import Problem
 from metaopt.space import Space
 from metaopt.stats.checks import shown
+from metaopt.stats.sequential import MEMBERS
 from metaopt.strategy.base import Strategy
 from metaopt.strategy.registry import make_strategy
 
@@ -156,3 +157,18 @@ def margins_of(
         )
     what, most = "a finite number above 0", 1e290  # a value plus a margin stays finite
     return {n: as_size(f"margin of {n}", given[n], math.ulp(0.0), what, most) for n in names}
+
+
+def check_added(alpha: float, strategies: int, margins: Mapping[str, float] | None) -> None:
+    """Check what only a fixed number of repeats allows.
+
+    Raises:
+        StudyError: a margin is given, or the level is too small to be spent look by look.
+    """
+    if margins is not None:
+        raise StudyError('margin needs a fixed number of repeats, got repeats="until"')
+    if alpha * MEMBERS < strategies - 1:
+        raise StudyError(
+            f'with repeats="until" and {strategies} strategies, alpha must be at least'
+            f" {(strategies - 1) / MEMBERS:.2g}, got {alpha!r}"
+        )

@@ -24,6 +24,7 @@ from metaopt.analysis.setup import (
 from metaopt.comparison.arguments import (
     Factory,
     as_alpha,
+    check_added,
     check_made,
     factories_of,
     margins_of,
@@ -232,8 +233,8 @@ def compare(
     pruner = as_pruner(pruner)
     margins = margins_of(margin, chosen)
     check_made(factories, chosen, n_trials)
-    if added and margins is not None:
-        raise StudyError('margin needs a fixed number of repeats, got repeats="until"')
+    if added:
+        check_added(alpha, len(factories), margins)
     setup = ComparisonSetup.of(chosen, list(factories), n_trials, most, seed, control, margins)
     setup = replace(setup, purpose=purpose_of(purpose, setup, where), level=alpha, added=added)
     if where is not None:
