@@ -36,10 +36,7 @@ def _untested(a: AnalysisData) -> str:
             f" to {a.most}."
         )
     if a.problems == 1 and a.family and a.most is None:
-        return (
-            f"{a.blocks} are too few for tests on single problems under the correction for all"
-            f" claims, so the tests are those over all problems."
-        )
+        return f"{a.blocks} are too few for tests on single problems."
     return f"No test was made here. {a.plan.advice}".strip()
 
 

@@ -204,7 +204,7 @@ def _effects(c: ComparisonData, tested: bool) -> str:
     if any(x.rank_biserial is not None for x in found):
         text += ", and the matched-pairs rank-biserial correlation {kerby2014}"
     how = (
-        "the level at which its hypothesis was tested after the correction"
+        "the level at which its hypothesis was tested, and 95 % without a test"
         if tested
         else "the level 95 %, or the highest that so few repeats attain, without a correction"
     )
