@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -14,6 +15,7 @@ from metaopt.stats import (
     block_ranks,
     friedman,
     holm,
+    holm_levels,
     mean_ranks,
     median_difference,
     wilcoxon,
@@ -177,3 +179,38 @@ def test_against_control_combines_wilcoxon_a12_difference_and_holm():
 def test_bad_input_raises_an_error_that_states_what_was_expected(call, message):
     with pytest.raises(StatisticsError, match=message):
         call()
+
+
+def by_closure(p, weights):
+    """Adjusted p-values of the closed procedure: weighted Bonferroni for every intersection."""
+    m = len(p)
+    sets = [s for r in range(1, m + 1) for s in itertools.combinations(range(m), r)]
+    local = {
+        s: min(1.0, min(sum(weights[j] for j in s) / weights[i] * p[i] for i in s)) for s in sets
+    }
+    return [max(local[s] for s in sets if i in s) for i in range(m)]
+
+
+def test_holm_with_weights_is_the_closed_procedure():
+    rng = np.random.default_rng(2)
+    for _ in range(40):
+        p, weights = rng.random(5) ** 3, rng.random(5) + 0.05
+        np.testing.assert_allclose(holm(p, weights), by_closure(p, weights))
+        np.testing.assert_allclose(holm(p), holm(p, np.full(5, 7.0)))
+
+
+def test_a_p_value_passes_its_level_exactly_where_it_is_significant_after_the_correction():
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        p, weights = rng.random(6) ** 4, rng.random(6) + 0.05
+        levels = holm_levels(p, 0.05, weights)
+        np.testing.assert_array_equal(p <= levels, holm(p, weights) <= 0.05)
+        assert (levels <= 0.05 + 1e-15).all()
+
+
+def test_levels_of_a_single_hypothesis_and_of_none():
+    assert holm_levels([0.2], 0.05).tolist() == [0.05]
+    assert holm_levels([]).tolist() == holm([]).tolist() == []
+    for weights in ([1.0], [1.0, 0.0], [1.0, -1.0]):
+        with pytest.raises(StatisticsError, match="weights"):
+            holm([0.1, 0.2], weights)
