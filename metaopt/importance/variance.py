@@ -76,8 +76,8 @@ def fanova(
     The intervals hold for each parameter by itself, but begin above 0 only if the parameter's
     effect is beyond chance also among all parameters. They assume trials that were chosen without
     regard to their values, as by random or Sobol search; for other searches they are approximate.
-    With additive functions and from 30 trials on, they hold the true share in at least 94 % of
-    cases, often in more; strong interactions need more trials than that.
+    With additive functions they keep their level from 30 trials on (measured by
+    studies/benchmark_statistics.py); strong interactions need more trials than that.
 
     Args:
         space: space of the configurations.

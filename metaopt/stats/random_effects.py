@@ -98,9 +98,8 @@ def random_effects(effects: Any, variances: Any, level: float = 0.95) -> RandomE
     weights, has a chi-square distribution with n - 1 degrees of freedom. Mean, next effect and
     effects of units are normal for a given tau, and their distributions are averaged over it. With
     equal variances and a large tau, the interval of the mean is that of a t test with n - 1 degrees
-    of freedom; it never becomes shorter than the variances allow. The usual prediction interval,
-    which takes tau as known (Higgins et al. 2009), holds for 86 % of new units instead of 95 % with
-    20 units of which tau^2 is half the variances; this one holds for 94 %.
+    of freedom; it never becomes shorter than the variances allow. The usual prediction interval
+    takes tau as known (Higgins et al. 2009) and is too short where few units tell of it.
 
     Args:
         effects: estimated effect on each unit, shape (n,), at least 2.
