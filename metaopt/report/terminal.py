@@ -10,7 +10,7 @@ from metaopt.analysis.standings import AnalysisData, Contrast, Standing
 from metaopt.core.seeds import global_random_kept
 from metaopt.core.text import counted, estimate, p_cell, percent
 
-WIDE = 100  # columns of a terminal
+WIDE = 140  # columns of a terminal in which a table with hidden test values has room
 SPARE = ("rank by test", "r")  # left out in a narrow terminal
 
 
@@ -158,8 +158,14 @@ def show(comparison: ComparisonData) -> None:
         # Columns that do not fit into a narrow terminal are shown in the report only.
         narrow = console.width < WIDE
         shown = [j for j, n in enumerate(header) if not (narrow and n in SPARE)]
-        if narrow:  # a share without its interval
-            rows = [[c.split(" [")[0] if "%" in c else c for c in row] for row in rows]
+        if narrow:  # of all intervals only that of the difference
+            rows = [
+                [
+                    c if n == "difference" else c.split(" [")[0]
+                    for n, c in zip(header, r, strict=True)
+                ]
+                for r in rows
+            ]
         grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for name in (header[j] for j in shown):
             left = name == "strategy"
