@@ -189,6 +189,11 @@ def _limit(a: AnalysisData) -> str:
     """Say what the finding holds for, and what this number of units can show at best."""
     assert a.plan is not None and a.plan.pairs is not None
     test, unit = a.plan.pairs, a.plan.unit
+    if a.most == a.repeats:
+        return (
+            f"All {a.most} planned repeats were made, and judged by {test.title}, which allows for"
+            f" looking after each."
+        )
     if a.most is not None:
         return (
             f"Repeats were added until every strategy was decided, at most {a.most}, and judged by"

@@ -64,3 +64,25 @@ def _in_units(found: stats.Interval, sign: int) -> stats.Interval:
     if sign > 0:
         return found
     return replace(found, estimate=-found.estimate, low=-found.high, high=-found.low)
+
+
+def with_wins_over_problems(
+    found: Contrast, x: FloatArray, y: FloatArray, level: float
+) -> Contrast:
+    """Return effect sizes with the share of repeats won on problems of this kind.
+
+    The share is the Hodges-Lehmann estimate over problems, with the interval of the signed-rank
+    test over problems.
+
+    Args:
+        found: the effect sizes.
+        x, y: costs of the strategy and of the control, shape (problems, repeats).
+        level: of the interval without a verdict, as the probability of missing the true value.
+    """
+    share = stats.win_shares(x, y)
+    level = level if found.verdict is None else found.verdict.level
+    over = stats.median_difference_interval(share, 1 - share, 1 - level)
+    wins = replace(
+        over, estimate=(1 + over.estimate) / 2, low=(1 + over.low) / 2, high=(1 + over.high) / 2
+    )
+    return replace(found, wins=wins)

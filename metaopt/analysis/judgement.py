@@ -189,23 +189,34 @@ def _equivalences(samples: Sequence[Sample], scores: Scores, planned: Plans) -> 
     """
     if any(s.margin is None for s in samples):
         return {}
-    margins = np.array([s.margin or 0.0 for s in samples])
-    raw: dict[Key, float] = {}
-    for title, problem, plan in _tested(samples, planned):
-        margin = margins[:, None] if problem is None else margins[problem]
-        base = scores.of(scores.control, problem)
-        for label in scores.others:
-            x = scores.of(label, problem)
-            raw[title, label] = max(
-                _one_sided(plan, x + margin, base, 1), _one_sided(plan, x - margin, base, -1)
-            )
+    single = {
+        (i, label): _equivalence(sample, scores, i, label)
+        for i, sample in enumerate(samples)
+        for label in scores.others
+    }
+    # Over all problems, a difference must not be relevant on any of them (Berger 1982).
+    raw = {
+        (title, label): max(
+            p for (i, name), p in single.items() if name == label and problem in (None, i)
+        )
+        for title, problem, _ in _tested(samples, planned)
+        for label in scores.others
+    }
     found = adjust(raw, planned, ALL, single_step=True)
     return {key: each.p for key, each in found.items()}
 
 
-def _one_sided(plan: stats.Recommendation, x: FloatArray, y: FloatArray, sign: int) -> float:
-    """p-value of the test that x - y has this sign."""
-    assert plan.pairs is not None
-    outcome = plan.test_pair(x, y)
-    half = plan.pairs.p_of(outcome) / 2
-    return half if plan.pairs.sign_of(outcome) == sign else 1 - half
+def _equivalence(sample: Sample, scores: Scores, problem: int, label: str) -> float:
+    """p-value of two one-sided tests on one problem; 1 where a run of the two has no value."""
+    columns = [scores.labels.index(name) for name in (label, scores.control)]
+    if not np.isfinite(sample.values[:, columns]).all():
+        return 1.0
+    margin = sample.margin or 0.0
+    x, y = scores.of(label, problem), scores.of(scores.control, problem)
+    return max(_one_sided(x + margin, y, 1), _one_sided(x - margin, y, -1))
+
+
+def _one_sided(x: FloatArray, y: FloatArray, sign: int) -> float:
+    """p-value of the signed-rank test that x - y has this sign."""
+    outcome = stats.wilcoxon(x, y)
+    return outcome.p / 2 if outcome.sign == sign else 1 - outcome.p / 2

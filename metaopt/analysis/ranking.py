@@ -16,7 +16,7 @@ import numpy as np
 from metaopt import stats
 from metaopt.analysis import conclusions
 from metaopt.analysis.added_repeats import with_repeated_interval
-from metaopt.analysis.contrasts import Pair, contrast
+from metaopt.analysis.contrasts import Pair, contrast, with_wins_over_problems
 from metaopt.analysis.family import LEVEL, Plans, plans
 from metaopt.analysis.judgement import ALL, Judged, Scores, judge, scores_of
 from metaopt.analysis.standings import AnalysisData, Contrast, Sample, Standing
@@ -71,19 +71,32 @@ def analyse(
 
 
 def _contrast(
-    scores: Scores, label: str, problem: int | None, sample: Sample | None, judged: Judged
+    scores: Scores,
+    label: str,
+    problem: int | None,
+    sample: Sample | None,
+    judged: Judged,
+    checkable: bool,
 ) -> Contrast:
     key = (ALL if sample is None else sample.title, label)
     pair = Pair(
         scores.of(label, problem), scores.of(scores.control, problem), 1 if sample is None
         else sample.sign, sample is not None and _whole(sample, scores, label),
     )  # fmt: skip
-    found = contrast(
-        pair, judged.claims.get(key), judged.hidden.get(key), judged.equal.get(key), judged.level
-    )
+    hidden = judged.hidden.get(key) if checkable else None
+    found = contrast(pair, judged.claims.get(key), hidden, judged.equal.get(key), judged.level)
     if judged.most is None:
         return found
     return with_repeated_interval(found, pair.x, pair.y, judged.most, pair.sign)
+
+
+def _checkable(sample: Sample, scores: Scores, label: str) -> bool:
+    """Whether all runs of a strategy and of the control that have a value have a test value."""
+    if sample.tests is None:
+        return False
+    columns = [scores.labels.index(name) for name in (label, scores.control)]
+    missing = np.isnan(sample.tests[:, columns]) & np.isfinite(sample.values[:, columns])
+    return not missing.any()
 
 
 def _whole(sample: Sample, scores: Scores, label: str) -> bool:
@@ -101,7 +114,7 @@ def _one_problem(
 ) -> Analysis:
     costs, tests = scores.costs[problem], sample.tests
     contrasts = {
-        label: _contrast(scores, label, problem, sample, judged)
+        label: _contrast(scores, label, problem, sample, judged, _checkable(sample, scores, label))
         for label in scores.others
         if np.isfinite(sample.values).any()
     }
@@ -140,7 +153,20 @@ def _all_problems(
     judged: Judged,
     planned: Plans | None,
 ) -> Analysis:
-    contrasts = {label: _contrast(scores, label, None, None, judged) for label in scores.others}
+    contrasts = {
+        label: _contrast(
+            scores, label, None, None, judged,
+            all(_checkable(s, scores, label) for s in samples),
+        )
+        for label in scores.others
+    }  # fmt: skip
+    if planned is not None and planned.overall is not None and planned.overall.unit == "problem":
+        contrasts = {
+            label: with_wins_over_problems(
+                c, scores.of(label, None), scores.of(scores.control, None), judged.level
+            )
+            for label, c in contrasts.items()
+        }
     rank = [{s.label: s.rank for s in a.standings} for a in each]
     test = [{s.label: s.test_rank for s in a.standings} for a in each]
     standings = []

@@ -49,6 +49,37 @@ def started_by_earlier_version(storage: str) -> bool:
     return earlier is not None and earlier.shared_seeds
 
 
+def check_plan(setup: ComparisonSetup, storage: str) -> None:
+    """Refuse a change of the plan after data were stored, where the plan is what makes it right.
+
+    Raises:
+        StudyError: the rule for adding repeats changed, or a confirmatory comparison's level,
+            margin or control.
+    """
+    earlier = stored_setup(storage)
+    if earlier is None or not set(earlier.study_names()) & set(setup.study_names()):
+        return
+    if (earlier.added or setup.added) and (
+        (earlier.added, earlier.repeats) != (setup.added, setup.repeats)
+        or earlier.level != setup.level
+    ):
+        raise StudyError(
+            f"the comparison in {storage} was planned with"
+            f" {'repeats added up to' if earlier.added else 'a fixed number of repeats,'}"
+            f" {earlier.repeats} at the level {earlier.level:g}; the rule cannot change once its"
+            f" data have been seen, so give the same repeats, max_repeats and alpha, or another"
+            f" storage"
+        )
+    if setup.purpose != EXPLORATORY and (
+        (earlier.level, earlier.margin, earlier.control)
+        != (setup.level, setup.margin, setup.control)
+    ):
+        raise StudyError(
+            f"the comparison in {storage} is confirmatory, and its data have been seen: alpha,"
+            f" margin and control cannot change any more"
+        )
+
+
 def keep(setup: ComparisonSetup, storage: str) -> None:
     """Keep in the store what the studies themselves do not hold, for `load_comparison`."""
     store = open_store(storage)

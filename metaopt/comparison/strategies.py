@@ -38,7 +38,7 @@ from metaopt.comparison.checks import (
     as_seed,
     as_storage,
 )
-from metaopt.comparison.stored import keep, purpose_of, started_by_earlier_version
+from metaopt.comparison.stored import check_plan, keep, purpose_of, started_by_earlier_version
 from metaopt.core.errors import StudyError
 from metaopt.core.progress import counter
 from metaopt.execution.process_pool import run_all
@@ -239,6 +239,7 @@ def compare(
     setup = replace(setup, purpose=purpose_of(purpose, setup, where), level=alpha, added=added)
     if where is not None:
         setup = replace(setup, shared_seeds=started_by_earlier_version(where))
+        check_plan(setup, where)
     by_name = {p.name: p for p in chosen}
     jobs = [
         Job(by_name[p], s, factories[s], r, setup.seed_of(p, r), n_trials, where, pruner)

@@ -149,7 +149,7 @@ def _tested(c: ComparisonData) -> Iterator[str]:
     yield _effects(c, bool(made))
     if made and any(s.contrast and s.contrast.test for a in made for s in a.standings):
         yield (
-            " Each claim was checked by the same tests, under a correction of their own, on the"
+            " Claims were checked by the same tests, under a correction of their own, on the"
             " hidden test values."
         )
     for a in made[:1]:
@@ -177,8 +177,9 @@ def _family(made: Sequence[Analysis]) -> str:
     if made[0].most is not None:
         return (
             f"{text} the closed procedure with Bonferroni's correction, so that a strategy that is"
-            f" decided passes its part of the level on {{holm1979}}. Repeats were added until every"
-            f" strategy was decided, at most {made[0].most}; there were {made[0].repeats}."
+            f" decided passes its part of the level on {{holm1979}}. Repeats were to be added"
+            f" until every strategy was decided, at most {made[0].most}; there were"
+            f" {made[0].repeats}."
         )
     if made[0].problems > 1 and made[-1].problems == 1:
         share = f"{OVERALL:.0%}".replace("%", " %")
@@ -196,6 +197,8 @@ def _effects(c: ComparisonData, tested: bool) -> str:
     text = " Effect sizes are the share of paired repeats in which a strategy was better than @"
     if c.most is None:
         text += ", with its exact binomial interval {clopper1934}"
+        if c.analyses[-1].plan is not None and c.analyses[-1].plan.unit == "problem":
+            text += " (over problems, with the interval of the signed-rank test)"
     if any(x.difference is not None for x in found):
         text += (
             ", the typical difference of Hodges and Lehmann {hodges1963}, with the interval that"
@@ -219,7 +222,8 @@ def _further(a: Analysis) -> Iterator[str]:
     if a.margins:
         each = ", ".join(f"{margin:g} ({title})" for title, margin in a.margins)
         yield (
-            f" That a difference is not relevant was tested by two one-sided tests"
+            f" That a difference is not relevant on any problem was tested by two one-sided"
+            f" signed-rank tests"
             f" {{schuirmann1987}} with the margins {each.replace('@', ' ')}, stated beforehand."
         )
     omnibus = a.plan.omnibus

@@ -108,3 +108,21 @@ def test_the_level_of_the_family_can_be_chosen() -> None:
         for c in (strict, loose)
     ]
     assert levels[0] >= 0.999 > levels[1] >= 0.95
+
+
+def test_the_rule_cannot_change_once_data_are_stored(tmp_path: Path) -> None:
+    store = tmp_path / "c.db"
+    until(storage=store, n_trials=3, max_repeats=6)
+    for changes in ({"max_repeats": 9}, {"repeats": 6}, {"alpha": 0.1}):
+        given = {"n_trials": 3, "max_repeats": 6, "storage": store} | changes
+        with pytest.raises(StudyError, match="the rule cannot change"):
+            until(**given)
+
+
+def test_a_confirmatory_comparison_keeps_its_level_margin_and_control(tmp_path: Path) -> None:
+    store = tmp_path / "c.db"
+    given = {"n_trials": 3, "repeats": 6, "storage": store, "purpose": "confirmatory"}
+    until(**given)
+    for changes in ({"alpha": 0.2}, {"margin": 3.0}, {"control": "bayes"}):
+        with pytest.raises(StudyError, match="cannot change any more"):
+            until(**(given | changes))

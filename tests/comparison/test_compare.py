@@ -281,6 +281,45 @@ def test_equivalence_within_a_stated_margin_is_a_verdict_of_its_own() -> None:
     assert p == pytest.approx(max(one, two))
 
 
+def test_one_problem_with_a_relevant_difference_forbids_equivalence_over_all() -> None:
+    rng = np.random.default_rng(1)
+    tables = [0.1 * rng.normal(size=(12, 2)) for _ in range(4)]
+    tables[0][:, 1] += 5
+    for shift, equal in ((0.0, False), (-5.0, True)):
+        tables[0][:, 1] += shift
+        samples = [ranking.Sample(f"p{i}", t, margin=0.5) for i, t in enumerate(tables)]
+        text = " ".join(ranking.analyse(samples, ["s0", "s1"], "s0")[-1].sentences())
+        assert ("No relevant difference" in text) == equal
+
+
+def test_a_failed_run_is_never_within_a_margin() -> None:
+    table = np.random.default_rng(2).random((12, 2))
+    table[:, 1] = np.nan
+    (found,) = ranking.analyse([ranking.Sample("p", table, margin=50.0)], ["s0", "s1"], "s0")
+    text = " ".join(found.sentences())
+    assert "Worse than s0: s1" in text and "No relevant difference" not in text
+
+
+def test_missing_hidden_test_values_contradict_nothing() -> None:
+    values = _apart(12, 2)
+    tests = values.copy()
+    tests[:, 0] = np.nan
+    (found,) = ranking.analyse([ranking.Sample("p", values, tests)], ["s0", "s1"], "s1")
+    text = " ".join(found.sentences())
+    assert "Better than s1: s0" in text and "hidden test values" not in text
+
+
+def test_the_share_over_many_problems_has_the_interval_of_its_test() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        effects = rng.choice([-3.0, 3.0, 1.0], size=(12, 1))
+        tables = [np.column_stack([rng.normal(size=10), e + rng.normal(size=10)]) for e in effects]
+        s = next(s for s in _analyse(*tables)[-1].standings if s.contrast)
+        low, high = s.contrast.wins.low, s.contrast.wins.high
+        if not (np.isclose(low, 0.5) or np.isclose(high, 0.5)):  # ties may end it there
+            assert (low > 0.5 or high < 0.5) == (s.p <= 0.05)
+
+
 @pytest.mark.parametrize("margin", [0, -1, float("nan"), "a", {"bowls": 1.0}])
 def test_a_margin_must_be_a_number_above_zero_for_each_problem(margin) -> None:
     with pytest.raises(StudyError, match="margin"):
