@@ -89,7 +89,7 @@ def _searched(c: ConfirmationData) -> str:
     return (
         f"The search reported {brief(first.search)}{mean} for trial {first.trial}; over"
         f" {counted(len(c.seeds), 'fresh seed')} its {_middle(c)} is"
-        f" {with_interval(first.median)}: {_verdict(first.optimism)}."
+        f" {with_interval(first.median)}: {_verdict(first.optimism, c.level)}."
     )
 
 
@@ -97,13 +97,18 @@ def _middle(c: ConfirmationData) -> str:
     return "value" if len(c.seeds) == 1 else "median"
 
 
-def _verdict(x: stats.Interval) -> str:
+def _verdict(x: stats.Interval, level: float) -> str:
     if x.low == x.high == 0:
         return "it is confirmed exactly"
     if x.level == 0:
         word = "better" if x.estimate >= 0 else "worse"
         return (
             f"the search's value was {word} by {brief(abs(x.estimate))}; one seed gives no interval"
+        )
+    if x.level < level and not x.low <= 0 <= x.high:
+        return (
+            f"the search's value differs by {with_interval(x)}, but so few seeds reach only the"
+            f" level {percent(x.level)}, which shows nothing"
         )
     if x.low > 0:
         return f"the search's value was too optimistic, by {with_interval(x)}"
