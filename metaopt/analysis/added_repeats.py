@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from metaopt import stats
+from metaopt.analysis.contrasts import in_units
 from metaopt.analysis.standings import Contrast, Verdict
 from metaopt.core.types import FloatArray
 
@@ -60,8 +61,4 @@ def with_repeated_interval(
         return replace(found, wins=wins, difference=None)
     level = found.verdict.level
     interval = stats.sequential_interval(x, y, most=most, level=level)
-    if sign < 0:
-        interval = replace(
-            interval, estimate=-interval.estimate, low=-interval.high, high=-interval.low
-        )
-    return replace(found, wins=wins, difference=interval)
+    return replace(found, wins=wins, difference=in_units(interval, sign))

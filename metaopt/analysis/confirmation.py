@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metaopt import stats
+from metaopt.analysis.contrasts import in_units
 from metaopt.core.errors import missing_extra
 from metaopt.core.types import Direction, FloatArray
 from metaopt.execution.reevaluation import Reevaluation, replicate_seeds, why
@@ -218,7 +219,7 @@ def _config(
         tests=tests if len(known) else None,
         errors=tuple(why(r) for r in results if r.value is None),
         better=int((costs < search).sum()),
-        median=_turned(median, sign),
+        median=in_units(median, sign),
         test=stats.median_interval(known, level) if len(known) else None,
         optimism=_moved(median, -search),
     )
@@ -234,12 +235,6 @@ def _costs(values: FloatArray, sign: int) -> FloatArray:
 
 def _moved(x: stats.Interval, by: float) -> stats.Interval:
     return replace(x, estimate=x.estimate + by, low=x.low + by, high=x.high + by)
-
-
-def _turned(x: stats.Interval, sign: int) -> stats.Interval:
-    """Return an interval of a cost in the user's sign."""
-    low, high = sorted((sign * x.low, sign * x.high))
-    return replace(x, estimate=sign * x.estimate, low=low, high=high)
 
 
 def _adjusted(costs: FloatArray) -> list[float | None]:
@@ -261,4 +256,4 @@ def _difference(
     if not both.any():
         return None
     found = stats.median_difference_interval(sign * values[both], sign * others[both], level)
-    return _turned(found, sign)
+    return in_units(found, sign)

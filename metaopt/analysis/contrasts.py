@@ -19,12 +19,14 @@ class Pair:
         y: of the control, same shape.
         sign: -1 if costs are negated values.
         whole: whether all runs of one problem have values, so that differences mean something.
+        units: whether the problems are the units of the test, and not strata of repeats.
     """
 
     x: FloatArray
     y: FloatArray
     sign: int
     whole: bool
+    units: bool = False
 
 
 def contrast(
@@ -44,14 +46,13 @@ def contrast(
         level: of intervals without a verdict, as the probability of missing the true value.
     """
     level = 1 - (level if verdict is None else verdict.level)
+    won = _wins_over_problems(pair, level) if pair.units else stats.wins(pair.x, pair.y, level)
     if pair.x.ndim == 2:
-        return Contrast(
-            stats.wins(pair.x, pair.y, level), verdict=verdict, test=test, equivalent=equivalent
-        )
+        return Contrast(won, verdict=verdict, test=test, equivalent=equivalent)
     difference = stats.median_difference_interval(pair.x, pair.y, level) if pair.whole else None
     return Contrast(
-        stats.wins(pair.x, pair.y, level),
-        None if difference is None else _in_units(difference, pair.sign),
+        won,
+        None if difference is None else in_units(difference, pair.sign),
         stats.rank_biserial(pair.x, pair.y).estimate,
         verdict,
         test,
@@ -59,30 +60,25 @@ def contrast(
     )
 
 
-def _in_units(found: stats.Interval, sign: int) -> stats.Interval:
-    """Turn a difference of costs into one of values."""
+def in_units(found: stats.Interval, sign: int) -> stats.Interval:
+    """Turn an interval of costs, or of their difference, into one of values.
+
+    Args:
+        found: the interval.
+        sign: -1 if costs are negated values.
+    """
     if sign > 0:
         return found
     return replace(found, estimate=-found.estimate, low=-found.high, high=-found.low)
 
 
-def with_wins_over_problems(
-    found: Contrast, x: FloatArray, y: FloatArray, level: float
-) -> Contrast:
-    """Return effect sizes with the share of repeats won on problems of this kind.
+def _wins_over_problems(pair: Pair, level: float) -> stats.Interval:
+    """Share of repeats won on problems of this kind, with the interval of the signed-rank test.
 
-    The share is the Hodges-Lehmann estimate over problems, with the interval of the signed-rank
-    test over problems.
-
-    Args:
-        found: the effect sizes.
-        x, y: costs of the strategy and of the control, shape (problems, repeats).
-        level: of the interval without a verdict, as the probability of missing the true value.
+    The estimate is that of Hodges and Lehmann over problems.
     """
-    share = stats.win_shares(x, y)
-    level = level if found.verdict is None else found.verdict.level
-    over = stats.median_difference_interval(share, 1 - share, 1 - level)
-    wins = replace(
+    share = stats.win_shares(pair.x, pair.y)
+    over = stats.median_difference_interval(share, 1 - share, level)
+    return replace(
         over, estimate=(1 + over.estimate) / 2, low=(1 + over.low) / 2, high=(1 + over.high) / 2
     )
-    return replace(found, wins=wins)

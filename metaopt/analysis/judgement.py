@@ -206,10 +206,21 @@ def _equivalences(samples: Sequence[Sample], scores: Scores, planned: Plans) -> 
     return {key: each.p for key, each in found.items()}
 
 
+def has_values(sample: Sample, scores: Scores, label: str) -> bool:
+    """Whether all runs of a strategy and of the control have a value.
+
+    Args:
+        sample: of the problem.
+        scores: of the comparison.
+        label: of the strategy.
+    """
+    columns = [scores.labels.index(name) for name in (label, scores.control)]
+    return bool(np.isfinite(sample.values[:, columns]).all())
+
+
 def _equivalence(sample: Sample, scores: Scores, problem: int, label: str) -> float:
     """p-value of two one-sided tests on one problem; 1 where a run of the two has no value."""
-    columns = [scores.labels.index(name) for name in (label, scores.control)]
-    if not np.isfinite(sample.values[:, columns]).all():
+    if not has_values(sample, scores, label):
         return 1.0
     margin = sample.margin or 0.0
     x, y = scores.of(label, problem), scores.of(scores.control, problem)

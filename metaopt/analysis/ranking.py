@@ -16,9 +16,9 @@ import numpy as np
 from metaopt import stats
 from metaopt.analysis import conclusions
 from metaopt.analysis.added_repeats import with_repeated_interval
-from metaopt.analysis.contrasts import Pair, contrast, with_wins_over_problems
+from metaopt.analysis.contrasts import Pair, contrast
 from metaopt.analysis.family import LEVEL, Plans, plans
-from metaopt.analysis.judgement import ALL, Judged, Scores, judge, scores_of
+from metaopt.analysis.judgement import ALL, Judged, Scores, has_values, judge, scores_of
 from metaopt.analysis.standings import AnalysisData, Contrast, Sample, Standing
 from metaopt.core.types import FloatArray
 from metaopt.stats.friedman import ranks_within
@@ -65,24 +65,26 @@ def analyse(
     design = (len(labels), len(samples), most or len(samples[0].values), shared_seeds, level)
     planned = plans(*design, looks=most is not None) if len(labels) > 1 else None
     judged = judge(samples, costs, tests, planned, most)
-    found = [_one_problem(s, costs, i, judged, planned) for i, s in enumerate(samples)]
+    found = [_one_problem(samples, costs, i, judged, planned) for i in range(len(samples))]
     whole = [] if len(samples) == 1 else [_all_problems(found, samples, costs, judged, planned)]
     return [replace(a, level=level, most=most) for a in (*found, *whole)]
 
 
 def _contrast(
-    scores: Scores,
-    label: str,
-    problem: int | None,
-    sample: Sample | None,
-    judged: Judged,
-    checkable: bool,
-) -> Contrast:
-    key = (ALL if sample is None else sample.title, label)
+    scores: Scores, label: str, problem: int | None, samples: Sequence[Sample], judged: Judged,
+    plan: stats.Recommendation | None,
+) -> Contrast:  # fmt: skip
+    """The effect sizes on one of the samples, or over all of them (problem None)."""
+    shown = samples if problem is None else [samples[problem]]
+    key = (ALL if problem is None else shown[0].title, label)
     pair = Pair(
-        scores.of(label, problem), scores.of(scores.control, problem), 1 if sample is None
-        else sample.sign, sample is not None and _whole(sample, scores, label),
-    )  # fmt: skip
+        scores.of(label, problem),
+        scores.of(scores.control, problem),
+        1 if problem is None else shown[0].sign,
+        problem is not None and has_values(shown[0], scores, label),
+        plan is not None and plan.unit == "problem",
+    )
+    checkable = all(_checkable(s, scores, label) for s in shown)
     hidden = judged.hidden.get(key) if checkable else None
     found = contrast(pair, judged.claims.get(key), hidden, judged.equal.get(key), judged.level)
     if judged.most is None:
@@ -99,22 +101,18 @@ def _checkable(sample: Sample, scores: Scores, label: str) -> bool:
     return not missing.any()
 
 
-def _whole(sample: Sample, scores: Scores, label: str) -> bool:
-    """Whether all runs of a strategy and of the control have a value."""
-    columns = [scores.labels.index(name) for name in (label, scores.control)]
-    return bool(np.isfinite(sample.values[:, columns]).all())
-
-
 def _one_problem(
-    sample: Sample,
+    samples: Sequence[Sample],
     scores: Scores,
     problem: int,
     judged: Judged,
     planned: Plans | None,
 ) -> Analysis:
+    sample = samples[problem]
     costs, tests = scores.costs[problem], sample.tests
+    plan = None if planned is None else planned.each
     contrasts = {
-        label: _contrast(scores, label, problem, sample, judged, _checkable(sample, scores, label))
+        label: _contrast(scores, label, problem, samples, judged, plan)
         for label in scores.others
         if np.isfinite(sample.values).any()
     }
@@ -132,7 +130,6 @@ def _one_problem(
         )
         for j, label in enumerate(scores.labels)
     ]
-    plan = None if planned is None else planned.each
     return Analysis(
         sample.title,
         1,
@@ -153,20 +150,10 @@ def _all_problems(
     judged: Judged,
     planned: Plans | None,
 ) -> Analysis:
+    plan = None if planned is None else planned.overall
     contrasts = {
-        label: _contrast(
-            scores, label, None, None, judged,
-            all(_checkable(s, scores, label) for s in samples),
-        )
-        for label in scores.others
-    }  # fmt: skip
-    if planned is not None and planned.overall is not None and planned.overall.unit == "problem":
-        contrasts = {
-            label: with_wins_over_problems(
-                c, scores.of(label, None), scores.of(scores.control, None), judged.level
-            )
-            for label, c in contrasts.items()
-        }
+        label: _contrast(scores, label, None, samples, judged, plan) for label in scores.others
+    }
     rank = [{s.label: s.rank for s in a.standings} for a in each]
     test = [{s.label: s.test_rank for s in a.standings} for a in each]
     standings = []
@@ -180,7 +167,6 @@ def _all_problems(
                 contrast=contrasts.get(label),
             )
         )
-    plan = None if planned is None else planned.overall
     return Analysis(
         ALL,
         len(each),

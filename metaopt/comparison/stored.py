@@ -10,8 +10,16 @@ from metaopt.stats.checks import shown
 from metaopt.storage.opening import open_store
 
 
-def purpose_of(given: str, setup: ComparisonSetup, storage: str | None) -> str:
+def purpose_of(
+    given: str, setup: ComparisonSetup, earlier: ComparisonSetup | None, storage: str | None
+) -> str:
     """Return the purpose; what began as exploratory cannot become confirmatory after the fact.
+
+    Args:
+        given: by the caller.
+        setup: of the call.
+        earlier: that the storage holds, or None.
+        storage: for the message.
 
     Raises:
         StudyError: there is no such purpose, or the stored comparison began as exploratory.
@@ -20,15 +28,18 @@ def purpose_of(given: str, setup: ComparisonSetup, storage: str | None) -> str:
         known = " or ".join(map(repr, PURPOSES))
         hint = did_you_mean(given, PURPOSES) if isinstance(given, str) else ""
         raise StudyError(f"purpose must be {known}, got {shown(given)}{hint}")
-    earlier = None if storage is None else stored_setup(storage)
     if given == EXPLORATORY or earlier is None or earlier.purpose == given:
         return given
-    if set(earlier.study_names()) & set(setup.study_names()):
+    if _same_runs(earlier, setup):
         raise StudyError(
-            f"the comparison in {storage} began as exploratory, and its data have been seen; to"
-            f" confirm its findings, run a new one with another storage and another seed"
+            "the stored comparison began as exploratory, and its data have been seen; to"
+            " confirm its findings, run a new one with another storage and another seed"
         )
     return given
+
+
+def _same_runs(earlier: ComparisonSetup, setup: ComparisonSetup) -> bool:
+    return bool(set(earlier.study_names()) & set(setup.study_names()))
 
 
 def stored_setup(storage: str) -> ComparisonSetup | None:
@@ -43,21 +54,19 @@ def stored_setup(storage: str) -> ComparisonSetup | None:
     return ComparisonSetup.from_json(notes[-1]) if notes else None
 
 
-def started_by_earlier_version(storage: str) -> bool:
-    """Whether the storage holds a comparison in which problems share their seeds; it is resumed."""
-    earlier = stored_setup(storage)
-    return earlier is not None and earlier.shared_seeds
-
-
-def check_plan(setup: ComparisonSetup, storage: str) -> None:
+def check_plan(setup: ComparisonSetup, earlier: ComparisonSetup | None, storage: str) -> None:
     """Refuse a change of the plan after data were stored, where the plan is what makes it right.
+
+    Args:
+        setup: of the call.
+        earlier: that the storage holds, or None.
+        storage: for the message.
 
     Raises:
         StudyError: the rule for adding repeats changed, or a confirmatory comparison's level,
             margin or control.
     """
-    earlier = stored_setup(storage)
-    if earlier is None or not set(earlier.study_names()) & set(setup.study_names()):
+    if earlier is None or not _same_runs(earlier, setup):
         return
     if (earlier.added or setup.added) and (
         (earlier.added, earlier.repeats) != (setup.added, setup.repeats)
@@ -75,8 +84,8 @@ def check_plan(setup: ComparisonSetup, storage: str) -> None:
         != (setup.level, setup.margin, setup.control)
     ):
         raise StudyError(
-            f"the comparison in {storage} is confirmatory, and its data have been seen: alpha,"
-            f" margin and control cannot change any more"
+            "the stored comparison is confirmatory, and its data have been seen: alpha,"
+            " margin and control cannot change any more"
         )
 
 

@@ -38,7 +38,7 @@ from metaopt.comparison.checks import (
     as_seed,
     as_storage,
 )
-from metaopt.comparison.stored import check_plan, keep, purpose_of, started_by_earlier_version
+from metaopt.comparison.stored import check_plan, keep, purpose_of, stored_setup
 from metaopt.core.errors import StudyError
 from metaopt.core.progress import counter
 from metaopt.execution.process_pool import run_all
@@ -236,10 +236,13 @@ def compare(
     if added:
         check_added(alpha, len(factories), margins)
     setup = ComparisonSetup.of(chosen, list(factories), n_trials, most, seed, control, margins)
-    setup = replace(setup, purpose=purpose_of(purpose, setup, where), level=alpha, added=added)
+    earlier = None if where is None else stored_setup(where)
+    setup = replace(
+        setup, purpose=purpose_of(purpose, setup, earlier, where), level=alpha, added=added
+    )
     if where is not None:
-        setup = replace(setup, shared_seeds=started_by_earlier_version(where))
-        check_plan(setup, where)
+        setup = replace(setup, shared_seeds=earlier is not None and earlier.shared_seeds)
+        check_plan(setup, earlier, where)
     by_name = {p.name: p for p in chosen}
     jobs = [
         Job(by_name[p], s, factories[s], r, setup.seed_of(p, r), n_trials, where, pruner)
